@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// The configuration of connections as the core sees it: immutable once loaded, counted by reference. Made by conf/options.c
+// out of swanctl.conf or VICI sections; times are nanoseconds, 0 means off unless said otherwise.
+#pragma once
+#include "base/mem.h"
+#include "base/nsec.h"
+#include "model/identity.h"
+#include "model/proposal.h"
+#include "model/sa.h"
+
+enum { CONN_HOSTS_MAX = 16, CONN_ROUNDS_MAX = 4, CONN_CERTS_MAX = 8, CONN_CHILDREN_MAX = 1024, CONN_VIPS_MAX = 8, CONN_POOLS_MAX = 8 };
+
+enum host_kind { HOST_ANY = 1, HOST_RANGE, HOST_NAME };
+struct host_pattern {
+    uint8_t kind;        // enum host_kind
+    struct range range;  // HOST_RANGE; one address when low equals high
+    const char *name;    // HOST_NAME: resolved when needed
+};
+
+enum auth_class { AUTH_CLASS_ANY = 0, AUTH_CLASS_PUBKEY, AUTH_CLASS_PSK, AUTH_CLASS_EAP, AUTH_CLASS_XAUTH, AUTH_CLASS_NULL };
+enum cert_policy { CERT_IF_ASKED = 0, CERT_ALWAYS, CERT_NEVER };
+enum revocation_policy { REVOCATION_RELAXED = 0, REVOCATION_IFURI, REVOCATION_STRICT };
+
+// A certificate of ours: DER, and the SHA-1 of its subjectPublicKey bit string, by which the keys role knows the private key.
+struct conn_cert {
+    struct bytes der;
+    uint8_t key_id[20];
+};
+
+struct auth_conf {   // one local or remote round
+    const char *name;            // "local", "local-1" …
+    uint8_t auth;                // enum auth_class
+    struct identity id;          // local: type 0 = take the address in use; remote: a pattern
+    struct bytes signature_schemes;  // text of the constraints behind auth ("rsa/pss-sha512" …), empty for none
+    uint8_t cert_count, ca_count;
+    struct conn_cert certs[CONN_CERTS_MAX];   // local: to send; remote: the only ones accepted
+    struct conn_cert cas[CONN_CERTS_MAX];     // remote: the only anchors accepted
+    uint8_t revocation;          // enum revocation_policy
+};
+
+enum child_start { START_NONE = 0, START_TRAP = 1, START_START = 2 };  // bits
+enum child_after { AFTER_CLEAR = 0, AFTER_TRAP, AFTER_RESTART };       // dpd_action, close_action
+
+struct child_conf {
+    const char *name;
+    const struct conn *conn;
+    struct proposals esp, ah;
+    struct selectors local_ts, remote_ts;
+    uint32_t local_dynamic, remote_dynamic;  // bit i: selector i is "dynamic": its range is the address in use (host or virtual)
+    uint8_t mode;                            // enum sa_mode
+    uint8_t start_action, dpd_action, close_action;
+    uint8_t action;                          // enum policy_action: mode = pass, drop
+    nsec rekey_time, life_time, rand_time, inactivity;
+    uint64_t rekey_bytes, life_bytes, rand_bytes, rekey_packets, life_packets, rand_packets;
+    uint32_t replay_window, priority, reqid;
+    const char *updown;                      // NULL: none
+    bool hostaccess, copy_df, copy_ecn, policies, sha256_96, ipcomp;
+    uint8_t copy_dscp;                       // bit 0: out, bit 1: in
+};
+
+enum fragmentation { FRAGMENTATION_NO = 0, FRAGMENTATION_YES, FRAGMENTATION_ACCEPT, FRAGMENTATION_FORCE };
+enum childless { CHILDLESS_ALLOW = 0, CHILDLESS_PREFER, CHILDLESS_FORCE, CHILDLESS_NEVER };
+enum unique { UNIQUE_NO = 0, UNIQUE_NEVER, UNIQUE_KEEP, UNIQUE_REPLACE };
+
+struct conn {
+    unsigned references;         // conn_hold, conn_release
+    struct arena arena;          // all that is below lives here
+    const char *name;
+    uint8_t version;             // 0: any, 1, 2
+    uint8_t local_count, remote_count;
+    struct host_pattern local_hosts[CONN_HOSTS_MAX], remote_hosts[CONN_HOSTS_MAX];
+    uint16_t local_port, remote_port;
+    struct proposals ike;
+    bool encap, mobike, send_certreq, aggressive, pull, ppk_required;
+    uint8_t send_cert, fragmentation, childless, unique, dscp;
+    uint32_t keyingtries;        // 0: for ever
+    nsec dpd_delay, reauth_time, rekey_time, over_time, rand_time;
+    uint8_t vip_count, pool_count;
+    struct addr vips[CONN_VIPS_MAX];       // requested virtual addresses; all zero: any of that family
+    const char *pools[CONN_POOLS_MAX];
+    uint8_t local_rounds, remote_rounds;
+    struct auth_conf local[CONN_ROUNDS_MAX], remote[CONN_ROUNDS_MAX];
+    uint32_t child_count;
+    struct child_conf *children;
+};
+
+struct conn *conn_hold(struct conn *conn);
+void conn_release(struct conn *conn);   // frees at the last one
+const struct child_conf *conn_child(const struct conn *conn, const char *name);  // NULL when absent

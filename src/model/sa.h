@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a data plane needs to know: one half of a child SA, and one policy. The three back ends (the userspace plane, XFRM, the
+// tests' recorder) take these and nothing else.
+#pragma once
+#include "base/addr.h"
+#include "base/nsec.h"
+#include "model/selector.h"
+
+enum sa_direction { SA_IN = 1, SA_OUT = 2 };
+enum sa_mode { MODE_TUNNEL = 1, MODE_TRANSPORT, MODE_BEET, MODE_IPTFS, MODE_GATEWAY_TRANSPORT };
+enum policy_action { POLICY_PROTECT = 1, POLICY_BYPASS, POLICY_DISCARD };
+// What a packet that matches a PROTECT policy without an SA does: it is dropped, or held (a few per policy) and an acquire reported.
+enum policy_trap { POLICY_BLOCK = 1, POLICY_TRAP };
+
+struct sa_spec {
+    uint32_t spi;            // host order. Inbound: given out by the data plane's owner, see spi_* in esp.h
+    uint8_t direction;       // enum sa_direction
+    uint8_t protocol;        // PROTOCOL_ESP, PROTOCOL_AH
+    uint8_t mode;            // enum sa_mode
+    bool esn;
+    uint16_t encr, key_bits, integ;
+    uint32_t policy;         // number of the policy that it serves
+    uint32_t replay_window;  // packets; 0: no check
+    uint32_t partner_spi;    // the SPI of the other direction; 0 when unknown
+    uint32_t mark_in_out;    // reserved for if_id and marks, 0 today
+    struct path path;        // local and remote outer endpoints
+    struct bytes encr_key;   // with the salt at its end; borrowed
+    struct bytes integ_key;
+    struct selectors local, remote;  // checked inbound on the inner packet
+};
+
+// Outbound packets from `local` to `remote` (and the reverse inbound).
+struct policy_spec {
+    uint32_t number;       // ours; unique in one host
+    uint8_t action;        // enum policy_action
+    uint8_t trap;          // enum policy_trap
+    uint32_t priority;     // lower wins; 0: computed from how narrow the selectors are
+    struct selectors local, remote;
+};
+
+struct sa_usage {
+    uint32_t spi;
+    uint8_t direction;
+    uint64_t bytes, packets;   // since the SA was added
+    nsec last_used;            // 0 when never
+    uint64_t dropped_replay, dropped_auth, dropped_selector;
+};
