@@ -19,6 +19,7 @@ void *map_remove(struct map *map, struct bytes key);             // returns the 
 // Walks the map: start with *cursor = 0; NULL at the end. The current element may be removed, nothing may be added.
 void *map_next(const struct map *map, size_t *cursor);
 void map_wipe(struct map *map);  // frees the keys, not the values
+uint64_t map_hash(const struct map *map, struct bytes key);  // SipHash-2-4 under the map's seed
 
 static inline struct bytes map_key_u32(const uint32_t *key) { return bytes_of(key, sizeof *key); }
 static inline struct bytes map_key_u64(const uint64_t *key) { return bytes_of(key, sizeof *key); }

@@ -3,6 +3,7 @@
 // Peers cannot reach the end of memory: what they make us keep is budgeted per source and in all.
 #pragma once
 #include "base/bytes.h"
+#include <stdarg.h>
 #include <stdlib.h>
 
 void *mem_new(size_t size);                    // zeroed
@@ -10,8 +11,10 @@ void *mem_array(size_t count, size_t size);    // zeroed, overflow-checked
 void *mem_grow(void *at, size_t count, size_t size);  // realloc, overflow-checked, new bytes not zeroed
 char *mem_text(const char *text);              // NULL stays NULL
 char *mem_text_of(struct bytes text);          // adds the NUL
-struct bytes mem_copy(struct bytes in);        // owned: free((void *)b.at)
+struct bytes mem_copy(struct bytes in);        // owned: mem_drop() frees it
+void mem_drop(struct bytes *copy);             // frees what mem_copy() gave and empties the view
 __attribute__((format(printf, 1, 2))) char *mem_printf(const char *format, ...);
+__attribute__((format(printf, 1, 0))) char *mem_vprintf(const char *format, va_list args);
 
 #define NEW(type) ((type *)mem_new(sizeof(type)))
 
