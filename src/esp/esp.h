@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// The userspace data plane: ESP over arrays of packets. One struct plane belongs to one thread and shares nothing.
+// Nothing here blocks, reads a clock or makes a system call; nothing allocates in seal and open.
+//
+//   seal:  inner packets -> policy, SA -> sequence number, header, padding -> cipher batch -> outer header -> verdict SEND
+//   open:  ESP packets -> SA by SPI -> window pre-check -> cipher batch -> window commit -> strip, inner check -> verdict DELIVER
+#pragma once
+#include "base/addr.h"
+#include "base/fault.h"
+#include "base/nsec.h"
+#include "base/rng.h"
+#include "crypto/batch.h"
+#include "model/sa.h"
+
+enum { PACKET_HEAD = 128, PACKET_TAIL = 320, PACKET_MAX = 65535, BURST_MAX = 64, HELD_PACKETS_MAX = 32 };
+
+enum verdict {
+    VERDICT_DROP = 0,     // fault says why; counted
+    VERDICT_SEND,         // outer packet is ready: see `outer`
+    VERDICT_DELIVER,      // inner IP packet is ready for the TUN device
+    VERDICT_BYPASS,       // send on as it is, unprotected (policy says so, or no policy covers it)
+    VERDICT_HELD,         // the plane copied it and waits for an SA; the buffer is free again
+};
+
+enum outer_kind { OUTER_RAW = 1, OUTER_UDP };
+
+// A packet with head and tail room. The plane moves at and size; before seal, at points at the inner IP header; before open
+// at the ESP header (SPI), with `from`/`to` set from the socket.
+struct packet {
+    uint8_t *at;
+    uint32_t size;
+    uint8_t *space;         // start of the buffer; PACKET_HEAD bytes of room before at, PACKET_TAIL behind
+    uint32_t room;
+    uint8_t verdict;        // enum verdict
+    uint8_t outer;          // enum outer_kind: raw = protocol 50 to `to`, UDP = payload to `to`
+    uint8_t tos;            // outer DSCP and ECN to set (seal), outer TOS received (open)
+    bool df;                // outer DF to set
+    enum fault fault;
+    uint32_t spi;           // for logs
+    struct endpoint from, to;   // outer
+    uint32_t policy;        // number of the policy that matched; 0: none
+};
+
+struct plane;
+
+struct plane_limits {
+    size_t sas_max, policies_max;
+};
+
+enum plane_event_kind { PLANE_ACQUIRE = 1, PLANE_EXPIRE_SOFT_SEQUENCE, PLANE_PEER_MOVED, PLANE_UNKNOWN_SPI };
+struct plane_event {
+    uint8_t kind;
+    uint32_t policy;          // ACQUIRE
+    struct flow flow;         // ACQUIRE: the packet
+    uint32_t spi;
+    struct endpoint from;     // PEER_MOVED (an authenticated packet came from elsewhere), UNKNOWN_SPI
+};
+
+// rng: for IV keys and hash seeds. The backend is borrowed and must outlive the plane.
+struct plane *plane_new(struct batch_backend *backend, struct rng *rng, const struct plane_limits *limits);
+void plane_free(struct plane *plane);
+
+// An outbound SA becomes the one that its policy uses; the former stays until it is deleted. Adding an SPI that is there replaces it.
+CHECKED enum fault plane_sa_add(struct plane *plane, const struct sa_spec *spec);
+CHECKED enum fault plane_sa_move(struct plane *plane, uint32_t spi, enum sa_direction direction, const struct path *path);
+CHECKED enum fault plane_sa_del(struct plane *plane, uint32_t spi, enum sa_direction direction);
+CHECKED enum fault plane_policy_add(struct plane *plane, const struct policy_spec *spec);  // replaces one of the same number
+CHECKED enum fault plane_policy_del(struct plane *plane, uint32_t number);
+CHECKED enum fault plane_usage(const struct plane *plane, uint32_t spi, enum sa_direction direction, struct sa_usage *usage);
+// Outbound SAs are known by (SPI, remote address); inbound SPIs are ours and unique.
+
+// At most BURST_MAX packets a call. `now` is for usage times only.
+void plane_seal(struct plane *plane, nsec now, struct packet *const *packets, size_t count);
+void plane_open(struct plane *plane, nsec now, struct packet *const *packets, size_t count);
+// Packets that were held for a policy which now has an SA: fills up to count packets of the caller's (with buffers), returns how many;
+// they are inner packets to be sealed again. Held packets older than a few seconds (given as `oldest`) are dropped.
+size_t plane_released(struct plane *plane, nsec oldest, struct packet *const *packets, size_t count);
+bool plane_event(struct plane *plane, struct plane_event *event);   // events of the calls so far; bounded queue, the rest is counted
+
+struct plane_stats {
+    uint64_t sealed, opened, sealed_bytes, opened_bytes, bypassed, held;
+    uint64_t dropped[FAULT_COUNT];
+    size_t sas, policies, bytes_memory;
+};
+const struct plane_stats *plane_stats(const struct plane *plane);
+// Bytes that a packet grows by in this SA for an inner packet of inner_size (outer header, UDP, ESP, IV, padding, ICV).
+size_t plane_overhead(const struct sa_spec *spec, size_t inner_size);
