@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// A role: one process of the daemon. main starts each as `cygnetd --role NAME` with its descriptors at fixed numbers that are listed in
+// the environment-free argument --fds "ike=5,udp4=6,…"; the role runs a libevent loop until its channel to main closes.
+#pragma once
+#include "daemon/protocol.h"
+#include "os/ipc.h"
+#include "os/udp.h"
+
+enum { ROUTING_MARK = 0x43590000, ROUTING_MARK_MASK = 0x7fff0000, ROUTING_TABLE = 220, WORKERS_MAX = 16 };
+
+struct role_options {             // what every role is told
+    enum role role;
+    int channel[ROLE_COUNT];      // descriptor of the channel to each other role; -1: none
+    int alive;                    // closes when main is gone
+    struct udp_ports udp4, udp6;
+    int tun[WORKERS_MAX];         // queues of the TUN device; -1: none
+    int raw4, raw6;               // protocol 50
+    int vici;                     // listening UNIX socket (control)
+    unsigned workers;
+    uint16_t port, port_nat;
+    const char *tun_name;
+    const char *config;           // path, or "none"
+    const char *run_dir, *vici_uri, *keylog;
+    bool json_log, debug;
+    const char *retransmit;       // "timeout/base/tries" for tests; NULL: the usual
+};
+
+int role_net(const struct role_options *options);
+int role_ike(const struct role_options *options);
+int role_keys(const struct role_options *options);
+int role_trust(const struct role_options *options);
+int role_esp(const struct role_options *options);
+int role_control(const struct role_options *options);
+
+// A channel on the event loop: checks each message against the table and calls handle(); ends the process when the other side is gone.
+struct event_base;
+struct link;
+struct link *link_new(struct event_base *base, int fd, enum role self, enum role other,
+                      void (*handle)(void *context, const struct message_head *head, struct rd *fields), void *context);
+void link_send(struct link *link, const struct wr *message);   // a message that does not fit or cannot be queued ends the process with a log line
+// The loop of a role: leaves when `alive` closes.
+int role_loop(struct event_base *base, int alive);
+// Log line to standard error: "2026-11-21T09:00:00Z ike[office] message (FAULT, RFC 7296 2.15): remedy"; level as in ike_report.
+__attribute__((format(printf, 4, 5))) void role_log(enum role role, int level, enum fault fault, const char *format, ...);
+nsec role_now(void);              // CLOCK_BOOTTIME
+struct rng *role_rng(void);       // the system's randomness
