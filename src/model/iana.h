@@ -4,80 +4,78 @@
 #include "base/bytes.h"
 
 // One enum a registry: ENCR_AES_CBC, PRF_HMAC_SHA2_256, NOTIFY_NO_PROPOSAL_CHOSEN, PAYLOAD_SA, EXCHANGE_IKE_AUTH …
-#define ROW_ENUM(registry, symbol, value) registry##_##symbol = value,
 enum iana_payload {
-#define IANA_PAYLOAD(symbol, value, text) ROW_ENUM(PAYLOAD, symbol, value)
+#define IANA_PAYLOAD(symbol, value, text) PAYLOAD_##symbol = value,
 #include "model/iana.def"
 };
 enum iana_exchange {
-#define IANA_EXCHANGE(symbol, value, text) ROW_ENUM(EXCHANGE, symbol, value)
+#define IANA_EXCHANGE(symbol, value, text) EXCHANGE_##symbol = value,
 #include "model/iana.def"
 };
 enum iana_protocol {  // security protocol identifiers
-#define IANA_PROTOCOL(symbol, value, text) ROW_ENUM(PROTOCOL, symbol, value)
+#define IANA_PROTOCOL(symbol, value, text) PROTOCOL_##symbol = value,
 #include "model/iana.def"
 };
 enum iana_transform {  // transform types
-#define IANA_TRANSFORM(symbol, value, text) ROW_ENUM(TRANSFORM, symbol, value)
+#define IANA_TRANSFORM(symbol, value, text) TRANSFORM_##symbol = value,
 #include "model/iana.def"
 };
 enum iana_encr {
-#define IANA_ENCR(symbol, value, text) ROW_ENUM(ENCR, symbol, value)
+#define IANA_ENCR(symbol, value, text) ENCR_##symbol = value,
 #include "model/iana.def"
 };
 enum iana_prf {
-#define IANA_PRF(symbol, value, text) ROW_ENUM(PRF, symbol, value)
+#define IANA_PRF(symbol, value, text) PRF_##symbol = value,
 #include "model/iana.def"
 };
 enum iana_integ {
-#define IANA_INTEG(symbol, value, text) ROW_ENUM(INTEG, symbol, value)
+#define IANA_INTEG(symbol, value, text) INTEG_##symbol = value,
 #include "model/iana.def"
 };
 enum iana_ke {  // key exchange methods (formerly Diffie-Hellman groups)
-#define IANA_KE(symbol, value, text) ROW_ENUM(KE, symbol, value)
+#define IANA_KE(symbol, value, text) KE_##symbol = value,
 #include "model/iana.def"
 };
 enum iana_sn {  // sequence numbers: 32 or extended
-#define IANA_SN(symbol, value, text) ROW_ENUM(SN, symbol, value)
+#define IANA_SN(symbol, value, text) SN_##symbol = value,
 #include "model/iana.def"
 };
 enum iana_notify {
-#define IANA_NOTIFY(symbol, value, text) ROW_ENUM(NOTIFY, symbol, value)
+#define IANA_NOTIFY(symbol, value, text) NOTIFY_##symbol = value,
 #include "model/iana.def"
 };
 enum iana_id {
-#define IANA_ID(symbol, value, text) ROW_ENUM(ID, symbol, value)
+#define IANA_ID(symbol, value, text) ID_##symbol = value,
 #include "model/iana.def"
 };
 enum iana_auth {  // authentication methods
-#define IANA_AUTH(symbol, value, text) ROW_ENUM(AUTH, symbol, value)
+#define IANA_AUTH(symbol, value, text) AUTH_##symbol = value,
 #include "model/iana.def"
 };
 enum iana_cert {  // certificate encodings
-#define IANA_CERT(symbol, value, text) ROW_ENUM(CERT, symbol, value)
+#define IANA_CERT(symbol, value, text) CERT_##symbol = value,
 #include "model/iana.def"
 };
 enum iana_hash {  // RFC 7427 hash algorithms
-#define IANA_HASH(symbol, value, text) ROW_ENUM(HASH, symbol, value)
+#define IANA_HASH(symbol, value, text) HASH_##symbol = value,
 #include "model/iana.def"
 };
 enum iana_ts {
-#define IANA_TS(symbol, value, text) ROW_ENUM(TS, symbol, value)
+#define IANA_TS(symbol, value, text) TS_##symbol = value,
 #include "model/iana.def"
 };
 enum iana_cfg {  // configuration payload types
-#define IANA_CFG(symbol, value, text) ROW_ENUM(CFG, symbol, value)
+#define IANA_CFG(symbol, value, text) CFG_##symbol = value,
 #include "model/iana.def"
 };
 enum iana_attr {  // configuration attributes
-#define IANA_ATTR(symbol, value, text) ROW_ENUM(ATTR, symbol, value)
+#define IANA_ATTR(symbol, value, text) ATTR_##symbol = value,
 #include "model/iana.def"
 };
 enum iana_ipproto {
-#define IANA_IPPROTO(symbol, value, text) ROW_ENUM(IPPROTO_NUMBER, symbol, value)
+#define IANA_IPPROTO(symbol, value, text) IPPROTO_NUMBER_##symbol = value,
 #include "model/iana.def"
 };
-#undef ROW_ENUM
 
 // The RFC's name of a number ("AES_GCM_16", "NO_PROPOSAL_CHOSEN"), or NULL when it is unknown.
 const char *iana_payload_name(unsigned value);

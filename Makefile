@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+# Two commands for a fresh Debian machine: `make demo` and `make test`. Everything else is for those who work on cygnet.
+# The build itself is meson's; what stands here only calls it.
+BUILD ?= build
+PREFIX ?= /usr
+JOBS ?= $(shell nproc)
+
+.PHONY: all demo test quick bench install clean deps deps-test help
+
+all: deps $(BUILD)/build.ninja  ## install what the build needs, then build
+	@ninja -C $(BUILD) -j $(JOBS) $(if $(V),-v,--quiet)
+
+demo: deps-demo $(BUILD)/build.ninja  ## a site-to-site VPN between network namespaces (KEEP=1 leaves it up)
+	@ninja -C $(BUILD) -j $(JOBS) --quiet
+	@KEEP=$(KEEP) tests/netns/demo $(BUILD)
+
+test: deps-test  ## every test: units, sanitizers, fuzz smoke, simulator, namespaces with real peers
+	@tools/test
+
+quick: all  ## unit tests only
+	@meson test -C $(BUILD) --quiet
+
+bench: deps-bench $(BUILD)/build.ninja  ## throughput beside wireguard-go and strongSwan, as ratios
+	@ninja -C $(BUILD) -j $(JOBS) --quiet
+	@bench/run $(BUILD)
+
+install: all  ## programs, manual pages and the systemd unit below PREFIX
+	@meson install -C $(BUILD) --no-rebuild
+
+deps:
+	@tools/deps build
+deps-%:
+	@tools/deps build $*
+
+$(BUILD)/build.ninja:
+	@meson setup $(BUILD) --prefix=$(PREFIX) >/dev/null || { meson setup $(BUILD) --prefix=$(PREFIX); exit 1; }
+
+clean:
+	rm -rf $(BUILD) build-*
+
+help:  ## this list
+	@awk -F'## ' '/^[a-z-]+:.*## /{split($$1,a,":"); printf "  make %-9s %s\n", a[1], $$2}' Makefile
