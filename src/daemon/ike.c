@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: Apache-2.0
+// The ike role: it gives the core its inputs (datagrams, messages of other roles, time) and performs its outputs. It holds
+// the keys of live SAs and reads what peers send; it has no private key, no file and no capability.
+#include "daemon/ike.h"
+#include "conf/options.h"
+#include "crypto/crypto.h"
+#include <assert.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { DATAGRAMS_AT_ONCE = 64, USAGE_SECONDS = 1, STOP_MS = 1500 };
+
+static const uint8_t non_esp_marker[4];   // RFC 3948 2.2: four zero bytes before IKE on the port of ESP in UDP
+
+#define SEND(role, link, TYPE, shape, number_, ...)                                              \
+    do {                                                                                         \
+        struct shape##_message message_ = __VA_ARGS__;                                           \
+        struct wr out_ = message_begin((role)->space, IPC_MESSAGE_MAX, MESSAGE_##TYPE, number_); \
+        shape##_put(&out_, &message_);                                                           \
+        link_send(link, &out_);                                                         \
+    } while (0)
+
+// --- outputs
+
+static int socket_for(const struct ike_role *role, const struct path *path)
+{
+    const struct udp_ports *ports =
+        path->remote.addr.family == ADDR_V6 ? &role->options->udp6 : &role->options->udp4;
+    return path->encap ? ports->ike_nat : ports->ike;
+}
+
+static void out_send(struct ike_role *role, const struct ike_out *out)
+{
+    const struct path *path = &out->send.path;
+    int fd = socket_for(role, path);
+    if (fd < 0) return;
+    uint8_t tos = (uint8_t)(out->send.dscp << 2);
+    enum fault fault;
+    if (path->encap) {
+        struct wr datagram = wr_over(role->space, IPC_MESSAGE_MAX);
+        wr_bytes(&datagram, BYTES_ARRAY(non_esp_marker));
+        wr_bytes(&datagram, out->send.bytes);
+        fault = udp_send(fd, &path->local, &path->remote, tos, wr_done(&datagram));
+    } else {
+        fault = udp_send(fd, &path->local, &path->remote, tos, out->send.bytes);
+    }
+    if (fault) {
+        char to[ENDPOINT_TEXT];
+        role_log(ROLE_IKE, IKE_DETAIL, fault, "cannot send to %s", endpoint_print(&path->remote, to));
+    }
+}
+
+static void out_policy(struct ike_role *role, const struct ike_out *out)
+{
+    struct policy_message message = {.spec = out->policy.spec, .path = out->policy.path};
+    struct link *to[] = {role->esp, role->net};
+    for (unsigned i = 0; i < 2; i++) {
+        if (out->kind == IKE_OUT_POLICY_ADD) SEND(role, to[i], POLICY_ADD, policy, 0, message);
+        else SEND(role, to[i], POLICY_DEL, policy_del, 0, {.number = message.spec.number});
+    }
+}
+
+static void out_done(struct ike_role *role, const struct ike_out *out)
+{
+    SEND(role, role->control, DONE, done, 0,
+         {.command = out->done.command, .fault = out->done.fault, .text = out->done.text,
+          .matches = out->done.matches, .terminated = out->done.terminated});
+}
+
+static void output_perform(struct ike_role *role, const struct ike_out *out)
+{
+    switch (out->kind) {
+    case IKE_OUT_SEND: out_send(role, out); break;
+    case IKE_OUT_SA_ADD: SEND(role, role->esp, SA_ADD, sa, 0, {.spec = out->sa_add}); break;
+    case IKE_OUT_SA_MOVE:
+        SEND(role, role->esp, SA_MOVE, sa_move, 0,
+             {.spi = out->sa_move.spi, .direction = out->sa_move.direction,
+              .path = out->sa_move.path, .former = out->sa_move.former});
+        break;
+    case IKE_OUT_SA_DEL:
+        SEND(role, role->esp, SA_DEL, sa_del, 0,
+             {.spi = out->sa_del.spi, .direction = out->sa_del.direction, .remote = out->sa_del.remote});
+        break;
+    case IKE_OUT_POLICY_ADD:
+    case IKE_OUT_POLICY_DEL: out_policy(role, out); break;
+    case IKE_OUT_ADDRESS_ADD:
+        SEND(role, role->net, ADDRESS_ADD, address, 0, {.addr = out->address.addr, .came = true});
+        break;
+    case IKE_OUT_ADDRESS_DEL:
+        SEND(role, role->net, ADDRESS_DEL, address, 0, {.addr = out->address.addr});
+        break;
+    case IKE_OUT_OPERATION: ike_operation_start(role, &out->operation); break;
+    case IKE_OUT_REPORT: ike_view_report(role, &out->report); break;
+    case IKE_OUT_EVENT: ike_view_event(role, &out->event); break;
+    case IKE_OUT_DONE: out_done(role, out); break;
+    }
+    memory_wipe(role->space, 1024);   // SA_ADD and PROVE carried keys
+}
+
+static void timer_set(struct ike_role *role)
+{
+    nsec at = ike_deadline(role->core);
+    if (at == NSEC_NEVER) {
+        evtimer_del(role->timer);
+        return;
+    }
+    nsec left = at - role_now();
+    if (left < 0) left = 0;
+    struct timeval wait = {.tv_sec = left / NSEC_PER_SECOND, .tv_usec = left % NSEC_PER_SECOND / 1000 + 1};
+    evtimer_add(role->timer, &wait);
+}
+
+void ike_role_step(struct ike_role *role, struct ike_in *in)
+{
+    assert(!role->stepping);
+    role->stepping = true;
+    in->now = role_now();
+    ike_step(role->core, in);
+    struct ike_out out;
+    while (ike_next(role->core, &out)) output_perform(role, &out);
+    role->stepping = false;
+    ike_answer_next(role);   // steps again, and so on until none is ready
+    timer_set(role);
+}
+
+// --- inputs: time and datagrams
+
+static void timer_fired(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what;
+    struct ike_in in = {.kind = IKE_IN_TIMER};
+    ike_role_step(context, &in);
+}
+
+static void usage_fired(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what;
+    struct ike_role *role = context;
+    if (!ike_stats(role->core)->children) return;
+    struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_USAGE_ASK, 0);
+    link_send(role->esp, &out);
+}
+
+static void datagram_in(struct ike_role *role, const struct datagram *datagram, struct bytes bytes, bool nat_port)
+{
+    if (nat_port) {
+        // RFC 3948 2.2, 2.3: what does not begin with the marker is ESP or a keepalive and not for us.
+        if (bytes.size < 4 || memcmp(bytes.at, non_esp_marker, 4) != 0) return;
+        bytes = bytes_of(bytes.at + 4, bytes.size - 4);
+    }
+    struct ike_in in = {.kind = IKE_IN_DATAGRAM};
+    in.datagram.path = (struct path){datagram->local, datagram->remote, nat_port};
+    in.datagram.bytes = bytes;
+    ike_role_step(role, &in);
+}
+
+static void socket_readable(evutil_socket_t fd, short what, void *context)
+{
+    (void)what;
+    static uint8_t space[IKE_DATAGRAM_MAX];
+    struct ike_role *role = context;
+    const struct role_options *options = role->options;
+    bool nat_port = fd == options->udp4.ike_nat || fd == options->udp6.ike_nat;
+    struct datagram datagram;
+    for (unsigned i = 0; i < DATAGRAMS_AT_ONCE; i++) {
+        uint16_t port = nat_port ? options->port_nat : options->port;
+        if (!udp_receive(fd, port, space, sizeof space, &datagram)) return;
+        datagram_in(role, &datagram, bytes_of(space, datagram.size), nat_port);
+    }
+}
+
+// --- inputs: control
+
+static void conn_load(struct ike_role *role, uint64_t number, struct rd *fields)
+{
+    struct arena arena = {0};
+    struct complaints complaints = {0};
+    struct load_message message;
+    struct tree *root = NULL;
+    enum fault fault = load_get(fields, &arena, &message);
+    if (!fault) fault = message_read(message.tree, &arena, &root);
+    struct conn *conn = fault || !root->first ? NULL : options_conn(root->first, &complaints);
+    if (!fault && !conn) fault = complaints.first ? complaints.first->fault : FAULT_MESSAGE_MALFORMED;
+    SEND(role, role->control, RESULT, result, number,
+         {.fault = fault, .text = complaints.first ? complaints.first->text : NULL});
+    if (conn) {
+        struct ike_in in = {.kind = IKE_IN_CONN_LOAD, .conn = conn};
+        ike_role_step(role, &in);
+        conn_release(conn);
+    }
+    complaints_free(&complaints);
+    arena_free(&arena);
+}
+
+static void conn_unload(struct ike_role *role, uint64_t number, struct rd *fields)
+{
+    struct arena arena = {0};
+    struct name_message message;
+    enum fault fault = name_get(fields, &arena, &message);
+    if (!fault && message.name) {
+        struct ike_in in = {.kind = IKE_IN_CONN_UNLOAD, .name = message.name};
+        ike_role_step(role, &in);
+    }
+    SEND(role, role->control, RESULT, result, number, {.fault = fault});
+    arena_free(&arena);
+}
+
+static void command(struct ike_role *role, struct rd *fields)
+{
+    struct arena arena = {0};
+    struct command_message message;
+    if (command_get(fields, &arena, &message) == OK) {
+        struct ike_in in = {.kind = IKE_IN_COMMAND, .command = message.command};
+        ike_role_step(role, &in);
+    }
+    arena_free(&arena);
+}
+
+// Counters come from the data plane first; the list follows when they are there.
+static void list_sas(struct ike_role *role, uint64_t number, struct rd *fields)
+{
+    struct list_request **free_place = NULL;
+    for (unsigned i = 0; i < LISTS_MAX; i++)
+        if (!role->lists[i]) free_place = &role->lists[i];
+    struct list_request *list = NEW(struct list_request);
+    struct load_message message;
+    struct tree *filter = NULL;
+    list->number = number;
+    enum fault fault = load_get(fields, &list->arena, &message);
+    struct bytes tree = fault ? BYTES_NONE : arena_copy(&list->arena, message.tree);
+    if (!fault) fault = message_read(tree, &list->arena, &filter);
+    list->filter = filter;
+    if (fault || !free_place) {
+        SEND(role, role->control, ITEM, item, number, {.last = true});
+        arena_free(&list->arena);
+        free(list);
+        return;
+    }
+    *free_place = list;
+    struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_USAGE_ASK, number);
+    link_send(role->esp, &out);
+}
+
+static void list_answer(struct ike_role *role, uint64_t number)
+{
+    for (unsigned i = 0; i < LISTS_MAX; i++) {
+        struct list_request *list = role->lists[i];
+        if (!list || list->number != number) continue;
+        ike_view_list(role, number, list->filter);
+        arena_free(&list->arena);
+        free(list);
+        role->lists[i] = NULL;
+    }
+}
+
+static void from_control(void *context, const struct message_head *head, struct rd *fields)
+{
+    struct ike_role *role = context;
+    switch (head->type) {
+    case MESSAGE_CONN_LOAD: conn_load(role, head->number, fields); break;
+    case MESSAGE_CONN_UNLOAD: conn_unload(role, head->number, fields); break;
+    case MESSAGE_COMMAND: command(role, fields); break;
+    case MESSAGE_LIST_SAS: list_sas(role, head->number, fields); break;
+    case MESSAGE_STATS: ike_view_stats(role, head->number); break;
+    }
+}
+
+// --- inputs: the other roles
+
+static void from_keys(void *context, const struct message_head *head, struct rd *fields)
+{
+    struct arena arena = {0};
+    struct proved_message proved;
+    if (proved_get(fields, &arena, &proved) == OK) ike_operation_proved(context, head->number, &proved);
+    arena_free(&arena);
+}
+
+static void anchors_in(struct ike_role *role, struct rd *fields)
+{
+    struct arena arena = {0};
+    struct anchors_message *message = NEW(struct anchors_message);
+    if (anchors_get(fields, &arena, message) == OK) {
+        struct ike_in in = {.kind = IKE_IN_ANCHORS};
+        in.anchors.hashes = (const uint8_t(*)[20])message->hashes;
+        in.anchors.count = message->count;
+        ike_role_step(role, &in);
+    }
+    free(message);
+    arena_free(&arena);
+}
+
+static void from_trust(void *context, const struct message_head *head, struct rd *fields)
+{
+    struct arena arena = {0};
+    if (head->type == MESSAGE_ANCHORS) {
+        anchors_in(context, fields);
+    } else if (head->type == MESSAGE_JUDGED) {
+        struct judged_message judged;
+        if (judged_get(fields, &arena, &judged) == OK) ike_operation_judged(context, head->number, &judged);
+    } else if (head->type == MESSAGE_RESOLVED) {
+        struct resolved_message resolved;
+        if (resolved_get(fields, &arena, &resolved) == OK)
+            ike_operation_resolved(context, head->number, &resolved);
+    }
+    arena_free(&arena);
+}
+
+static void usage_in(struct ike_role *role, uint64_t number, struct rd *fields)
+{
+    struct usage_message *message = NEW(struct usage_message);
+    struct arena arena = {0};
+    bool last = false;
+    if (usage_get(fields, &arena, message) == OK) {
+        for (unsigned i = 0; i < message->count; i++) {
+            struct ike_in in = {.kind = IKE_IN_PLANE};
+            in.plane = (struct ike_plane){.kind = IKE_PLANE_USAGE, .spi = message->at[i].spi, .usage = message->at[i]};
+            ike_role_step(role, &in);
+        }
+        last = message->last;
+    }
+    free(message);
+    if (last && number) list_answer(role, number);
+}
+
+static void plane_in(struct ike_role *role, struct rd *fields)
+{
+    struct arena arena = {0};
+    struct plane_message message;
+    if (plane_get(fields, &arena, &message) == OK) {
+        struct ike_in in = {.kind = IKE_IN_PLANE, .plane = message.event};
+        ike_role_step(role, &in);
+    }
+    arena_free(&arena);
+}
+
+static void from_esp(void *context, const struct message_head *head, struct rd *fields)
+{
+    if (head->type == MESSAGE_USAGE) usage_in(context, head->number, fields);
+    else if (head->type == MESSAGE_PLANE) plane_in(context, fields);
+}
+
+static void from_net(void *context, const struct message_head *head, struct rd *fields)
+{
+    struct arena arena = {0};
+    struct address_message message;
+    if (head->type == MESSAGE_PLANE) {
+        plane_in(context, fields);
+    } else if (head->type == MESSAGE_ADDRESS && address_get(fields, &arena, &message) == OK) {
+        struct ike_in in = {.kind = IKE_IN_ADDRESS};
+        in.address.addr = message.addr;
+        in.address.came = message.came;
+        ike_role_step(context, &in);
+    }
+    arena_free(&arena);
+}
+
+// --- start and stop
+
+// "4/1.8/5": first wait in seconds, growth, tries; for tests that cannot wait three minutes.
+static void retransmit_parse(const char *text, struct ike_settings *settings)
+{
+    double wait = 4, growth = 1.8;
+    unsigned tries = 5;
+    if (!text || sscanf(text, "%lf/%lf/%u", &wait, &growth, &tries) != 3) return;
+    settings->retransmit_timeout = (nsec)(wait * (double)NSEC_PER_SECOND);
+    settings->retransmit_base = growth;
+    settings->retransmit_tries = tries;
+}
+
+struct keylog_file {
+    struct ike_keylog log;
+    FILE *file;
+};
+
+static void keylog_line(struct ike_keylog *log, const char *text)
+{
+    FILE *file = ((struct keylog_file *)log)->file;
+    fprintf(file, "%s\n", text);
+    fflush(file);
+}
+
+static void keylog_start(struct ike_role *role)
+{
+    if (!role->options->keylog) return;
+    static struct keylog_file keylog = {.log.line = keylog_line};
+    int fd = open(role->options->keylog, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    keylog.file = fd < 0 ? NULL : fdopen(fd, "a");
+    if (!keylog.file) {
+        role_log(ROLE_IKE, IKE_ERROR, OK, "cannot open key log %s: %s", role->options->keylog, strerror(errno));
+        return;
+    }
+    role_log(ROLE_IKE, IKE_AUDIT, OK, "all session keys are written to %s: for analysis only", role->options->keylog);
+    ike_set_keylog(role->core, &keylog.log);
+}
+
+static void sockets_watch(struct ike_role *role)
+{
+    const struct udp_ports *ports[] = {&role->options->udp4, &role->options->udp6};
+    for (unsigned i = 0; i < 2; i++) {
+        int fds[] = {ports[i]->ike, ports[i]->ike_nat};
+        for (unsigned j = 0; j < 2; j++)
+            if (fds[j] >= 0)
+                event_add(event_new(role->base, fds[j], EV_READ | EV_PERSIST, socket_readable, role), NULL);
+    }
+}
+
+static void links_open(struct ike_role *role)
+{
+    const int *channel = role->options->channel;
+    role->control = link_new(role->base, channel[ROLE_CONTROL], ROLE_IKE, ROLE_CONTROL, from_control, role);
+    role->keys = link_new(role->base, channel[ROLE_KEYS], ROLE_IKE, ROLE_KEYS, from_keys, role);
+    role->trust = link_new(role->base, channel[ROLE_TRUST], ROLE_IKE, ROLE_TRUST, from_trust, role);
+    role->esp = link_new(role->base, channel[ROLE_ESP], ROLE_IKE, ROLE_ESP, from_esp, role);
+    role->net = link_new(role->base, channel[ROLE_NET], ROLE_IKE, ROLE_NET, from_net, role);
+}
+
+int role_ike(const struct role_options *options)
+{
+    crypto_start();
+    struct ike_role role = {.options = options, .base = event_base_new(), .space = mem_new(IPC_MESSAGE_MAX)};
+    role.settings = ike_settings_default();
+    role.settings.port = options->port;
+    role.settings.port_nat = options->port_nat;
+    retransmit_parse(options->retransmit, &role.settings);
+    role.ready_last = &role.ready;
+    role.core = ike_new(role_rng(), &role.settings);
+    role.started = (uint64_t)time(NULL);
+    role.timer = evtimer_new(role.base, timer_fired, &role);
+    role.usage_timer = event_new(role.base, -1, EV_PERSIST, usage_fired, &role);
+    evtimer_add(role.usage_timer, &(struct timeval){.tv_sec = USAGE_SECONDS});
+    keylog_start(&role);
+    links_open(&role);
+    sockets_watch(&role);
+    return role_loop(role.base, options->alive);
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// The ike role from inside: the core, its links to the other roles, and what waits for their answers.
+#pragma once
+#include "conf/message.h"
+#include "daemon/role.h"
+
+enum { LISTS_MAX = 32, REPORT_MAX = 60000, IKE_DATAGRAM_MAX = 65535 };
+
+struct event;
+
+// A RESOLVE that waits for names, or for nothing.
+struct resolving {
+    uint64_t number;
+    struct host_pattern local[CONN_HOSTS_MAX];
+    size_t local_count;
+    uint16_t local_port, remote_port;
+    uint32_t skip;      // candidates to pass over in what the name resolves to
+    char *name;
+    struct resolving *next;
+};
+
+// An answer that was ready at once: the core gets it when all outputs of the present step are performed.
+struct ready_answer {
+    struct ike_answer answer;   // data, text owned
+    struct ready_answer *next;
+};
+
+struct list_request {   // a list-sas that waits for fresh counters
+    uint64_t number;
+    struct arena arena;
+    const struct tree *filter;
+};
+
+struct ike_role {
+    const struct role_options *options;
+    struct event_base *base;
+    struct ike *core;
+    struct ike_settings settings;
+    struct link *control, *keys, *trust, *esp, *net;
+    struct event *timer, *usage_timer;
+    struct resolving *resolving;
+    struct ready_answer *ready, **ready_last;
+    bool stepping;
+    struct list_request *lists[LISTS_MAX];
+    uint64_t started;   // seconds since 1970
+    bool stopping;
+    uint8_t *space;     // IPC_MESSAGE_MAX bytes to write a message into
+};
+
+// Runs one input through the core and performs all outputs, and those of the inputs they cause.
+void ike_role_step(struct ike_role *role, struct ike_in *in);
+
+// ike_operations.c
+bool ike_answer_next(struct ike_role *role);   // gives the core one ready answer; false when there is none
+void ike_operation_start(struct ike_role *role, const struct ike_operation *operation);
+void ike_operation_proved(struct ike_role *role, uint64_t number, const struct proved_message *proved);
+void ike_operation_judged(struct ike_role *role, uint64_t number, const struct judged_message *judged);
+void ike_operation_resolved(struct ike_role *role, uint64_t number, const struct resolved_message *resolved);
+
+// ike_view.c: SAs as VICI sections
+void ike_view_sa(struct ike_role *role, uint32_t id, const struct tree *filter, struct arena *arena, struct tree *parent);
+void ike_view_list(struct ike_role *role, uint64_t number, const struct tree *filter);
+void ike_view_stats(struct ike_role *role, uint64_t number);
+void ike_view_event(struct ike_role *role, const struct ike_event *event);
+void ike_view_report(struct ike_role *role, const struct ike_report *report);

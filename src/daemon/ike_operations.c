@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+// Operations that the core wants done elsewhere: key exchange here, proofs by the keys role, judgements by the trust role,
+// and the way to a peer: names by the trust role, the source address by the kernel.
+#include "crypto/crypto.h"
+#include "daemon/ike.h"
+#include <stdio.h>
+
+// The core must not be stepped while its outputs are being performed: then the answer waits.
+static void answer_give(struct ike_role *role, struct ike_answer *answer)
+{
+    if (!role->stepping) {
+        struct ike_in in = {.kind = IKE_IN_ANSWER, .answer = answer};
+        ike_role_step(role, &in);
+        secret_wipe(&answer->private);
+        secret_wipe(&answer->shared);
+        return;
+    }
+    struct ready_answer *ready = NEW(struct ready_answer);
+    ready->answer = *answer;   // secrets move along
+    ready->answer.data = mem_copy(answer->data);
+    ready->answer.text = mem_text(answer->text);
+    *role->ready_last = ready;
+    role->ready_last = &ready->next;
+}
+
+bool ike_answer_next(struct ike_role *role)
+{
+    struct ready_answer *ready = role->ready;
+    if (!ready) return false;
+    role->ready = ready->next;
+    if (!role->ready) role->ready_last = &role->ready;
+    struct bytes data = ready->answer.data;
+    const char *text = ready->answer.text;
+    answer_give(role, &ready->answer);
+    free((void *)(uintptr_t)data.at);
+    free((void *)(uintptr_t)text);
+    free(ready);
+    return true;
+}
+
+// --- key exchange
+
+static void ke_perform(struct ike_role *role, const struct ike_operation *operation)
+{
+    struct ike_answer answer = {.number = operation->number};
+    AUTOFREE_BUF struct buf public = BUF(IKE_DATAGRAM_MAX);
+    switch (operation->kind) {
+    case IKE_OP_KE_MAKE:
+        answer.fault = ke_make(operation->ke, role_rng(), &answer.private, &public);
+        break;
+    case IKE_OP_KE_SHARE:
+        answer.fault = ke_share(operation->ke, operation->private, operation->peer_public, &answer.shared);
+        break;
+    case IKE_OP_KE_ANSWER:
+        answer.fault = ke_answer(operation->ke, role_rng(), operation->peer_public, &public, &answer.shared);
+        break;
+    }
+    answer.data = buf_bytes(&public);
+    answer_give(role, &answer);
+}
+
+// --- proofs and judgements
+
+static void prove_ask(struct ike_role *role, const struct ike_operation *operation)
+{
+    const struct auth_conf *auth = operation->prove.auth;
+    struct prove_message message = {
+        .kind = operation->prove.kind,
+        .octets = operation->prove.octets,
+        .schemes = auth ? auth->signature_schemes : BYTES_NONE,
+        .hashes = operation->prove.hashes,
+        .local = operation->prove.local,
+        .remote = operation->prove.remote,
+        .local_addr = operation->prove.local_addr,
+        .remote_addr = operation->prove.remote_addr,
+        .expected = operation->prove.expected,
+        .key_count = auth ? auth->cert_count : 0,
+    };
+    for (unsigned i = 0; i < message.key_count; i++) memcpy(message.key_ids[i], auth->certs[i].key_id, 20);
+    struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_PROVE, operation->number);
+    prove_put(&out, &message);
+    link_send(role->keys, &out);
+    memory_wipe(role->space, out.size);
+}
+
+void ike_operation_proved(struct ike_role *role, uint64_t number, const struct proved_message *proved)
+{
+    struct ike_answer answer = {.number = number, .fault = proved->fault, .text = proved->text,
+                                .method = proved->method, .data = proved->data};
+    answer_give(role, &answer);
+}
+
+static void judge_ask(struct ike_role *role, const struct ike_operation *operation)
+{
+    const struct auth_conf *auth = operation->judge.auth;
+    struct judge_message message = {
+        .octets = operation->judge.octets,
+        .id = operation->judge.id,
+        .method = operation->judge.method,
+        .revocation = auth->revocation,
+        .data = operation->judge.data,
+        .schemes = auth->signature_schemes,
+        .hashes = operation->judge.hashes,
+        .only_count = auth->cert_count,
+        .ca_count = auth->ca_count,
+    };
+    for (size_t i = 0; i < operation->judge.cert_count && i < CONN_CERTS_MAX * 2; i++)
+        message.certs[message.cert_count++] = operation->judge.certs[i];
+    for (unsigned i = 0; i < auth->cert_count; i++) message.only[i] = auth->certs[i].der;
+    for (unsigned i = 0; i < auth->ca_count; i++) message.cas[i] = auth->cas[i].der;
+    struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_JUDGE, operation->number);
+    judge_put(&out, &message);
+    if (out.failed) {   // certificates beyond what may pass between processes
+        struct ike_answer answer = {.number = operation->number, .fault = FAULT_MESSAGE_TOO_LARGE};
+        answer_give(role, &answer);
+        return;
+    }
+    link_send(role->trust, &out);
+}
+
+void ike_operation_judged(struct ike_role *role, uint64_t number, const struct judged_message *judged)
+{
+    struct ike_answer answer = {.number = number, .fault = judged->fault, .text = judged->text,
+                                .scheme = judged->scheme, .cert = judged->cert};
+    answer_give(role, &answer);
+}
+
+// --- the way to a peer
+
+// Our address for a remote one: the first local pattern that has it; the kernel's choice when nothing is prescribed.
+static enum fault local_choose(const struct host_pattern *local, size_t count, const struct addr *remote, struct addr *out)
+{
+    TRY(udp_source(remote, ROUTING_MARK, out));
+    if (count == 0) return OK;
+    for (size_t i = 0; i < count; i++) {
+        if (local[i].kind == HOST_ANY) return OK;
+        if (local[i].kind == HOST_RANGE && range_has(&local[i].range, out)) return OK;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (local[i].kind != HOST_RANGE || local[i].range.low.family != remote->family) continue;
+        if (!addr_equal(&local[i].range.low, &local[i].range.high)) continue;
+        *out = local[i].range.low;
+        return OK;
+    }
+    return FAULT_NO_LOCAL_ADDRESS;
+}
+
+static void path_answer(struct ike_role *role, const struct resolving *resolving, enum fault fault, const struct addr *remote)
+{
+    struct ike_answer answer = {.number = resolving->number, .fault = fault};
+    char text[256] = "";
+    if (!fault) {
+        answer.path.remote = (struct endpoint){*remote, resolving->remote_port};
+        answer.path.local.port = resolving->local_port;
+        answer.fault = local_choose(resolving->local, resolving->local_count, remote, &answer.path.local.addr);
+        char to[ADDR_TEXT];
+        if (answer.fault) snprintf(text, sizeof text, "no way to %s from the local addresses", addr_print(remote, to));
+    } else if (resolving->name) {
+        snprintf(text, sizeof text, "the name %s has no address", resolving->name);
+    }
+    answer.text = *text ? text : NULL;
+    answer_give(role, &answer);
+}
+
+static void resolve_start(struct ike_role *role, const struct ike_operation *operation)
+{
+    struct resolving resolving = {.number = operation->number,
+                                  .local_port = operation->resolve.local_port,
+                                  .remote_port = operation->resolve.remote_port,
+                                  .local_count = operation->resolve.local_count};
+    memcpy(resolving.local, operation->resolve.local, resolving.local_count * sizeof *resolving.local);
+
+    // Single addresses and names are candidates; networks and %any tell only who may come to us.
+    uint32_t candidate = 0, wanted = operation->resolve.try, total = 0;
+    for (size_t i = 0; i < operation->resolve.remote_count; i++) {
+        const struct host_pattern *host = &operation->resolve.remote[i];
+        total += host->kind == HOST_NAME || (host->kind == HOST_RANGE && addr_equal(&host->range.low, &host->range.high));
+    }
+    if (total) wanted %= total;
+    for (size_t i = 0; i < operation->resolve.remote_count; i++) {
+        const struct host_pattern *host = &operation->resolve.remote[i];
+        bool single = host->kind == HOST_RANGE && addr_equal(&host->range.low, &host->range.high);
+        if (!single && host->kind != HOST_NAME) continue;
+        if (candidate++ != wanted) continue;
+        if (single) {
+            path_answer(role, &resolving, OK, &host->range.low);
+            return;
+        }
+        struct resolving *waiting = NEW(struct resolving);
+        *waiting = resolving;
+        waiting->name = mem_text(host->name);
+        waiting->next = role->resolving;
+        role->resolving = waiting;
+        struct name_message message = {.name = host->name};
+        struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_RESOLVE, operation->number);
+        name_put(&out, &message);
+        link_send(role->trust, &out);
+        return;
+    }
+    path_answer(role, &resolving, FAULT_NO_REMOTE_ADDRESS, NULL);
+}
+
+void ike_operation_resolved(struct ike_role *role, uint64_t number, const struct resolved_message *resolved)
+{
+    for (struct resolving **at = &role->resolving; *at; at = &(*at)->next) {
+        struct resolving *found = *at;
+        if (found->number != number) continue;
+        *at = found->next;
+        enum fault fault = resolved->fault ? resolved->fault : resolved->count ? OK : FAULT_NAME_UNKNOWN;
+        path_answer(role, found, fault, fault ? NULL : &resolved->addrs[0]);
+        free(found->name);
+        free(found);
+        return;
+    }
+}
+
+void ike_operation_start(struct ike_role *role, const struct ike_operation *operation)
+{
+    switch (operation->kind) {
+    case IKE_OP_KE_MAKE:
+    case IKE_OP_KE_SHARE:
+    case IKE_OP_KE_ANSWER: ke_perform(role, operation); break;
+    case IKE_OP_PROVE: prove_ask(role, operation); break;
+    case IKE_OP_JUDGE: judge_ask(role, operation); break;
+    case IKE_OP_RESOLVE: resolve_start(role, operation); break;
+    }
+}

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+// The core's SAs, events and reports as other programs see them: sections with the key names of the VICI protocol, log lines for people.
+#include "daemon/ike.h"
+#include <stdio.h>
+#include <time.h>
+
+static struct tree *text_add(struct arena *arena, struct tree *to, const char *name, const char *text)
+{
+    return text ? tree_add_text(arena, to, name, text) : NULL;
+}
+
+static void number_add(struct arena *arena, struct tree *to, const char *name, uint64_t value)
+{
+    tree_add_printf(arena, to, name, "%llu", (unsigned long long)value);
+}
+
+// Only when it holds: VICI leaves false out.
+static void flag_add(struct arena *arena, struct tree *to, const char *name, bool value)
+{
+    if (value) tree_add_text(arena, to, name, "yes");
+}
+
+static void seconds_add(struct arena *arena, struct tree *to, const char *name, nsec span)
+{
+    tree_add_printf(arena, to, name, "%lld", (long long)(span > 0 ? span / NSEC_PER_SECOND : 0));
+}
+
+static void host_add(struct arena *arena, struct tree *to, const char *name, const struct addr *addr)
+{
+    char text[ADDR_TEXT];
+    tree_add_text(arena, to, name, addr_print(addr, text));
+}
+
+static void identity_add(struct arena *arena, struct tree *to, const char *name, const struct identity *id)
+{
+    char text[IDENTITY_TEXT];
+    tree_add_text(arena, to, name, id ? identity_print(id, text, sizeof text) : "%any");
+}
+
+// --- one child
+
+static void suite_add(struct arena *arena, struct tree *to, const struct suite *suite, bool ike)
+{
+    if (suite->encr) text_add(arena, to, "encr-alg", iana_encr_name(suite->encr));
+    if (suite->key_bits) number_add(arena, to, "encr-keysize", suite->key_bits);
+    if (suite->integ) text_add(arena, to, "integ-alg", iana_integ_name(suite->integ));
+    if (ike && suite->prf) tree_add_printf(arena, to, "prf-alg", "PRF_%s", iana_prf_name(suite->prf));
+    if (suite->ke) text_add(arena, to, "dh-group", iana_ke_name(suite->ke));
+}
+
+static void usage_add(struct arena *arena, struct tree *to, const struct sa_usage *usage, const char *way, nsec now)
+{
+    char name[32];
+    snprintf(name, sizeof name, "bytes-%s", way);
+    number_add(arena, to, name, usage->bytes);
+    snprintf(name, sizeof name, "packets-%s", way);
+    number_add(arena, to, name, usage->packets);
+    snprintf(name, sizeof name, "use-%s", way);
+    if (usage->last_used) seconds_add(arena, to, name, now - usage->last_used);
+}
+
+static void selectors_add_list(struct arena *arena, struct tree *to, const char *name, const struct selectors *set)
+{
+    struct tree *list = tree_add_list(arena, to, name);
+    for (unsigned i = 0; i < set->count; i++) {
+        char text[SELECTOR_TEXT];
+        tree_add_item(arena, list, bytes_of_text(selector_print(&set->at[i], text)));
+    }
+}
+
+static const char *mode_name(uint8_t mode)
+{
+    static const char *const names[] = {"", "TUNNEL", "TRANSPORT", "BEET", "IPTFS", "GATEWAY-TRANSPORT"};
+    return mode < sizeof names / sizeof *names ? names[mode] : "?";
+}
+
+static void child_add(const struct ike_child_info *child, struct arena *arena, struct tree *to)
+{
+    nsec now = role_now();
+    tree_add_text(arena, to, "name", child->name);
+    number_add(arena, to, "uniqueid", child->id);
+    number_add(arena, to, "reqid", child->policy);
+    tree_add_text(arena, to, "state", child->state);
+    tree_add_text(arena, to, "mode", mode_name(child->mode));
+    if (child->mode_asked && child->mode_asked != child->mode)
+        tree_add_text(arena, to, "mode-asked", mode_name(child->mode_asked));
+    tree_add_text(arena, to, "protocol", child->protocol == PROTOCOL_AH ? "AH" : "ESP");
+    flag_add(arena, to, "encap", child->encap);
+    tree_add_printf(arena, to, "spi-in", "%08x", child->spi_in);
+    tree_add_printf(arena, to, "spi-out", "%08x", child->spi_out);
+    suite_add(arena, to, &child->suite, false);
+    if (child->esn) tree_add_text(arena, to, "esn", "1");
+    usage_add(arena, to, &child->in, "in", now);
+    usage_add(arena, to, &child->out, "out", now);
+    if (child->rekey_at && child->rekey_at != NSEC_NEVER) seconds_add(arena, to, "rekey-time", child->rekey_at - now);
+    if (child->life_ends && child->life_ends != NSEC_NEVER) seconds_add(arena, to, "life-time", child->life_ends - now);
+    seconds_add(arena, to, "install-time", now - child->installed);
+    selectors_add_list(arena, to, "local-ts", child->local);
+    selectors_add_list(arena, to, "remote-ts", child->remote);
+}
+
+// --- one IKE SA
+
+static void times_add(const struct ike_sa_info *sa, struct arena *arena, struct tree *to)
+{
+    nsec now = role_now();
+    if (!sa->established) return;
+    seconds_add(arena, to, "established", now - sa->established);
+    if (sa->rekey_at && sa->rekey_at != NSEC_NEVER) seconds_add(arena, to, "rekey-time", sa->rekey_at - now);
+    if (sa->reauth_at && sa->reauth_at != NSEC_NEVER) seconds_add(arena, to, "reauth-time", sa->reauth_at - now);
+}
+
+static void sa_add(const struct ike_sa_info *sa, struct arena *arena, struct tree *to)
+{
+    number_add(arena, to, "uniqueid", sa->id);
+    tree_add_text(arena, to, "version", "2");
+    tree_add_text(arena, to, "state", sa->state);
+    host_add(arena, to, "local-host", &sa->path.local.addr);
+    number_add(arena, to, "local-port", sa->path.local.port);
+    identity_add(arena, to, "local-id", sa->local_id);
+    host_add(arena, to, "remote-host", &sa->path.remote.addr);
+    number_add(arena, to, "remote-port", sa->path.remote.port);
+    identity_add(arena, to, "remote-id", sa->remote_id);
+    flag_add(arena, to, "initiator", sa->initiator);
+    tree_add_printf(arena, to, "initiator-spi", "%016llx", (unsigned long long)sa->spi_i);
+    tree_add_printf(arena, to, "responder-spi", "%016llx", (unsigned long long)sa->spi_r);
+    flag_add(arena, to, "nat-local", sa->nat_local);
+    flag_add(arena, to, "nat-remote", sa->nat_remote);
+    flag_add(arena, to, "nat-any", sa->nat_any);
+    suite_add(arena, to, &sa->suite, true);
+    times_add(sa, arena, to);
+    if (sa->vip_count) {
+        struct tree *list = tree_add_list(arena, to, "local-vips");
+        for (unsigned i = 0; i < sa->vip_count; i++) {
+            char text[ADDR_TEXT];
+            tree_add_item(arena, list, bytes_of_text(addr_print(&sa->vips[i], text)));
+        }
+    }
+    text_add(arena, to, "remote-auth", sa->peer_scheme);
+}
+
+// Adds the SA and those of its children that `only_child` (0: all) and the filter let through.
+static struct tree *sa_section(struct ike_role *role, const struct ike_sa_info *sa, const struct tree *filter,
+                               uint32_t only_child, struct arena *arena, struct tree *parent)
+{
+    struct tree *section = tree_add_section(arena, parent, sa->conn->name);
+    sa_add(sa, arena, section);
+    struct tree *children = tree_add_section(arena, section, "child-sas");
+    const char *name = tree_text(filter, "child", NULL);
+    struct ike_child_info child;
+    for (uint32_t id = 0; (id = ike_child_after(role->core, sa->id, id));) {
+        if (!ike_child_info(role->core, sa->id, id, &child)) continue;
+        if (only_child && id != only_child) continue;
+        if (name && strcmp(name, child.name) != 0) continue;
+        char key[300];
+        snprintf(key, sizeof key, "%s-%u", child.name, child.id);
+        child_add(&child, arena, tree_add_section(arena, children, key));
+    }
+    return section;
+}
+
+void ike_view_sa(struct ike_role *role, uint32_t id, const struct tree *filter, struct arena *arena, struct tree *parent)
+{
+    struct ike_sa_info sa;
+    if (ike_sa_info(role->core, id, &sa)) sa_section(role, &sa, filter, 0, arena, parent);
+}
+
+// --- messages to control
+
+static void tree_send(struct ike_role *role, enum message_type type, uint64_t number, const char *name,
+                      const struct tree *tree, bool last)
+{
+    AUTOFREE_MEM uint8_t *space = mem_new(IPC_MESSAGE_MAX);
+    struct wr encoded = wr_over(space, IPC_MESSAGE_MAX);
+    if (tree) message_write(&encoded, tree);
+    struct item_message message = {.name = name, .tree = wr_done(&encoded), .last = last};
+    struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, type, number);
+    item_put(&out, &message);
+    link_send(role->control, &out);
+}
+
+static bool sa_wanted(const struct ike_sa_info *sa, const struct tree *filter)
+{
+    const char *name = tree_text(filter, "ike", NULL), *id = tree_text(filter, "ike-id", NULL);
+    if (name && strcmp(name, sa->conn->name) != 0) return false;
+    return !id || strtoul(id, NULL, 10) == sa->id;
+}
+
+void ike_view_list(struct ike_role *role, uint64_t number, const struct tree *filter)
+{
+    for (uint32_t id = 0; (id = ike_sa_after(role->core, id));) {
+        struct ike_sa_info sa;
+        if (!ike_sa_info(role->core, id, &sa) || !sa.conn || !sa_wanted(&sa, filter)) continue;
+        struct arena arena = {0};
+        struct tree *root = tree_new(&arena);
+        sa_section(role, &sa, filter, 0, &arena, root);
+        tree_send(role, MESSAGE_ITEM, number, "list-sa", root, false);
+        arena_free(&arena);
+    }
+    tree_send(role, MESSAGE_ITEM, number, "list-sa", NULL, true);
+}
+
+void ike_view_stats(struct ike_role *role, uint64_t number)
+{
+    const struct ike_stats *stats = ike_stats(role->core);
+    struct arena arena = {0};
+    struct tree *root = tree_new(&arena);
+    struct tree *uptime = tree_add_section(&arena, root, "uptime");
+    uint64_t now = (uint64_t)time(NULL);
+    tree_add_printf(&arena, uptime, "running", "%llu seconds", (unsigned long long)(now - role->started));
+    char since[32];
+    time_t started = (time_t)role->started;
+    struct tm tm;
+    strftime(since, sizeof since, "%b %d %H:%M:%S %Y", gmtime_r(&started, &tm));
+    tree_add_text(&arena, uptime, "since", since);
+    struct tree *sas = tree_add_section(&arena, root, "ikesas");
+    number_add(&arena, sas, "total", stats->sas);
+    number_add(&arena, sas, "half-open", stats->half_open);
+    number_add(&arena, root, "children", stats->children);
+    struct tree *faults = tree_add_section(&arena, root, "faults");
+    for (unsigned i = 1; i < FAULT_COUNT; i++)
+        if (stats->faults[i]) number_add(&arena, faults, fault_name((enum fault)i), stats->faults[i]);
+    tree_send(role, MESSAGE_ITEM, number, "stats", root, true);
+    arena_free(&arena);
+}
+
+// --- events
+
+static void rekeyed_event(struct ike_role *role, const struct ike_event *event, struct arena *arena, struct tree *root)
+{
+    struct ike_sa_info fresh, former;
+    if (!ike_sa_info(role->core, event->ike_id, &fresh)) return;
+    struct tree *section = tree_add_section(arena, root, fresh.conn->name);
+    if (ike_sa_info(role->core, event->old_ike_id, &former)) sa_add(&former, arena, tree_add_section(arena, section, "old"));
+    sa_add(&fresh, arena, tree_add_section(arena, section, "new"));
+}
+
+static void child_rekeyed_event(struct ike_role *role, const struct ike_event *event, struct arena *arena, struct tree *root)
+{
+    struct ike_sa_info sa;
+    struct ike_child_info fresh, former;
+    if (!ike_sa_info(role->core, event->ike_id, &sa)) return;
+    if (!ike_child_info(role->core, event->ike_id, event->child_id, &fresh)) return;
+    struct tree *section = tree_add_section(arena, root, sa.conn->name);
+    sa_add(&sa, arena, section);
+    struct tree *pair = tree_add_section(arena, tree_add_section(arena, section, "child-sas"), fresh.name);
+    if (ike_child_info(role->core, event->ike_id, event->old_child_id, &former))
+        child_add(&former, arena, tree_add_section(arena, pair, "old"));
+    child_add(&fresh, arena, tree_add_section(arena, pair, "new"));
+}
+
+void ike_view_event(struct ike_role *role, const struct ike_event *event)
+{
+    static const char *const names[] = {
+        [IKE_EVENT_IKE_UP] = "ike-updown",       [IKE_EVENT_IKE_DOWN] = "ike-updown",
+        [IKE_EVENT_IKE_REKEYED] = "ike-rekey",   [IKE_EVENT_IKE_UPDATED] = "ike-update",
+        [IKE_EVENT_CHILD_UP] = "child-updown",   [IKE_EVENT_CHILD_DOWN] = "child-updown",
+        [IKE_EVENT_CHILD_REKEYED] = "child-rekey", [IKE_EVENT_ALERT] = "alert",
+    };
+    struct arena arena = {0};
+    struct tree *root = tree_new(&arena);
+    struct ike_sa_info sa;
+    flag_add(&arena, root, "up", event->kind == IKE_EVENT_IKE_UP || event->kind == IKE_EVENT_CHILD_UP);
+    switch (event->kind) {
+    case IKE_EVENT_IKE_REKEYED: rekeyed_event(role, event, &arena, root); break;
+    case IKE_EVENT_CHILD_REKEYED: child_rekeyed_event(role, event, &arena, root); break;
+    case IKE_EVENT_ALERT: text_add(&arena, root, "type", event->alert); break;
+    default:
+        if (ike_sa_info(role->core, event->ike_id, &sa) && sa.conn)
+            sa_section(role, &sa, NULL, event->child_id, &arena, root);
+    }
+    tree_send(role, MESSAGE_EVENT, 0, names[event->kind], root, true);
+    arena_free(&arena);
+}
+
+// --- log lines: subject first
+
+static void subject_print(const struct ike_report *report, char *out, size_t size)
+{
+    char id[16] = "", child[300] = "", remote[ENDPOINT_TEXT + 4] = "", endpoint[ENDPOINT_TEXT];
+    if (report->ike_id) snprintf(id, sizeof id, "[%u]", report->ike_id);
+    if (report->child) snprintf(child, sizeof child, "/%s", report->child);
+    if (report->conn) {
+        snprintf(out, size, "%s%s%s", report->conn, child, id);
+        return;
+    }
+    if (report->remote.addr.family)
+        snprintf(remote, sizeof remote, "%s", endpoint_print(&report->remote, endpoint));
+    snprintf(out, size, "%s%s", *remote ? remote : "ike", id);
+}
+
+void ike_view_report(struct ike_role *role, const struct ike_report *report)
+{
+    char subject[700];
+    subject_print(report, subject, sizeof subject);
+    if (report->level <= IKE_INFO || role->options->debug || report->level == IKE_DETAIL)
+        role_log(ROLE_IKE, report->level, report->fault, "%s: %s", subject, report->text);
+
+    AUTOFREE_MEM char *line = mem_printf("%s: %s%s%s", subject, report->text, report->fault ? ": " : "",
+                                         report->fault ? fault_remedy(report->fault) : "");
+    struct log_message message = {.level = report->level, .fault = report->fault, .command = report->command,
+                                  .ike_id = report->ike_id, .conn = report->conn, .child = report->child, .text = line};
+    struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_LOG, 0);
+    log_put(&out, &message);
+    if (out.failed || out.size > REPORT_MAX) return;   // the line is in the log; too long for subscribers
+    link_send(role->control, &out);
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+// The trust role: it reads peers' certificates, judges them and their signatures, and asks for names. It holds trust anchors and no
+// private key.
+#include "conf/message.h"
+#include "daemon/role.h"
+#include "pki/pki.h"
+#include <event2/dns.h>
+#include <event2/event.h>
+#include <event2/util.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <time.h>
+
+enum { ANCHORS_MAX = 1024, RESOLVING_MAX = 256 };
+
+struct trust_role {
+    struct event_base *base;
+    struct evdns_base *dns;
+    struct link *control, *ike;
+    struct trust_store *store;
+    unsigned resolving;
+    uint8_t *space;
+};
+
+// --- loading
+
+static void result_send(struct trust_role *role, uint64_t number, enum fault fault, const char *text)
+{
+    struct result_message message = {.fault = fault, .text = text};
+    struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_RESULT, number);
+    result_put(&out, &message);
+    link_send(role->control, &out);
+}
+
+// The ike role names our anchors to peers in CERTREQ.
+static void anchors_send(struct trust_role *role)
+{
+    struct anchors_message *message = NEW(struct anchors_message);
+    message->count = (uint16_t)trust_store_anchor_hashes(role->store, message->hashes, ANCHORS_MAX);
+    struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_ANCHORS, 0);
+    anchors_put(&out, message);
+    link_send(role->ike, &out);
+    free(message);
+}
+
+static void cert_load(struct trust_role *role, uint64_t number, struct rd *fields)
+{
+    struct arena arena = {0};
+    struct cert_message message;
+    struct cert *cert = NULL;
+    enum fault fault = cert_get(fields, &arena, &message);
+    bool crl = !fault && message.type && strcasecmp(message.type, "X509_CRL") == 0;
+    if (!fault && crl) fault = trust_store_add_crl(role->store, message.der);
+    else if (!fault) fault = cert_parse(message.der, &cert);
+    if (cert) {
+        bool anchor = (message.flag && strcasecmp(message.flag, "CA") == 0) || cert_is_self_signed(cert);
+        trust_store_add(role->store, cert, anchor);
+        if (anchor) anchors_send(role);
+    }
+    result_send(role, number, fault, NULL);
+    arena_free(&arena);
+}
+
+static void from_control(void *context, const struct message_head *head, struct rd *fields)
+{
+    struct trust_role *role = context;
+    if (head->type == MESSAGE_CERT_LOAD) {
+        cert_load(role, head->number, fields);
+    } else if (head->type == MESSAGE_TRUST_CLEAR) {
+        trust_store_clear(role->store);
+        anchors_send(role);
+        result_send(role, head->number, OK, NULL);
+    }
+}
+
+// --- judging
+
+struct judged_peer {
+    struct cert *cert;
+    const char *scheme;
+};
+
+static enum fault signature_check(const struct judge_message *message, const struct cert *peer, const char **scheme)
+{
+    SECRET(id_mac);
+    const struct auth_octets *octets = &message->octets;
+    TRY(prf(octets->prf, octets->sk_p, PIECES(octets->id_body), &id_mac));
+    return auth_verify(cert_public_key(peer), message->method, message->data, message->schemes,
+                       PIECES(octets->message, octets->nonce, secret_bytes(&id_mac)), scheme);
+}
+
+static void auth_conf_rebuild(const struct judge_message *message, struct auth_conf *auth)
+{
+    auth->id = message->id;
+    auth->revocation = message->revocation;
+    auth->signature_schemes = message->schemes;
+    auth->cert_count = message->only_count;
+    auth->ca_count = message->ca_count;
+    for (unsigned i = 0; i < message->only_count; i++) auth->certs[i].der = message->only[i];
+    for (unsigned i = 0; i < message->ca_count; i++) auth->cas[i].der = message->cas[i];
+}
+
+static enum fault judge(struct trust_role *role, const struct judge_message *message, struct judged_peer *peer, struct buf *text)
+{
+    struct auth_conf auth = {.auth = AUTH_CLASS_PUBKEY};
+    auth_conf_rebuild(message, &auth);
+    struct judge_input input = {.certs = message->certs, .cert_count = message->cert_count, .id = message->id,
+                                .auth = &auth, .now = (int64_t)time(NULL)};
+    TRY(trust_judge(role->store, &input, &peer->cert, text));
+    enum fault fault = signature_check(message, peer->cert, &peer->scheme);
+    if (fault) {
+        char subject[IDENTITY_TEXT];
+        struct identity name = cert_subject(peer->cert);
+        buf_printf(text, "the signature does not fit the certificate of %s", identity_print(&name, subject, sizeof subject));
+    }
+    return fault;
+}
+
+static void judge_answer(struct trust_role *role, uint64_t number, struct rd *fields)
+{
+    struct arena arena = {0};
+    struct judge_message *message = NEW(struct judge_message);
+    struct judged_peer peer = {0};
+    AUTOFREE_BUF struct buf text = BUF(8192);
+    enum fault fault = judge_get(fields, &arena, message);
+    if (!fault) fault = judge(role, message, &peer, &text);
+    struct judged_message answer = {.fault = fault, .text = text.size ? buf_text(&text) : NULL, .scheme = peer.scheme,
+                                    .cert = peer.cert ? cert_der(peer.cert) : BYTES_NONE};
+    struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_JUDGED, number);
+    judged_put(&out, &answer);
+    link_send(role->ike, &out);
+    if (peer.cert) cert_free(peer.cert);
+    free(message);
+    arena_free(&arena);
+}
+
+// --- names
+
+struct name_question {
+    struct trust_role *role;
+    uint64_t number;
+};
+
+static void resolved_send(struct trust_role *role, uint64_t number, const struct resolved_message *message)
+{
+    struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_RESOLVED, number);
+    resolved_put(&out, message);
+    link_send(role->ike, &out);
+}
+
+static void addr_of_sockaddr(const struct sockaddr *in, struct addr *out)
+{
+    memset(out, 0, sizeof *out);
+    if (in->sa_family == AF_INET) {
+        out->family = ADDR_V4;
+        memcpy(out->at, &((const struct sockaddr_in *)(const void *)in)->sin_addr, 4);
+    } else if (in->sa_family == AF_INET6) {
+        out->family = ADDR_V6;
+        memcpy(out->at, &((const struct sockaddr_in6 *)(const void *)in)->sin6_addr, 16);
+    }
+}
+
+static void name_resolved(int error, struct evutil_addrinfo *list, void *context)
+{
+    struct name_question *question = context;
+    struct resolved_message message = {.fault = error ? FAULT_NAME_UNKNOWN : OK};
+    for (struct evutil_addrinfo *at = list; at && message.count < 16; at = at->ai_next) {
+        addr_of_sockaddr(at->ai_addr, &message.addrs[message.count]);
+        if (message.addrs[message.count].family) message.count++;
+    }
+    if (list) evutil_freeaddrinfo(list);
+    question->role->resolving--;
+    resolved_send(question->role, question->number, &message);
+    free(question);
+}
+
+static void resolve(struct trust_role *role, uint64_t number, struct rd *fields)
+{
+    struct arena arena = {0};
+    struct name_message message;
+    struct resolved_message refused = {.fault = FAULT_NAME_UNKNOWN};
+    enum fault fault = name_get(fields, &arena, &message);
+    if (fault || !message.name || role->resolving >= RESOLVING_MAX) {
+        resolved_send(role, number, &refused);
+    } else {
+        struct name_question *question = NEW(struct name_question);
+        *question = (struct name_question){role, number};
+        role->resolving++;
+        struct evutil_addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM};
+        evdns_getaddrinfo(role->dns, message.name, NULL, &hints, name_resolved, question);
+    }
+    arena_free(&arena);
+}
+
+static void from_ike(void *context, const struct message_head *head, struct rd *fields)
+{
+    if (head->type == MESSAGE_JUDGE) judge_answer(context, head->number, fields);
+    else if (head->type == MESSAGE_RESOLVE) resolve(context, head->number, fields);
+}
+
+int role_trust(const struct role_options *options)
+{
+    crypto_start();
+    struct trust_role role = {.space = mem_new(IPC_MESSAGE_MAX), .base = event_base_new(), .store = trust_store_new()};
+    // Reads resolv.conf and hosts; without them names have no address, which is said when one is asked for.
+    role.dns = evdns_base_new(role.base, EVDNS_BASE_INITIALIZE_NAMESERVERS | EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+    if (!role.dns) role.dns = evdns_base_new(role.base, 0);
+    role.control = link_new(role.base, options->channel[ROLE_CONTROL], ROLE_TRUST, ROLE_CONTROL, from_control, &role);
+    role.ike = link_new(role.base, options->channel[ROLE_IKE], ROLE_TRUST, ROLE_IKE, from_ike, &role);
+    int code = role_loop(role.base, options->alive);
+    trust_store_free(role.store);
+    return code;
+}
