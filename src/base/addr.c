@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Addresses, prefixes, ranges and endpoints: reading and printing them, and the arithmetic between them. An address
-// is treated as one big number of 32 or 128 bits, bit 0 the highest.
+// Addresses, prefixes, ranges and endpoints: reading and printing them, and the arithmetic between
+// them. An address is treated as one big number of 32 or 128 bits, bit 0 the highest.
 #include "base/addr.h"
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -89,7 +89,8 @@ bool addr_next(struct addr *addr)
     return true;
 }
 
-// RFC 5952 4: lower case, no leading zeros, the first longest run of zero groups as "::"; inet_ntop does just that.
+// RFC 5952 4: lower case, no leading zeros, the first longest run of zero groups as "::"; inet_ntop
+// does just that.
 char *addr_print(const struct addr *addr, char out[ADDR_TEXT])
 {
     int family = addr->family == ADDR_V6 ? AF_INET6 : AF_INET;
@@ -200,7 +201,8 @@ static struct prefix prefix_within(const struct addr *from, const struct addr *l
     return prefix;
 }
 
-// Taking the largest each time gives the fewest: a prefix that holds the first address cannot be larger than that.
+// Taking the largest each time gives the fewest: a prefix that holds the first address cannot be
+// larger than that.
 size_t range_prefixes(const struct range *range, struct prefix *out, size_t limit)
 {
     if (range->low.family == ADDR_NONE) return 0;

@@ -9,7 +9,7 @@ struct fault_row {
 
 static const struct fault_row fault_rows[FAULT_COUNT] = {
     [OK] = {"OK", "no fault", "", ""},
-#define FAULT(symbol, notify, sentence, remedy, source) \
+#define FAULT(symbol, notify, sentence, remedy, source)                                            \
     [FAULT_##symbol] = {#symbol, sentence, remedy, source},
 #include "base/fault.def"
 #undef FAULT

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Binary min-heap of deadlines. Places count from 1: the parent of place n is n / 2, its children 2n and 2n + 1.
+// Binary min-heap of deadlines. Places count from 1: the parent of place n is n / 2, its children
+// 2n and 2n + 1.
 #include "base/heap.h"
 #include "base/mem.h"
 #include <assert.h>

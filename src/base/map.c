@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hash map with open addressing: a key is looked for from its hash's slot onwards until an empty slot. A removed key
-// leaves a mark that look-ups pass over, so that walking the map while removing from it works; marks go away when the
-// slots are rebuilt, and at once where an empty slot follows.
+// Hash map with open addressing: a key is looked for from its hash's slot onwards until an empty
+// slot. A removed key leaves a mark that look-ups pass over, so that walking the map while removing
+// from it works; marks go away when the slots are rebuilt, and at once where an empty slot follows.
 #include "base/map.h"
 #include "base/mem.h"
 #include <assert.h>
@@ -9,17 +9,17 @@
 enum { MAP_ROOM = 16, KEY_INSIDE = 24 };
 
 struct map_slot {
-    void *value;  // NULL: empty, or the mark of a removed key
+    void *value; // NULL: empty, or the mark of a removed key
     bool removed;
     uint64_t hash;
     size_t size;
-    union {  // most keys are SPIs and addresses and fit inside
+    union { // most keys are SPIs and addresses and fit inside
         uint8_t inside[KEY_INSIDE];
         uint8_t *outside;
     } key;
 };
 
-// SipHash-2-4 (Aumasson and Bernstein, 2012) ------------------------------------------------------------------------
+// --- SipHash-2-4 (Aumasson and Bernstein, 2012)
 
 static uint64_t rotate(uint64_t value, unsigned bits)
 {
@@ -72,7 +72,7 @@ uint64_t map_hash(const struct map *map, struct bytes key)
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
-// Slots -----------------------------------------------------------------------------------------------------------
+// --- Slots
 
 static struct bytes slot_key(const struct map_slot *slot)
 {
@@ -128,7 +128,18 @@ static void map_rebuild(struct map *map)
     free(old.slots);
 }
 
-// The map -----------------------------------------------------------------------------------------------------------
+static bool map_is_crowded(const struct map *map)
+{
+    return map->count + map->removed >= map->room / 4 * 3;
+}
+
+// After a flood has passed the room is given back.
+static bool map_is_deserted(const struct map *map)
+{
+    return map->room > MAP_ROOM && map->count < map->room / 16;
+}
+
+// --- The map
 
 void map_init(struct map *map, uint64_t seed0, uint64_t seed1)
 {
@@ -151,7 +162,7 @@ void *map_put(struct map *map, struct bytes key, void *value)
         slot->value = value;
         return former;
     }
-    if (map->count + map->removed >= map->room / 4 * 3) map_rebuild(map);
+    if (map_is_crowded(map) || map_is_deserted(map)) map_rebuild(map);
     slot = map_free_slot(map, hash);
     if (slot->removed) map->removed--;
     *slot = (struct map_slot){.value = value, .hash = hash};

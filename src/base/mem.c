@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Memory. Buffers and arenas are wiped when they give memory back, because configuration, control messages and
-// decrypted payloads pass through them; that also lets an arena hand out zeroed memory without clearing it again.
+// Memory. Buffers and arenas are wiped when they give memory back, because configuration, control
+// messages and decrypted payloads pass through them; that also lets an arena hand out zeroed memory
+// without clearing it again.
 #include "base/mem.h"
 #include "base/secret.h"
 #include <assert.h>
@@ -106,7 +107,7 @@ char *mem_printf(const char *format, ...)
     return text;
 }
 
-// Buffers ---------------------------------------------------------------------------------------------------------
+// --- Buffers
 
 // Moves the bytes to a larger place. There is always room for one byte more than the size, a NUL.
 static void buf_move(struct buf *buf, size_t room)
@@ -191,7 +192,7 @@ void buf_free(struct buf *buf)
     *buf = BUF(buf->max);
 }
 
-// Arenas ----------------------------------------------------------------------------------------------------------
+// --- Arenas
 //
 //   arena.blocks -> [ next | room | used | data...... free ] -> [ full ] -> [ full ]
 //

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The latched reader. The latch empties the reader too, so that a loop "while something is left" ends by itself.
+// The latched reader. The latch empties the reader too, so that a loop "while something is left"
+// ends by itself.
 #include "base/rd.h"
 
 struct rd rd_over(struct bytes in)
@@ -7,8 +8,9 @@ struct rd rd_over(struct bytes in)
     return (struct rd){.at = in.at, .left = in.size};
 }
 
-// Moves past size bytes and returns where they begin; NULL, with the latch set, when they are not there. All reads
-// pass here. NULL is also the place of zero bytes in an empty view: callers go by the size, not by the pointer.
+// Moves past size bytes and returns where they begin; NULL, with the latch set, when they are not
+// there. All reads pass here. NULL is also the place of zero bytes in an empty view: callers go by
+// the size, not by the pointer.
 static const uint8_t *rd_take(struct rd *in, size_t size)
 {
     if (in->failed || size > in->left) {

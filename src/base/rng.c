@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Numbers from an injected source of randomness, and the seeded source of tests and simulator. That one is
-// xoshiro256**: fast and even, but who sees its output can compute what follows, so it never makes a key of a user.
+// Numbers from an injected source of randomness, and the seeded source of tests and simulator. That
+// one is xoshiro256**: fast and even, but who sees its output can compute what follows, so it never
+// makes a key of a user.
 #include "base/rng.h"
 #include <assert.h>
 
@@ -34,8 +35,7 @@ uint64_t rng_below(struct rng *rng, uint64_t limit)
 {
     assert(limit > 0);
     uint64_t uneven = (0 - limit) % limit, value;
-    do
-        value = rng_u64(rng);
+    do value = rng_u64(rng);
     while (value < uneven);
     return value % limit;
 }
