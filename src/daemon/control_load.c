@@ -1,0 +1,488 @@
+// SPDX-License-Identifier: Apache-2.0
+// Loading: connections to the ike role, secrets to keys, certificates to trust; from VICI clients and from our own file alike, which
+// is turned into the same requests first. Connections from the file wait until all credentials have arrived where they belong.
+#include "daemon/control.h"
+#include <stdio.h>
+#include <sys/stat.h>
+
+// --- sending
+
+static struct wr send_begin(struct control *control, enum message_type type, const struct pending *pending)
+{
+    return message_begin(control->space, IPC_MESSAGE_MAX, type, pending->number);
+}
+
+// A credential: connections that come after it wait for it.
+static struct pending *credential_new(struct control *control, uint32_t client, enum pending_kind kind, const char *what)
+{
+    struct pending *pending = pending_new(control, client, kind);
+    if (!pending) return NULL;
+    pending->credential = true;
+    pending->what = mem_text(what);
+    control->credentials_waiting++;
+    return pending;
+}
+
+// --- certificates and keys
+
+static bool hex_to_id(const char *hex, uint8_t id[20])
+{
+    for (unsigned i = 0; i < 20; i++) {
+        unsigned byte;
+        if (sscanf(hex + 2 * i, "%2x", &byte) != 1) return false;
+        id[i] = (uint8_t)byte;
+    }
+    return true;
+}
+
+void key_id_note(struct control *control, const char *hex)
+{
+    uint8_t id[20];
+    if (strlen(hex) != 40 || !hex_to_id(hex, id)) return;
+    for (size_t i = 0; i < control->key_count; i++)
+        if (memcmp(control->key_ids[i], id, 20) == 0) return;
+    control->key_ids = mem_grow(control->key_ids, control->key_count + 1, sizeof *control->key_ids);
+    memcpy(control->key_ids[control->key_count++], id, 20);
+}
+
+static bool cert_is_loaded(const struct control *control, const struct cert *cert)
+{
+    for (size_t i = 0; i < control->cert_count; i++)
+        if (bytes_equal(cert_der(control->certs[i].cert), cert_der(cert))) return true;
+    return false;
+}
+
+static void cert_send(struct control *control, uint32_t client, struct bytes der, const char *type, const char *flag)
+{
+    struct pending *pending = credential_new(control, client, PENDING_SUCCESS, "certificate");
+    if (!pending) return;
+    struct cert_message message = {.der = der, .type = type, .flag = flag};
+    struct wr out = send_begin(control, MESSAGE_CERT_LOAD, pending);
+    cert_put(&out, &message);
+    link_send(control->trust, &out);
+}
+
+void control_load_cert(struct control *control, uint32_t client, const struct tree *message)
+{
+    const char *type = tree_text(message, "type", "X509"), *flag = tree_text(message, "flag", "NONE");
+    struct bytes data = tree_value(message, "data");
+    if (strcasecmp(type, "X509_CRL") == 0) {
+        cert_send(control, client, data, type, flag);
+        return;
+    }
+    struct cert *cert = NULL;
+    enum fault fault = strcasecmp(type, "X509") == 0 ? cert_parse(data, &cert) : FAULT_CERT_TYPE;
+    if (fault) {
+        success_respond(control, client, fault, NULL, "certificate");
+        return;
+    }
+    cert_send(control, client, cert_der(cert), "X509", flag);
+    if (cert_is_loaded(control, cert)) {
+        cert_free(cert);
+        return;
+    }
+    control->certs = mem_grow(control->certs, control->cert_count + 1, sizeof *control->certs);
+    control->certs[control->cert_count++] =
+        (struct loaded_cert){.cert = cert, .ca = strcasecmp(flag, "CA") == 0, .from_file = control->loading_file};
+}
+
+void control_load_key(struct control *control, uint32_t client, const struct tree *message)
+{
+    struct pending *pending = credential_new(control, client, PENDING_KEY, "private key");
+    if (!pending) return;
+    struct key_message key = {.key = tree_value(message, "data"), .passphrase = tree_value(message, "secret"),
+                              .type = tree_text(message, "type", "any")};
+    struct wr out = send_begin(control, MESSAGE_KEY_LOAD, pending);
+    key_put(&out, &key);
+    link_send(control->keys, &out);
+    memory_wipe(control->space, out.size);
+}
+
+void control_load_shared(struct control *control, uint32_t client, const struct tree *message)
+{
+    struct pending *pending = credential_new(control, client, PENDING_SUCCESS, "secret");
+    if (!pending) return;
+    AUTOFREE_MEM uint8_t *space = mem_new(65536);
+    struct wr encoded = wr_over(space, 65536);
+    message_write(&encoded, message);
+    struct load_message load = {.tree = wr_done(&encoded)};
+    struct wr out = send_begin(control, MESSAGE_SHARED_LOAD, pending);
+    load_put(&out, &load);
+    link_send(control->keys, &out);
+    memory_wipe(control->space, out.size);
+    memory_wipe(space, encoded.size);
+}
+
+void control_clear_creds(struct control *control, uint32_t client)
+{
+    struct pending *secrets = credential_new(control, 0, PENDING_SUCCESS, "clearing of secrets");
+    struct pending *trust = credential_new(control, client, PENDING_SUCCESS, "clearing of certificates");
+    if (!secrets || !trust) return;
+    struct wr out = send_begin(control, MESSAGE_SECRETS_CLEAR, secrets);
+    link_send(control->keys, &out);
+    out = send_begin(control, MESSAGE_TRUST_CLEAR, trust);
+    link_send(control->trust, &out);
+    while (control->cert_count) cert_free(control->certs[--control->cert_count].cert);
+    control->key_count = 0;
+}
+
+// --- connections
+
+static void item_copy(struct arena *arena, const struct tree *item, struct tree *to);
+
+static void section_copy(struct arena *arena, const struct tree *from, struct tree *to)
+{
+    TREE_EACH(item, from) item_copy(arena, item, to);
+}
+
+static void item_copy(struct arena *arena, const struct tree *item, struct tree *to)
+{
+    struct tree *copy;
+    if (item->kind == TREE_SECTION) {
+        copy = tree_add_section(arena, to, item->name);
+        section_copy(arena, item, copy);
+    } else if (item->kind == TREE_LIST) {
+        copy = tree_add_list(arena, to, item->name);
+        TREE_EACH(value, item) tree_add_item(arena, copy, value->value);
+    } else {
+        copy = tree_add_value(arena, to, item->name, item->value);
+    }
+    copy->place = item->place;
+}
+
+// What the core must know of a round's own certificates: the key ids, and the identity when none is configured. It cannot read
+// certificates itself.
+static enum fault round_certs_add(const struct tree *round, struct arena *arena, struct tree *to)
+{
+    const struct tree *certs = tree_find(round, "certs");
+    if (!certs) return OK;
+    struct tree *ids = tree_add_list(arena, to, "cert-keyids");
+    bool named = tree_find(round, "id") != NULL;
+    TREE_EACH(item, certs) {
+        struct cert *cert;
+        uint8_t id[20];
+        char hex[41];
+        TRY(cert_parse(item->value, &cert));
+        cert_key_id(cert, id);
+        tree_add_item(arena, ids, bytes_of_text(bytes_hex(BYTES_ARRAY(id), hex, sizeof hex)));
+        if (!named) {
+            struct identity subject = cert_subject(cert);
+            char *der = arena_new(arena, subject.bytes.size * 2 + 1);
+            bytes_hex(subject.bytes, der, subject.bytes.size * 2 + 1);
+            tree_add_printf(arena, to, "id", "asn1dn:#%s", der);
+            named = true;
+        }
+        cert_free(cert);
+    }
+    return OK;
+}
+
+static enum fault conn_complete(const struct tree *section, struct arena *arena, struct tree *to)
+{
+    TREE_EACH(item, section) {
+        if (item->kind != TREE_SECTION || strncmp(item->name, "local", 5) != 0) {
+            item_copy(arena, item, to);
+            continue;
+        }
+        struct tree *round = tree_add_section(arena, to, item->name);
+        round->place = item->place;
+        section_copy(arena, item, round);
+        TRY(round_certs_add(item, arena, round));
+    }
+    return OK;
+}
+
+static struct loaded_conn *conn_find(struct control *control, const char *name)
+{
+    for (size_t i = 0; i < control->conn_count; i++)
+        if (strcmp(control->conns[i].name, name) == 0) return &control->conns[i];
+    return NULL;
+}
+
+static void conn_send(struct control *control, uint32_t client, const char *name, struct bytes encoded)
+{
+    struct pending *pending = pending_new(control, client, PENDING_CONN);
+    if (!pending) return;
+    pending->what = mem_printf("connection %s", name);
+    struct load_message message = {.tree = encoded};
+    struct wr out = send_begin(control, MESSAGE_CONN_LOAD, pending);
+    load_put(&out, &message);
+    link_send(control->ike, &out);
+}
+
+static void conn_keep(struct control *control, uint32_t client, struct conn *conn, struct bytes encoded)
+{
+    struct loaded_conn *loaded = conn_find(control, conn->name);
+    if (loaded && bytes_equal(loaded->encoded, encoded)) {
+        loaded->seen = true;
+        conn_release(conn);
+        success_respond(control, client, OK, NULL, NULL);   // nothing changed: its SAs are not touched
+        return;
+    }
+    if (!loaded) {
+        control->conns = mem_grow(control->conns, control->conn_count + 1, sizeof *control->conns);
+        loaded = &control->conns[control->conn_count++];
+        *loaded = (struct loaded_conn){.name = mem_text(conn->name)};
+    } else {
+        conn_release(loaded->conn);
+        free((void *)(uintptr_t)loaded->encoded.at);
+    }
+    loaded->conn = conn;
+    loaded->encoded = mem_copy(encoded);
+    loaded->from_file = control->loading_file;
+    loaded->seen = true;
+    conn_send(control, client, conn->name, encoded);
+}
+
+static void conn_load_now(struct control *control, uint32_t client, const struct tree *section)
+{
+    struct arena arena = {0};
+    struct complaints complaints = {0};
+    struct tree *root = tree_new(&arena);
+    struct tree *complete = tree_add_section(&arena, root, section->name);
+    complete->place = section->place;
+    enum fault fault = conn_complete(section, &arena, complete);
+    struct conn *conn = fault ? NULL : options_conn(complete, &complaints);
+    AUTOFREE_MEM uint8_t *space = mem_new(IPC_MESSAGE_MAX);
+    struct wr encoded = wr_over(space, IPC_MESSAGE_MAX);
+    message_write(&encoded, root);
+    if (conn && encoded.failed) {
+        conn_release(conn);
+        conn = NULL;
+        fault = FAULT_MESSAGE_TOO_LARGE;
+    }
+    if (conn) {
+        conn_keep(control, client, conn, wr_done(&encoded));
+    } else {
+        AUTOFREE_MEM char *what = mem_printf("connection %s", section->name);
+        if (!fault) fault = complaints.first ? complaints.first->fault : FAULT_CONFIGURATION;
+        success_respond(control, client, fault, complaints.first ? complaints.first->text : NULL, what);
+    }
+    complaints_free(&complaints);
+    arena_free(&arena);
+}
+
+void control_load_conn(struct control *control, uint32_t client, const struct tree *section)
+{
+    if (client || !control->credentials_waiting) {
+        conn_load_now(control, client, section);
+        return;
+    }
+    struct deferred_conn *deferred = NEW(struct deferred_conn);
+    struct tree *root = tree_new(&deferred->arena);
+    item_copy(&deferred->arena, section, root);
+    deferred->section = root->first;
+    *control->deferred_last = deferred;
+    control->deferred_last = &deferred->next;
+}
+
+void deferred_flush(struct control *control)
+{
+    struct deferred_conn *at = control->deferred;
+    control->deferred = NULL;
+    control->deferred_last = &control->deferred;
+    bool loading = control->loading_file;
+    control->loading_file = true;
+    while (at) {
+        struct deferred_conn *next = at->next;
+        conn_load_now(control, 0, at->section);
+        arena_free(&at->arena);
+        free(at);
+        at = next;
+    }
+    control->loading_file = loading;
+}
+
+static void conn_drop(struct control *control, struct loaded_conn *loaded)
+{
+    conn_release(loaded->conn);
+    free((void *)(uintptr_t)loaded->encoded.at);
+    free(loaded->name);
+    *loaded = control->conns[--control->conn_count];
+}
+
+void control_unload_conn(struct control *control, uint32_t client, const char *name)
+{
+    struct loaded_conn *loaded = conn_find(control, name);
+    if (!loaded) {
+        AUTOFREE_MEM char *text = mem_printf("no connection \"%s\" is loaded", name);
+        success_respond(control, client, FAULT_CONN_UNKNOWN, text, NULL);
+        return;
+    }
+    struct pending *pending = pending_new(control, client, PENDING_SUCCESS);
+    if (!pending) return;
+    struct name_message message = {.name = name};
+    struct wr out = send_begin(control, MESSAGE_CONN_UNLOAD, pending);
+    name_put(&out, &message);
+    link_send(control->ike, &out);
+    conn_drop(control, loaded);
+}
+
+// --- authorities and pools
+
+static void section_keep(struct control *control, struct loaded_sections *to, const struct tree *section)
+{
+    struct loaded_section *loaded = NEW(struct loaded_section);
+    struct tree *root = tree_new(&loaded->arena);
+    item_copy(&loaded->arena, section, root);
+    loaded->tree = root->first;
+    loaded->from_file = control->loading_file;
+    for (size_t i = 0; i < to->count; i++) {
+        if (strcmp(to->at[i]->tree->name, section->name) != 0) continue;
+        arena_free(&to->at[i]->arena);
+        free(to->at[i]);
+        to->at[i] = loaded;
+        return;
+    }
+    to->at = mem_grow(to->at, to->count + 1, sizeof *to->at);
+    to->at[to->count++] = loaded;
+}
+
+void control_unload_section(struct control *control, uint32_t client, struct loaded_sections *from, const char *name)
+{
+    for (size_t i = 0; i < from->count; i++) {
+        if (strcmp(from->at[i]->tree->name, name) != 0) continue;
+        arena_free(&from->at[i]->arena);
+        free(from->at[i]);
+        from->at[i] = from->at[--from->count];
+        success_respond(control, client, OK, NULL, NULL);
+        return;
+    }
+    AUTOFREE_MEM char *text = mem_printf("\"%s\" is not loaded", name);
+    success_respond(control, client, FAULT_CONN_UNKNOWN, text, NULL);
+}
+
+void control_load_authority(struct control *control, uint32_t client, const struct tree *message)
+{
+    const struct tree *section = message->first;
+    if (!section || section->kind != TREE_SECTION) {
+        success_respond(control, client, FAULT_MESSAGE_MALFORMED, NULL, "authority");
+        return;
+    }
+    struct cert *cert = NULL;
+    enum fault fault = cert_parse(tree_value(section, "cacert"), &cert);
+    if (fault) {
+        success_respond(control, client, fault, NULL, "authority");
+        return;
+    }
+    section_keep(control, &control->authorities, section);
+    cert_send(control, client, cert_der(cert), "X509", "CA");
+    cert_free(cert);
+}
+
+void control_load_pool(struct control *control, uint32_t client, const struct tree *message)
+{
+    const struct tree *section = message->first;
+    struct range range;
+    enum fault fault = FAULT_MESSAGE_MALFORMED;
+    if (section && section->kind == TREE_SECTION) fault = range_parse(tree_text(section, "addrs", ""), &range);
+    if (!fault) section_keep(control, &control->pools, section);
+    success_respond(control, client, fault, NULL, "pool");
+}
+
+// --- our own file
+
+static void file_request(void *context, const char *command, const struct tree *message)
+{
+    control_command(context, 0, command, message);
+}
+
+static const char *config_file(const struct control *control, char *space, size_t size)
+{
+    const char *path = control->options->config;
+    struct stat status;
+    if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
+        snprintf(space, size, "%s/swanctl.conf", path);
+        return space;
+    }
+    return path;
+}
+
+static char *config_directory(const char *file)
+{
+    const char *slash = strrchr(file, '/');
+    return slash ? mem_text_of(bytes_of(file, (size_t)(slash - file))) : mem_text(".");
+}
+
+// Reads the file; complaints are printed into errors. NULL when it cannot be read.
+static struct tree *file_read(struct control *control, struct arena *arena, struct complaints *complaints, char **directory)
+{
+    char space[4096];
+    const char *file = config_file(control, space, sizeof space);
+    *directory = config_directory(file);
+    struct tree *root = settings_load(file, arena, complaints);
+    if (root) options_check(root, complaints);
+    return root;
+}
+
+static void file_apply(struct control *control, const struct tree *root, const char *directory, struct complaints *complaints)
+{
+    struct loader loader = {control, file_request};
+    control->loading_file = true;
+    options_load(root, directory, &loader, complaints);
+    control->loading_file = false;
+}
+
+void control_start(struct control *control)
+{
+    if (!control->options->config || strcmp(control->options->config, "none") == 0) {
+        role_log(ROLE_CONTROL, IKE_INFO, OK, "no configuration file: waiting for a client to load one");
+        return;
+    }
+    struct arena arena = {0};
+    struct complaints complaints = {0};
+    AUTOFREE_MEM char *directory = NULL;
+    AUTOFREE_BUF struct buf errors = BUF(1024 * 1024);
+    struct tree *root = file_read(control, &arena, &complaints, &directory);
+    if (root) {
+        complaints_free(&complaints);   // loading finds them again, with those of keys and certificates
+        complaints = (struct complaints){0};
+        options_check(root, &complaints);
+        file_apply(control, root, directory, &complaints);
+    }
+    complaints_print(&complaints, &errors);
+    if (complaints.errors)
+        role_log(ROLE_CONTROL, IKE_ERROR, FAULT_CONFIGURATION, "configuration, %u errors:\n%s", complaints.errors, buf_text(&errors));
+    complaints_free(&complaints);
+    arena_free(&arena);
+}
+
+static void unseen_unload(struct control *control)
+{
+    for (size_t i = control->conn_count; i-- > 0;) {
+        if (!control->conns[i].from_file || control->conns[i].seen) continue;
+        AUTOFREE_MEM char *name = mem_text(control->conns[i].name);
+        control_unload_conn(control, 0, name);
+    }
+}
+
+// A connection of the file that is deferred behind its credentials is still there.
+static void seen_note(struct control *control, const struct tree *root)
+{
+    for (size_t i = 0; i < control->conn_count; i++)
+        control->conns[i].seen = tree_section(tree_section(root, "connections"), control->conns[i].name) != NULL;
+}
+
+bool control_reload(struct control *control, struct buf *errors)
+{
+    if (!control->options->config || strcmp(control->options->config, "none") == 0) {
+        buf_add_text(errors, "there is no configuration file to reload: everything is loaded by clients");
+        return false;
+    }
+    struct arena arena = {0};
+    struct complaints complaints = {0};
+    AUTOFREE_MEM char *directory = NULL;
+    struct tree *root = file_read(control, &arena, &complaints, &directory);
+    bool good = root && !complaints.errors;
+    if (good) {
+        control_clear_creds(control, 0);
+        seen_note(control, root);
+        unseen_unload(control);
+        file_apply(control, root, directory, &complaints);
+        role_log(ROLE_CONTROL, IKE_INFO, OK, "configuration reloaded: %zu connections", control->conn_count);
+    }
+    complaints_print(&complaints, errors);
+    complaints_free(&complaints);
+    arena_free(&arena);
+    return good;
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// The VICI server: clients on a UNIX socket, their requests, and the events they have subscribed to. A client can never hold up
+// the daemon: what it does not read is bounded, and beyond that it is disconnected.
+#pragma once
+#include "conf/message.h"
+#include "daemon/role.h"
+
+struct vici;
+struct vici_client;
+
+enum vici_event_kind {
+    VICI_LOG, VICI_CONTROL_LOG, VICI_LIST_SA, VICI_LIST_POLICY, VICI_LIST_CONN, VICI_LIST_CERT, VICI_LIST_AUTHORITY, VICI_IKE_UPDOWN,
+    VICI_IKE_REKEY, VICI_IKE_UPDATE, VICI_CHILD_UPDOWN, VICI_CHILD_REKEY, VICI_ALERT, VICI_EVENT_COUNT
+};
+
+// request() is called once a complete request is there; known: does that command exist? The client is named by a number since it may
+// be gone when the answer comes.
+struct vici_handler {
+    void *context;
+    bool (*known)(void *context, const char *command);
+    void (*request)(void *context, uint32_t client, const char *command, const struct tree *message);
+};
+struct vici *vici_new(struct event_base *base, int listening_fd, const struct vici_handler *handler);
+void vici_free(struct vici *vici);
+void vici_respond(struct vici *vici, uint32_t client, const struct tree *message);   // NULL: empty
+void vici_respond_bytes(struct vici *vici, uint32_t client, struct bytes message);
+void vici_event_to(struct vici *vici, uint32_t client, enum vici_event_kind kind, struct bytes message);  // if it subscribed
+void vici_event_all(struct vici *vici, enum vici_event_kind kind, struct bytes message);
+bool vici_is_subscribed(const struct vici *vici, enum vici_event_kind kind);   // does anybody listen?
+int vici_event_number(const char *name);    // -1: unknown
