@@ -41,7 +41,8 @@ static void timeout_start(struct control *control, struct pending *pending, cons
         pending_free(pending);
     } else if (ms > 0) {
         pending->timeout = evtimer_new(control->base, timed_out, pending);
-        evtimer_add(pending->timeout, &(struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000});
+        struct timeval wait = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+        evtimer_add(pending->timeout, &wait);
     }
 }
 

@@ -431,7 +431,8 @@ int role_ike(const struct role_options *options)
     role.started = (uint64_t)time(NULL);
     role.timer = evtimer_new(role.base, timer_fired, &role);
     role.usage_timer = event_new(role.base, -1, EV_PERSIST, usage_fired, &role);
-    evtimer_add(role.usage_timer, &(struct timeval){.tv_sec = USAGE_SECONDS});
+    const struct timeval usage_interval = {.tv_sec = USAGE_SECONDS};
+    evtimer_add(role.usage_timer, &usage_interval);
     keylog_start(&role);
     links_open(&role);
     sockets_watch(&role);
