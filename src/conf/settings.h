@@ -17,6 +17,8 @@ struct complaints {
     unsigned errors, warnings;
 };
 __attribute__((format(printf, 4, 5))) void complain(struct complaints *complaints, enum fault fault, struct place place, const char *format, ...);
+// The same, for what is worth saying but does not keep the configuration from being used.
+__attribute__((format(printf, 4, 5))) void complain_warning(struct complaints *complaints, enum fault fault, struct place place, const char *format, ...);
 void complaints_free(struct complaints *complaints);
 // "file:12:9: unknown option \"remote_adrs\": did you mean remote_addrs?" then the line and a caret.
 void complaints_print(const struct complaints *complaints, struct buf *out);

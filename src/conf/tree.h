@@ -11,6 +11,7 @@ struct place {             // file NULL: not from a file (VICI)
     const char *file;
     unsigned line, column; // 1-based; of the key
     unsigned value_column; // of the value
+    const char *text;      // the line as it stands in the file, up to its line break or NUL; NULL when unknown
 };
 
 struct tree {
