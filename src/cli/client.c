@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A VICI client over a UNIX socket, blocking: what a command line tool needs.
 #include "cli/client.h"
+#include "base/rd.h"
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
