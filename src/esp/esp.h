@@ -50,10 +50,10 @@ struct plane_limits {
 enum plane_event_kind { PLANE_ACQUIRE = 1, PLANE_EXPIRE_SOFT_SEQUENCE, PLANE_PEER_MOVED, PLANE_UNKNOWN_SPI };
 struct plane_event {
     uint8_t kind;
-    uint32_t policy;          // ACQUIRE
+    uint32_t policy;          // ACQUIRE; of the SA otherwise
     struct flow flow;         // ACQUIRE: the packet
     uint32_t spi;
-    struct endpoint from;     // PEER_MOVED (an authenticated packet came from elsewhere), UNKNOWN_SPI
+    struct endpoint from;     // PEER_MOVED (an authenticated packet came from elsewhere), UNKNOWN_SPI; EXPIRE_SOFT_SEQUENCE: the peer
 };
 
 // rng: for IV keys and hash seeds. The backend is borrowed and must outlive the plane.
@@ -67,7 +67,14 @@ CHECKED enum fault plane_sa_del(struct plane *plane, uint32_t spi, enum sa_direc
 CHECKED enum fault plane_policy_add(struct plane *plane, const struct policy_spec *spec);  // replaces one of the same number
 CHECKED enum fault plane_policy_del(struct plane *plane, uint32_t number);
 CHECKED enum fault plane_usage(const struct plane *plane, uint32_t spi, enum sa_direction direction, struct sa_usage *usage);
-// Outbound SAs are known by (SPI, remote address); inbound SPIs are ours and unique.
+// Outbound SAs are known by (SPI, remote address), since peers choose those SPIs; without the address, as above, the SPI must be
+// enough, else FAULT_SA_AMBIGUOUS. remote: where the SA leads now; NULL as above. Inbound SPIs are ours and unique: any random number
+// of at least 256 will do, the plane looks them up in one step.
+CHECKED enum fault plane_sa_move_of(struct plane *plane, uint32_t spi, enum sa_direction direction, const struct addr *remote,
+                                    const struct path *path);
+CHECKED enum fault plane_sa_del_of(struct plane *plane, uint32_t spi, enum sa_direction direction, const struct addr *remote);
+// All SAs one after the other: start with *cursor = 0; false at the end.
+bool plane_usage_next(const struct plane *plane, size_t *cursor, struct sa_usage *usage);
 
 // At most BURST_MAX packets a call. `now` is for usage times only.
 void plane_seal(struct plane *plane, nsec now, struct packet *const *packets, size_t count);
@@ -78,9 +85,9 @@ size_t plane_released(struct plane *plane, nsec oldest, struct packet *const *pa
 bool plane_event(struct plane *plane, struct plane_event *event);   // events of the calls so far; bounded queue, the rest is counted
 
 struct plane_stats {
-    uint64_t sealed, opened, sealed_bytes, opened_bytes, bypassed, held;
+    uint64_t sealed, opened, sealed_bytes, opened_bytes, bypassed, held, events_lost;  // bytes: of inner packets
     uint64_t dropped[FAULT_COUNT];
-    size_t sas, policies, bytes_memory;
+    size_t sas, policies, bytes_memory;  // memory without the keys of the cipher back end
 };
 const struct plane_stats *plane_stats(const struct plane *plane);
 // Bytes that a packet grows by in this SA for an inner packet of inner_size (outer header, UDP, ESP, IV, padding, ICV).

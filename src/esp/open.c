@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+// Inbound: a burst of ESP packets becomes a burst of inner packets, in stages, each a loop over the array.
+//
+//   spis_find     the SA of each packet
+//   packets_check sizes and, before any cipher runs, the replay window; packets of one SA are chained
+//   group_open    one cipher call for the group; then each packet: the window for good, trailer, mode
+#include "esp/internal.h"
+
+static void packet_begin(struct packet *packet)
+{
+    packet->verdict = VERDICT_DELIVER;
+    packet->fault = OK;
+    packet->spi = packet->policy = 0;
+}
+
+// RFC 4303 3.4.2: a packet without an SA is dropped; ike may want to tell the sender (RFC 7296 1.5).
+static void spi_unknown(struct plane *plane, struct packet *packet)
+{
+    struct plane_event event = {.kind = PLANE_UNKNOWN_SPI, .spi = packet->spi, .from = packet->from};
+    packet_drop(plane, packet, FAULT_ESP_SPI_UNKNOWN);
+    (void)event_add(plane, &event);  // lost ones are counted there
+}
+
+static enum fault spi_read(struct packet *packet)
+{
+    if (packet->size < ESP_HEADER) return FAULT_ESP_TOO_SHORT;
+    packet->spi = get_u32(packet->at);
+    return packet->spi < SPI_RESERVED ? FAULT_ESP_SPI_RESERVED : OK;
+}
+
+static void spis_read(struct plane *plane, struct packet *const *packets, size_t count)
+{
+    const struct spi_table *table = &plane->sad.in;
+    for (size_t i = 0; i < count; i++) {
+        packet_begin(packets[i]);
+        enum fault fault = spi_read(packets[i]);
+        if (fault) packet_drop(plane, packets[i], fault);
+        else __builtin_prefetch(&table->slots[spi_table_place(table, packets[i]->spi)]);
+    }
+}
+
+static void spis_find(struct plane *plane, struct packet *const *packets, size_t count)
+{
+    struct burst *burst = &plane->burst;
+    for (size_t i = 0; i < count; i++) {
+        burst->runs[i] = NULL;
+        if (packets[i]->verdict != VERDICT_DELIVER) continue;
+        struct sa_run *run = burst->runs[i] = sad_find_in(&plane->sad, packets[i]->spi);
+        if (!run) {
+            spi_unknown(plane, packets[i]);
+            continue;
+        }
+        __builtin_prefetch(run);
+        __builtin_prefetch((const char *)run + 64);
+    }
+}
+
+// Before the cipher --------------------------------------------------------------------------------------------------
+
+static uint32_t packet_payload(const struct sa_run *run, const struct packet *packet)
+{
+    return packet->size - ESP_HEADER - run->iv_size - run->icv_size;
+}
+
+static enum fault packet_sizes(const struct sa_run *run, const struct packet *packet)
+{
+    uint32_t around = ESP_HEADER + (uint32_t)run->iv_size + run->icv_size;
+    if (packet->size < around + run->align) return FAULT_ESP_TOO_SHORT;
+    if (packet->size > IP_SIZE_MAX) return FAULT_PACKET_TOO_LARGE;
+    return (packet->size - around) & (run->align - 1u) ? FAULT_ESP_LENGTH : OK;
+}
+
+static enum fault packet_sequence(const struct sa_run *run, const struct packet *packet, uint64_t *sequence)
+{
+    uint32_t low = get_u32(packet->at + 4);
+    *sequence = low;
+    if (run->flags & SA_ESN) TRY(replay_infer(&run->in.replay, low, sequence));
+    return replay_check(&run->in.replay, *sequence);
+}
+
+static void packet_refuse(struct plane *plane, const struct sa_run *run, struct packet *packet, enum fault fault)
+{
+    packet_drop(plane, packet, fault);
+    if (fault == FAULT_REPLAY_OLD || fault == FAULT_REPLAY_SEEN) run->sa->dropped_replay++;
+    if (fault == FAULT_ESP_ICV) run->sa->dropped_auth++;
+    if (fault == FAULT_INNER_SELECTOR) run->sa->dropped_selector++;
+}
+
+static void packets_check(struct plane *plane, struct packet *const *packets, size_t count)
+{
+    struct burst *burst = &plane->burst;
+    burst_begin(burst);
+    for (size_t i = 0; i < count; i++) {
+        struct sa_run *run = burst->runs[i];
+        if (!run) continue;
+        packets[i]->policy = run->policy;
+        enum fault fault = packet_sizes(run, packets[i]);
+        if (!fault) fault = packet_sequence(run, packets[i], &burst->sequence[i]);
+        if (fault) packet_refuse(plane, run, packets[i], fault);
+        else burst_join(burst, run, i);
+    }
+    for (size_t i = 0; i < burst->group_count; i++) __builtin_prefetch(burst->groups[i].run->key);
+}
+
+// After it -----------------------------------------------------------------------------------------------------------
+
+// The peer's place is that of its newest packet: one that was late may come from where it was before.
+static void peer_follow(struct plane *plane, const struct sa_run *run, const struct packet *packet)
+{
+    uint64_t tag = endpoint_tag(&plane->sad, &packet->from);
+    if (tag == run->in.peer) {
+        if (run->sa->moved) run->sa->moved = 0;
+        return;
+    }
+    if (tag == run->sa->moved) return;
+    struct plane_event event = {
+        .kind = PLANE_PEER_MOVED, .spi = run->spi, .policy = run->policy, .from = packet->from};
+    if (event_add(plane, &event)) run->sa->moved = tag;
+}
+
+// RFC 4303 3.4.3: only now, authenticated, does a packet move the window.
+static enum fault packet_commit(struct plane *plane, struct sa_run *run, const struct packet *packet, uint64_t sequence)
+{
+    bool newest = sequence > run->in.replay.top;
+    TRY(replay_commit(&run->in.replay, sequence));
+    if (!newest || !(run->flags & SA_ENCAP)) return OK;
+    peer_follow(plane, run, packet);
+    return OK;
+}
+
+// RFC 4303 2.4: padding is 1, 2, 3 … and is looked at.
+static enum fault trailer_strip(const struct sa_run *run, struct packet *packet, uint8_t *next_header)
+{
+    uint32_t payload = packet_payload(run, packet);
+    uint8_t *at = packet->at + ESP_HEADER + run->iv_size;
+    uint32_t pad = at[payload - 2];
+    *next_header = at[payload - 1];
+    if (pad + ESP_TRAILER > payload) return FAULT_ESP_PADDING;
+    packet->at = at;
+    packet->size = payload - ESP_TRAILER - pad;
+    for (uint32_t i = 0; i < pad; i++)
+        if (at[packet->size + i] != (uint8_t)(i + 1)) return FAULT_ESP_PADDING;
+    return OK;
+}
+
+static enum fault packet_finish(struct plane *plane, struct sa_run *run, struct packet *packet,
+                                const struct batch_packet *batch, uint64_t sequence)
+{
+    if (!batch->good) return FAULT_ESP_ICV;
+    TRY(packet_commit(plane, run, packet, sequence));
+    uint8_t next_header;
+    TRY(trailer_strip(run, packet, &next_header));
+    if (next_header == IPPROTO_NUMBER_NO_NEXT) return FAULT_ESP_DUMMY;  // RFC 4303 2.6
+    return mode_of(PROTOCOL_ESP, run->mode)->unwrap(run, packet, next_header);
+}
+
+static size_t group_gather(struct burst *burst, const struct group *group, struct packet *const *packets)
+{
+    const struct sa_run *run = group->run;
+    for (unsigned i = 0, number = group->first; i < group->count; i++, number = burst->next[number]) {
+        burst->member[i] = (uint8_t)number;
+        burst->batch[i] = (struct batch_packet){
+            .esp = packets[number]->at,
+            .payload_size = packet_payload(run, packets[number]),
+            .seq_high = (uint32_t)(burst->sequence[number] >> 32),
+            .esn = run->flags & SA_ESN,
+        };
+    }
+    return group->count;
+}
+
+static void group_open(struct plane *plane, nsec now, const struct group *group, struct packet *const *packets)
+{
+    struct burst *burst = &plane->burst;
+    struct sa_run *run = group->run;
+    size_t count = group_gather(burst, group, packets);
+    uint64_t bytes = 0, opened = 0;
+    bool alive = false;
+    batch_open(run->key, burst->batch, count);
+    for (size_t i = 0; i < count; i++) {
+        size_t number = burst->member[i];
+        struct packet *packet = packets[number];
+        enum fault fault = packet_finish(plane, run, packet, &burst->batch[i], burst->sequence[number]);
+        alive |= burst->batch[i].good;
+        if (fault) {
+            packet_refuse(plane, run, packet, fault);
+            continue;
+        }
+        bytes += packet->size;
+        opened++;
+    }
+    run->bytes += bytes;
+    run->packets += opened;
+    if (alive) run->last_used = now;  // a dummy packet, too, shows that the peer is there
+    plane->stats.opened += opened;
+    plane->stats.opened_bytes += bytes;
+}
+
+void plane_open(struct plane *plane, nsec now, struct packet *const *packets, size_t count)
+{
+    assert(count <= BURST_MAX);
+    spis_read(plane, packets, count);
+    spis_find(plane, packets, count);
+    packets_check(plane, packets, count);
+    for (size_t i = 0; i < plane->burst.group_count; i++) group_open(plane, now, &plane->burst.groups[i], packets);
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// Outbound: a burst of inner packets becomes a burst of ESP packets, in stages, each a loop over the array.
+//
+//   flows_read      the flow of each packet, and its place in the flow cache
+//   policies_find   policy and SA; packets that need none, or that must wait, leave here
+//   groups_join     packets of one SA are chained
+//   group_seal      sequence number, header, padding; one cipher call for the group; destination
+#include "esp/internal.h"
+
+// 1, 2, 3 …: RFC 4303 2.4.
+static const uint8_t padding[ESP_ALIGN_MAX] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+
+static void flows_read(struct plane *plane, struct packet *const *packets, size_t count)
+{
+    const struct spd *spd = &plane->spd;
+    for (size_t i = 0; i < count; i++) {
+        struct packet *packet = packets[i];
+        uint32_t total;
+        packet->verdict = VERDICT_SEND;
+        packet->fault = OK;
+        packet->spi = packet->policy = 0;
+        enum fault fault = flow_key_read(packet->at, packet->size, &plane->keys[i], &total);
+        if (fault) {
+            packet_drop(plane, packet, fault);
+            continue;
+        }
+        packet->size = total;
+        plane->hashes[i] = flow_hash(spd, &plane->keys[i]);
+        __builtin_prefetch(&spd->flows[plane->hashes[i] & spd->flow_mask]);
+    }
+}
+
+// RFC 4301 5.1: the policy says what becomes of a packet; here a packet that no policy covers is not ours.
+static struct sa_run *policy_apply(struct plane *plane, nsec now, size_t number, struct packet *packet)
+{
+    const struct flow_slot *slot = spd_find(&plane->spd, &plane->keys[number], plane->hashes[number]);
+    struct policy *policy = slot->policy;
+    if (policy) packet->policy = policy->number;
+    if (!policy || policy->action == POLICY_BYPASS) {
+        packet->verdict = VERDICT_BYPASS;
+        plane->stats.bypassed++;
+    } else if (policy->action == POLICY_DISCARD) {
+        packet_drop(plane, packet, FAULT_POLICY_DISCARD);
+    } else if (slot->run) {
+        return slot->run;
+    } else {
+        hold_packet(plane, now, policy, &plane->keys[number], packet);
+    }
+    return NULL;
+}
+
+static void policies_find(struct plane *plane, nsec now, struct packet *const *packets, size_t count)
+{
+    struct burst *burst = &plane->burst;
+    for (size_t i = 0; i < count; i++) {
+        burst->runs[i] = packets[i]->verdict == VERDICT_SEND ? policy_apply(plane, now, i, packets[i]) : NULL;
+        if (!burst->runs[i]) continue;
+        __builtin_prefetch(burst->runs[i]);
+        __builtin_prefetch((const char *)burst->runs[i] + 64);
+    }
+}
+
+static void groups_join(struct burst *burst, size_t count)
+{
+    burst_begin(burst);
+    for (size_t i = 0; i < count; i++)
+        if (burst->runs[i]) burst_join(burst, burst->runs[i], i);
+    for (size_t i = 0; i < burst->group_count; i++) __builtin_prefetch(burst->groups[i].run->key);
+}
+
+// RFC 4303 3.3.3: a sequence number is never used twice; when they are used up the SA is.
+static enum fault sequence_next(struct plane *plane, struct sa_run *run)
+{
+    if (run->out.sequence >= SEQUENCE_LAST(run->flags & SA_ESN)) return FAULT_SEQUENCE_EXHAUSTED;
+    run->out.sequence++;
+    if (run->out.sequence >= run->out.soft) {
+        struct plane_event event = {
+            .kind = PLANE_EXPIRE_SOFT_SEQUENCE, .spi = run->spi, .policy = run->policy, .from = run->out.remote};
+        if (event_add(plane, &event)) run->out.soft = UINT64_MAX;
+    }
+    return OK;
+}
+
+// Puts header and trailer around what is at `at`, and says to the cipher where everything is.
+static enum fault packet_frame(struct plane *plane, struct sa_run *run, struct packet *packet, struct batch_packet *batch)
+{
+    uint8_t next_header;
+    TRY(mode_of(PROTOCOL_ESP, run->mode)->wrap(run, packet, &next_header));
+    uint32_t head = ESP_HEADER + run->iv_size, mask = run->align - 1u;
+    uint32_t payload = (packet->size + ESP_TRAILER + mask) & ~mask, pad = payload - packet->size - ESP_TRAILER;
+    uint32_t size = head + payload + run->icv_size;
+    if (size > IP_SIZE_MAX - IPV4_HEADER - UDP_HEADER) return FAULT_PACKET_TOO_LARGE;
+    size_t before = (size_t)(packet->at - packet->space);
+    if (before < head || before - head + size > packet->room) return FAULT_NO_ROOM;
+    TRY(sequence_next(plane, run));
+
+    uint8_t *trailer = packet->at + packet->size;
+    memcpy(trailer, padding, pad);
+    trailer[pad] = (uint8_t)pad;
+    trailer[pad + 1] = next_header;
+    packet->at -= head;
+    packet->size = size;
+    put_u32(packet->at, run->spi);
+    put_u32(packet->at + 4, (uint32_t)run->out.sequence);
+    *batch = (struct batch_packet){
+        .esp = packet->at,
+        .payload_size = payload,
+        .seq_high = (uint32_t)(run->out.sequence >> 32),
+        .esn = run->flags & SA_ESN,
+    };
+    return OK;
+}
+
+static void group_count(struct plane *plane, nsec now, struct sa_run *run, uint64_t bytes, uint64_t packets)
+{
+    run->bytes += bytes;
+    run->packets += packets;
+    if (packets) run->last_used = now;
+    plane->stats.sealed += packets;
+    plane->stats.sealed_bytes += bytes;
+}
+
+static void group_seal(struct plane *plane, nsec now, const struct group *group, struct packet *const *packets)
+{
+    struct burst *burst = &plane->burst;
+    struct sa_run *run = group->run;
+    size_t count = 0;
+    uint64_t bytes = 0;
+    for (unsigned i = 0, number = group->first; i < group->count; i++, number = burst->next[number]) {
+        struct packet *packet = packets[number];
+        uint32_t size = packet->size;
+        packet->spi = run->spi;
+        enum fault fault = packet_frame(plane, run, packet, &burst->batch[count]);
+        if (fault) {
+            packet_drop(plane, packet, fault);
+            continue;
+        }
+        bytes += size;
+        outer_set(run, packet);
+        count++;
+    }
+    if (count) batch_seal(run->key, burst->batch, count);
+    group_count(plane, now, run, bytes, count);
+}
+
+void plane_seal(struct plane *plane, nsec now, struct packet *const *packets, size_t count)
+{
+    assert(count <= BURST_MAX);
+    flows_read(plane, packets, count);
+    policies_find(plane, now, packets, count);
+    groups_join(&plane->burst, count);
+    for (size_t i = 0; i < plane->burst.group_count; i++) group_seal(plane, now, &plane->burst.groups[i], packets);
+}

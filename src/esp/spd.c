@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+// The policies of one plane, and the cache that spares most packets the search through them.
+//
+//   flow -> cache -> (policy, SA)            one cache line; nearly always enough
+//        -> index -> policy                  else: tuple-space search (index.c)
+//                    -> newest SA whose selectors have the flow
+#include "esp/internal.h"
+
+enum { FLOWS_MIN = 1024, FLOWS_MAX = 131072 };
+
+void spd_init(struct spd *spd, size_t policies_max, struct rng *rng)
+{
+    size_t flows = FLOWS_MIN;
+    while (flows < FLOWS_MAX && flows < 2 * policies_max) flows *= 2;
+    *spd = (struct spd){.policies_max = policies_max, .flow_mask = (uint32_t)flows - 1, .generation = 1};
+    uint64_t seed = rng_u64(rng);
+    map_init(&spd->policies, seed, rng_u64(rng));
+    policy_index_init(&spd->index, rng_u64(rng));
+    spd->flow_seed = rng_u64(rng);
+    spd->flows = mem_aligned(flows, sizeof *spd->flows, &spd->flows_memory);
+}
+
+// After 2^32 changes an entry of the first would look fresh again.
+void spd_changed(struct spd *spd)
+{
+    if (++spd->generation) return;
+    memset(spd->flows, 0, (spd->flow_mask + (size_t)1) * sizeof *spd->flows);
+    spd->generation = 1;
+}
+
+// Policies and the SAs that serve them -----------------------------------------------------------------------------
+
+struct policy *spd_policy(struct spd *spd, uint32_t number)
+{
+    struct policy *policy = map_get(&spd->policies, map_key_u32(&number));
+    if (policy) return policy;
+    policy = NEW(struct policy);
+    policy->number = number;
+    map_put(&spd->policies, map_key_u32(&number), policy);
+    return policy;
+}
+
+static void policy_undefine(struct plane *plane, struct policy *policy)
+{
+    if (!policy->defined) return;
+    policy_index_remove(&plane->spd.index, policy);
+    free(policy->traffic);
+    policy->traffic = NULL;
+    policy->defined = false;
+    plane->spd.defined--;
+    plane->stats.policies--;
+    spd_changed(&plane->spd);
+}
+
+void spd_policy_done(struct plane *plane, struct policy *policy)
+{
+    if (policy->defined || policy->newest) return;
+    hold_drop_all(plane, policy, FAULT_SA_MISSING);
+    map_remove(&plane->spd.policies, map_key_u32(&policy->number));
+    free(policy);
+}
+
+void policy_sa_add(struct policy *policy, struct sa *sa)
+{
+    sa->older = policy->newest;
+    if (sa->older) sa->older->newer = sa;
+    policy->newest = sa;
+    policy->acquiring = false;
+}
+
+void policy_sa_remove(struct policy *policy, struct sa *sa)
+{
+    if (sa->newer) sa->newer->older = sa->older;
+    else policy->newest = sa->older;
+    if (sa->older) sa->older->newer = sa->newer;
+    sa->older = sa->newer = NULL;
+}
+
+static enum fault policy_spec_check(const struct policy_spec *spec)
+{
+    if (spec->action < POLICY_PROTECT || spec->action > POLICY_DISCARD) return FAULT_SA_PARAMETERS;
+    if (spec->local.count > SELECTORS_MAX || spec->remote.count > SELECTORS_MAX) return FAULT_SA_PARAMETERS;
+    return spec->local.count && spec->remote.count ? OK : FAULT_SELECTORS_EMPTY;
+}
+
+static void memory_count(struct plane *plane)
+{
+    struct spd *spd = &plane->spd;
+    size_t now = policy_index_memory(&spd->index) + spd->policies.count * sizeof(struct policy);
+    plane->stats.bytes_memory += now - spd->memory;
+    spd->memory = now;
+}
+
+enum fault plane_policy_add(struct plane *plane, const struct policy_spec *spec)
+{
+    struct spd *spd = &plane->spd;
+    TRY(policy_spec_check(spec));
+    struct policy *policy = map_get(&spd->policies, map_key_u32(&spec->number));
+    if (!(policy && policy->defined) && spd->defined >= spd->policies_max) return FAULT_POLICIES_TOO_MANY;
+    policy = spd_policy(spd, spec->number);
+    policy_undefine(plane, policy);
+
+    policy->defined = true;
+    policy->action = spec->action;
+    policy->trap = spec->trap;
+    policy->priority = spec->priority;
+    policy->traffic = traffic_new(&spec->local, &spec->remote);
+    if (!policy->serial) policy->serial = ++spd->serial;
+    policy_index_add(&spd->index, policy);
+    spd->defined++;
+    plane->stats.policies++;
+    spd_changed(spd);
+    memory_count(plane);
+    return OK;
+}
+
+enum fault plane_policy_del(struct plane *plane, uint32_t number)
+{
+    struct policy *policy = map_get(&plane->spd.policies, map_key_u32(&number));
+    if (!policy || !policy->defined) return FAULT_SA_UNKNOWN;
+    policy_undefine(plane, policy);
+    hold_drop_all(plane, policy, FAULT_SA_MISSING);
+    spd_policy_done(plane, policy);
+    memory_count(plane);
+    return OK;
+}
+
+void spd_wipe(struct plane *plane)
+{
+    struct spd *spd = &plane->spd;
+    struct policy *policy;
+    for (size_t cursor = 0; (policy = map_next(&spd->policies, &cursor));) {
+        policy_undefine(plane, policy);
+        spd_policy_done(plane, policy);
+    }
+    map_wipe(&spd->policies);
+    policy_index_wipe(&spd->index);
+    free(spd->flows_memory);
+}
+
+// Look-up ----------------------------------------------------------------------------------------------------------
+
+// RFC 4301 4.4.1.2: the negotiated selectors may be narrower than the policy's; what lies outside them needs another SA.
+static struct sa_run *policy_sa(const struct policy *policy, const struct flow *flow)
+{
+    for (struct sa *sa = policy->newest; sa; sa = sa->older)
+        if (traffic_match(sa->traffic, flow)) return sa->run;
+    return NULL;
+}
+
+static void flow_slot_fill(struct spd *spd, struct flow_slot *slot, const struct flow_key *key)
+{
+    struct flow flow;
+    flow_of_key(key, &flow);
+    slot->key = *key;
+    slot->policy = policy_index_find(&spd->index, &flow);
+    slot->run = slot->policy && slot->policy->action == POLICY_PROTECT ? policy_sa(slot->policy, &flow) : NULL;
+    slot->generation = spd->generation;
+}
+
+static bool flow_key_equal(const struct flow_key *a, const struct flow_key *b)
+{
+    uint64_t differ = 0;
+    for (size_t i = 0; i < 5; i++) differ |= a->word[i] ^ b->word[i];
+    return differ == 0;
+}
+
+const struct flow_slot *spd_find(struct spd *spd, const struct flow_key *key, uint64_t hash)
+{
+    struct flow_slot *slot = &spd->flows[hash & spd->flow_mask];
+    if (slot->generation != spd->generation || !flow_key_equal(&slot->key, key)) flow_slot_fill(spd, slot, key);
+    return slot;
+}
