@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+// The guard's table:
+//
+//     output, postrouting, forward --(not by the TUN)--> check_out: local . remote = source . destination
+//     input, forward              --(not from the TUN)-> check_in:  local . remote = destination . source
+//
+//     check_*: for each level   f4_N, f6_N  flows: addresses, protocol, ports
+//                               p4_N, p6_N  pairs: addresses only
+//                               h4_N, h6_N  addresses of fragments that show no ports
+//
+// Both forward and postrouting are checked, so that a packet is stopped by its addresses before and after address translation. What
+// our own sockets send carries the mark and is let through; what they send on as unprotected carries another and is checked.
+#include "os/nft.h"
+#include <assert.h>
+#include <inttypes.h>
+#include <nftables/libnftables.h>
+
+enum { COMMANDS_MAX = 64 * 1024 * 1024 };
+
+struct nft {
+    struct nft_ctx *context;
+    char reason[256];
+};
+
+// clang-format off
+static const struct { const char *name, *hook; int priority; } chains[] = {
+    {"input",       "input",       0},
+    {"forward",     "forward",     0},
+    {"output",      "output",      0},
+    {"postrouting", "postrouting", 150},   // behind source address translation
+};
+// clang-format on
+
+// RFC 4861 4, RFC 3810 5: neighbours are found and groups joined before anything can be protected.
+static const char neighbours[] =
+    "icmpv6 type { 130, 131, 132, 133, 134, 135, 136, 137, 143 } ip6 hoplimit { 1, 255 } accept";
+
+static void rule(struct buf *out, const struct nft_settings *settings, const char *chain, const char *text)
+{
+    buf_printf(out, "add rule inet %s %s %s\n", settings->table, chain, text);
+}
+
+__attribute__((format(printf, 4, 5)))
+static void rule_printf(struct buf *out, const struct nft_settings *settings, const char *chain, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    AUTOFREE_MEM char *text = mem_vprintf(format, args);
+    va_end(args);
+    rule(out, settings, chain, text);
+}
+
+static void write_outward(struct buf *out, const struct nft_settings *settings, const char *chain)
+{
+    rule_printf(out, settings, chain, "meta mark 0x%08" PRIx32 " accept", settings->mark);
+    rule_printf(out, settings, chain, "oifname { \"lo\", \"%s\" } accept", settings->tun);
+    rule(out, settings, chain, neighbours);
+    rule(out, settings, chain, "jump check_out");
+}
+
+void nft_write_table(const struct nft_settings *settings, struct buf *out)
+{
+    const char *table = settings->table;
+    buf_printf(out, "add table inet %s\n", table);
+    buf_printf(out, "add chain inet %s check_out\nadd chain inet %s check_in\n", table, table);
+    for (size_t i = 0; i < sizeof chains / sizeof *chains; i++)
+        buf_printf(out, "add chain inet %s %s { type filter hook %s priority %d; policy accept; }\n", table, chains[i].name,
+                   chains[i].hook, chains[i].priority);
+    write_outward(out, settings, "output");
+    write_outward(out, settings, "postrouting");
+    rule_printf(out, settings, "input", "iifname { \"lo\", \"%s\" } accept", settings->tun);
+    rule(out, settings, "input", "meta l4proto { 50, 51 } accept");
+    rule_printf(out, settings, "input", "udp dport { %u, %u } accept", settings->port, settings->port_nat);
+    rule(out, settings, "input", neighbours);
+    rule(out, settings, "input", "jump check_in");
+    rule_printf(out, settings, "forward", "oifname != \"%s\" jump check_out", settings->tun);
+    rule_printf(out, settings, "forward", "iifname != \"%s\" jump check_in", settings->tun);
+}
+
+// --- levels
+
+// clang-format off
+static const struct { char family; const char *type, *local_out, *remote_out, *fragment; } families[] = {
+    {'4', "ipv4_addr", "ip saddr",  "ip daddr",  "ip frag-off & 0x1fff != 0"},
+    {'6', "ipv6_addr", "ip6 saddr", "ip6 daddr", "frag frag-off != 0"},
+};
+// clang-format on
+
+static void write_level_family(struct buf *out, const struct nft_settings *settings, unsigned level, unsigned which)
+{
+    const char *table = settings->table, *type = families[which].type;
+    char family = families[which].family;
+    buf_printf(out, "add map inet %s p%c_%u { type %s . %s : verdict; flags interval; }\n", table, family, level, type, type);
+    buf_printf(out, "add map inet %s h%c_%u { type %s . %s : verdict; flags interval; }\n", table, family, level, type, type);
+    buf_printf(out, "add map inet %s f%c_%u { type %s . %s . inet_proto . inet_service . inet_service : verdict; flags interval; }\n",
+               table, family, level, type, type);
+    for (unsigned in = 0; in < 2; in++) {
+        const char *chain = in ? "check_in" : "check_out";
+        const char *local = in ? families[which].remote_out : families[which].local_out;
+        const char *remote = in ? families[which].local_out : families[which].remote_out;
+        rule_printf(out, settings, chain, "meta l4proto != { 1, 58 } %s . %s . meta l4proto . th %s . th %s vmap @f%c_%u", local, remote,
+                    in ? "dport" : "sport", in ? "sport" : "dport", family, level);
+        // RFC 7296 3.13.1: for ICMP, type and code stand in the place of both ports; they are the first two bytes.
+        rule_printf(out, settings, chain, "meta l4proto { 1, 58 } %s . %s . meta l4proto . th sport . th sport vmap @f%c_%u", local,
+                    remote, family, level);
+        rule_printf(out, settings, chain, "%s %s . %s vmap @h%c_%u", families[which].fragment, local, remote, family, level);
+        rule_printf(out, settings, chain, "%s . %s vmap @p%c_%u", local, remote, family, level);
+    }
+}
+
+static void write_range(struct buf *out, const struct range *range)
+{
+    char low[ADDR_TEXT], high[ADDR_TEXT];
+    struct prefix prefix;
+    addr_print(&range->low, low);
+    if (range_is_prefix(range, &prefix)) buf_printf(out, "%s/%u", low, prefix.bits);
+    else buf_printf(out, "%s-%s", low, addr_print(&range->high, high));
+}
+
+static void write_numbers(struct buf *out, unsigned low, unsigned high)
+{
+    if (low == high) buf_printf(out, " . %u", low);
+    else buf_printf(out, " . %u-%u", low, high);
+}
+
+static void write_item(struct buf *out, const struct nft_settings *settings, const struct guard_item *item, const char *verb, int level)
+{
+    static const char kinds[] = {[GUARD_PAIR] = 'p', [GUARD_FLOW] = 'f', [GUARD_FRAGMENT] = 'h'};
+    const struct box *box = &item->box;
+    char family = box->local.low.family == ADDR_V6 ? '6' : '4';
+    buf_printf(out, "%s element inet %s %c%c_%d { ", verb, settings->table, kinds[item->kind], family, level);
+    write_range(out, &box->local);
+    buf_add_text(out, " . ");
+    write_range(out, &box->remote);
+    if (item->kind == GUARD_FLOW) {
+        write_numbers(out, box->protocol_low, box->protocol_high);
+        write_numbers(out, box->local_port_low, box->local_port_high);
+        write_numbers(out, box->remote_port_low, box->remote_port_high);
+    }
+    buf_printf(out, " : %s }\n", item->verdict == GUARD_PASS ? "return" : "drop");
+}
+
+void nft_write_changes(const struct nft_settings *settings, const struct guard *guard, unsigned *levels, struct buf *out)
+{
+    int highest = -1;
+    for (const struct guard_item *item = guard->dirty; item; item = item->next_dirty)
+        if (item->level > highest) highest = item->level;
+    for (; (int)*levels <= highest; ++*levels)
+        for (unsigned which = 0; which < 2; which++) write_level_family(out, settings, *levels, which);
+    for (const struct guard_item *item = guard->dirty; item; item = item->next_dirty)
+        if (item->placed >= 0 && item->placed != item->level) write_item(out, settings, item, "delete", item->placed);
+    for (const struct guard_item *item = guard->dirty; item; item = item->next_dirty)
+        if (item->level >= 0 && item->placed != item->level) write_item(out, settings, item, "add", item->level);
+}
+
+// --- running
+
+struct nft *nft_new(void)
+{
+    struct nft *nft = NEW(struct nft);
+    nft->context = nft_ctx_new(NFT_CTX_DEFAULT);
+    if (!nft->context) {
+        free(nft);
+        return NULL;
+    }
+    nft_ctx_buffer_error(nft->context);
+    nft_ctx_buffer_output(nft->context);
+    return nft;
+}
+
+void nft_free(struct nft *nft)
+{
+    if (!nft) return;
+    nft_ctx_free(nft->context);
+    free(nft);
+}
+
+const char *nft_reason(const struct nft *nft)
+{
+    return nft->reason;
+}
+
+static bool run(struct nft *nft, const char *commands)
+{
+    if (nft_run_cmd_from_buffer(nft->context, commands) == 0) return true;
+    const char *text = nft_ctx_get_error_buffer(nft->context);
+    snprintf(nft->reason, sizeof nft->reason, "%.*s", (int)strcspn(text, "\n"), text);
+    return false;
+}
+
+bool nft_has_table(struct nft *nft, const char *table)
+{
+    AUTOFREE_MEM char *command = mem_printf("list tables inet\n");
+    if (!run(nft, command)) return false;
+    AUTOFREE_MEM char *wanted = mem_printf("table inet %s\n", table);
+    return strstr(nft_ctx_get_output_buffer(nft->context), wanted) != NULL;
+}
+
+enum fault nft_make_table(struct nft *nft, const struct nft_settings *settings)
+{
+    AUTOFREE_BUF struct buf commands = BUF(COMMANDS_MAX);
+    // "add" first, so that "delete" finds one.
+    buf_printf(&commands, "add table inet %s\ndelete table inet %s\n", settings->table, settings->table);
+    nft_write_table(settings, &commands);
+    return run(nft, buf_text(&commands)) ? OK : FAULT_NFT_REFUSED;
+}
+
+enum fault nft_delete_table(struct nft *nft, const char *table)
+{
+    AUTOFREE_MEM char *commands = mem_printf("add table inet %s\ndelete table inet %s\n", table, table);
+    return run(nft, commands) ? OK : FAULT_NFT_REFUSED;
+}
+
+enum fault nft_sync(struct nft *nft, const struct nft_settings *settings, struct guard *guard, unsigned *levels)
+{
+    AUTOFREE_BUF struct buf commands = BUF(COMMANDS_MAX);
+    unsigned wanted = *levels;
+    nft_write_changes(settings, guard, &wanted, &commands);
+    if (commands.failed) return FAULT_NFT_REFUSED;
+    if (commands.size && !run(nft, buf_text(&commands))) return FAULT_NFT_REFUSED;
+    *levels = wanted;
+    guard_settled(guard);
+    return OK;
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// Between the kernel's socket addresses and ours.
+#pragma once
+#include "base/addr.h"
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+union sockaddr_any {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+static inline socklen_t sockaddr_of(const struct endpoint *endpoint, union sockaddr_any *out)
+{
+    memset(out, 0, sizeof *out);
+    if (endpoint->addr.family == ADDR_V6) {
+        out->v6.sin6_family = AF_INET6;
+        out->v6.sin6_port = htons(endpoint->port);
+        memcpy(&out->v6.sin6_addr, endpoint->addr.at, 16);
+        return sizeof out->v6;
+    }
+    out->v4.sin_family = AF_INET;
+    out->v4.sin_port = htons(endpoint->port);
+    memcpy(&out->v4.sin_addr, endpoint->addr.at, 4);
+    return sizeof out->v4;
+}
+
+static inline struct endpoint sockaddr_endpoint(const union sockaddr_any *in)
+{
+    struct endpoint out = {0};
+    if (in->any.sa_family == AF_INET6) {
+        out.addr.family = ADDR_V6;
+        memcpy(out.addr.at, &in->v6.sin6_addr, 16);
+        out.port = ntohs(in->v6.sin6_port);
+    } else if (in->any.sa_family == AF_INET) {
+        out.addr.family = ADDR_V4;
+        memcpy(out.addr.at, &in->v4.sin_addr, 4);
+        out.port = ntohs(in->v4.sin_port);
+    }
+    return out;
+}
+
+// Room for a packet information and a traffic class, either family.
+union pktinfo_control {
+    struct cmsghdr head;
+    uint8_t space[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int)) + 64];
+};
+
+// Fills a control buffer for sending from `local` (none when any) with that traffic class; sets controllen.
+void control_write(struct msghdr *head, union pktinfo_control *control, const struct addr *local, uint8_t tos);
+// Reads the address a packet was sent to and its traffic class.
+void control_read(struct msghdr *head, struct addr *local, uint8_t *tos);

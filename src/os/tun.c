@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// The TUN device.
+#include "os/tun.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+static enum fault queue_open(const char *name, int *out)
+{
+    int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return errno == EACCES || errno == EPERM ? FAULT_TUN_REFUSED : FAULT_TUN_MISSING;
+    struct ifreq request = {.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_MULTI_QUEUE};
+    memcpy(request.ifr_name, name, strlen(name));
+    if (ioctl(fd, TUNSETIFF, &request) == 0) {
+        *out = fd;
+        return OK;
+    }
+    int error = errno;
+    close(fd);
+    errno = error;
+    return error == EBUSY || error == EINVAL ? FAULT_TUN_IN_USE : FAULT_TUN_REFUSED;
+}
+
+enum fault tun_open(const char *name, unsigned queues, int *fds, const char **text)
+{
+    *text = NULL;
+    if (strlen(name) == 0 || strlen(name) > TUN_NAME_MAX) {
+        *text = "the name must have 1 to 15 characters";
+        return FAULT_TUN_REFUSED;
+    }
+    // A device with several queues would let us in as one more reader: it must not be there yet.
+    if (if_nametoindex(name)) {
+        *text = "a device of that name exists";
+        return FAULT_TUN_IN_USE;
+    }
+    for (unsigned i = 0; i < queues; i++) {
+        enum fault fault = queue_open(name, &fds[i]);
+        if (!fault) continue;
+        *text = strerror(errno);
+        while (i > 0) {
+            close(fds[--i]);
+            fds[i] = -1;
+        }
+        return fault;
+    }
+    return OK;
+}
+
+size_t tun_drain(const int *fds, unsigned queues)
+{
+    enum { PACKETS_MAX = 100000 };   // a sender that never pauses must not hold us here
+    static uint8_t space[65536];
+    size_t count = 0;
+    for (unsigned i = 0; i < queues; i++)
+        while (count < PACKETS_MAX && read(fds[i], space, sizeof space) > 0) count++;
+    return count;
+}
