@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The bodies that are a few fixed bytes and a rest: KE, ID, AUTH, CERT, CERTREQ, Nonce and the encrypted fragment.
+// The bodies that are a few fixed bytes and a rest: KE, ID, AUTH, CERT, CERTREQ, Nonce and the
+// encrypted fragment.
 #include "wire/payload.h"
 #include <assert.h>
 
@@ -31,7 +32,7 @@ static enum fault id_check(uint8_t type, struct bytes data)
 {
     if (data.size > IDENTITY_SIZE_MAX) return FAULT_ID_TOO_LONG;
     switch (type) {
-    case IDENTITY_ANY:  // Reserved on the wire; to us it is the pattern that every identity matches.
+    case IDENTITY_ANY:  // reserved on the wire; to us it matches every identity
         return FAULT_ID_TYPE;
     case ID_IPV4_ADDR:
         return data.size == 4 ? OK : FAULT_ID_LENGTH;
@@ -39,8 +40,10 @@ static enum fault id_check(uint8_t type, struct bytes data)
         return data.size == 16 ? OK : FAULT_ID_LENGTH;
     case ID_NULL:  // RFC 7619 2.2: an identity that says nothing has no data.
         return data.size == 0 ? OK : FAULT_ID_LENGTH;
-    case ID_FQDN:  // RFC 7296 3.5: no terminators in names, or "a.example" and "a.example\0.evil" could pass for one.
+    case ID_FQDN:
     case ID_RFC822_ADDR:
+        // RFC 7296 3.5: no terminators in names, or "a.example" and "a.example\0.evil" could pass
+        // for one.
         if (text_is_terminated(data)) return FAULT_ID_TERMINATOR;
         break;
     default:
@@ -106,7 +109,8 @@ enum fault nonce_read(struct bytes body, struct bytes *nonce)
     return body.size >= NONCE_SIZE_MIN && body.size <= NONCE_SIZE_MAX ? OK : FAULT_NONCE_SIZE;
 }
 
-// RFC 7383 2.6: number and total are not zero and the number is not above the total; else the message is dropped in silence.
+// RFC 7383 2.6: number and total are not zero and the number is not above the total; else the
+// message is dropped in silence.
 enum fault skf_read(struct bytes body, uint16_t *number, uint16_t *total, struct bytes *sealed)
 {
     struct rd in = rd_over(body);

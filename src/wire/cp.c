@@ -5,8 +5,8 @@
 
 enum { RESERVED_BIT = 0x8000, ATTRIBUTE_TYPE = 0x7fff };
 
-// RFC 7296 3.15.1: an attribute that we use is empty (asked for) or has its one size. Others are passed on as they are, to be
-// ignored.
+// RFC 7296 3.15.1: an attribute that we use is empty (asked for) or has its one size. Others are
+// passed on as they are, to be ignored.
 struct cp_rule {
     uint16_t type;
     uint16_t size;

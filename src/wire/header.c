@@ -4,8 +4,9 @@
 
 enum { FLAGS_KNOWN = FLAG_INITIATOR | FLAG_VERSION | FLAG_RESPONSE, MAJOR_IKEV2 = 2 };
 
-// The version is the caller's matter: a message of a higher major version is answered (RFC 7296 2.5), one of version 1 goes
-// another way. So are the SPIs, which may be anything in a message outside an IKE SA (RFC 7296 1.5).
+// The version is the caller's matter: a message of a higher major version is answered, one of
+// version 1 goes another way. So are the SPIs.
+// RFC 7296 1.5: in a message outside an IKE SA they may be anything, zero too.
 enum fault ike_header_read(struct bytes message, struct ike_header *header)
 {
     struct rd in = rd_over(message);
@@ -21,7 +22,8 @@ enum fault ike_header_read(struct bytes message, struct ike_header *header)
     header->length = rd_u32(&in);
     TRY(rd_so_far(&in));
 
-    // RFC 7296 3.1: bits of the flags that have no meaning are ignored. Those of version 1 mean something else.
+    // RFC 7296 3.1: bits of the flags that have no meaning are ignored. Those of version 1 mean
+    // something else.
     if (header->major >= MAJOR_IKEV2) header->flags &= FLAGS_KNOWN;
     // RFC 7296 3.1: the length is that of the whole message, and one datagram carries one message.
     return header->length == message.size ? OK : FAULT_HEADER_LENGTH;

@@ -5,8 +5,8 @@
 
 enum { CHILD_SPI_SIZE = 4 };
 
-// Notifications whose data has a fixed form. Data beside the form would be misread by whoever uses it, so it is refused here;
-// types that are not in the table may carry anything.
+// Notifications whose data has a fixed form. Data beside the form would be misread by whoever uses
+// it, so it is refused here; types that are not in the table may carry anything.
 struct notify_rule {
     uint16_t type;
     uint16_t least, most;  // bytes of data
@@ -69,8 +69,8 @@ void notify_write(struct wr *out, const struct notify *notify)
     wr_bytes(out, notify->data);
 }
 
-// RFC 7296 3.11: the IKE SA is deleted with no SPIs, of size zero; AH and ESP SPIs have four bytes. Too many are a fault and
-// not cut off: the peer would believe SAs deleted that we keep.
+// RFC 7296 3.11: the IKE SA is deleted with no SPIs, of size zero; AH and ESP SPIs have four bytes.
+// Too many are a fault and not cut off: the peer would believe SAs deleted that we keep.
 static enum fault delete_check(uint8_t protocol, size_t spi_size, size_t count)
 {
     switch (protocol) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The chain of payloads. Each names the type of the next one, so a chain is read with the type of the first in hand:
+// The chain of payloads. Each names the type of the next one, so a chain is read with the type of
+// the first in hand:
 //
 //     header     | next = SA |
 //                      +--> | next = KE | length | SA body | --> | next = 0 | length | KE body |
@@ -32,7 +33,8 @@ static enum fault payload_read(struct rd *in, uint8_t type, struct payload *out,
     return OK;
 }
 
-// RFC 7296 3.14: an encrypted payload is the last one of its message and holds no other encrypted payload.
+// RFC 7296 3.14: an encrypted payload is the last one of its message and holds no other encrypted
+// payload.
 static enum fault sealed_check(const struct rd *in, uint8_t inner, uint8_t *sealed_next)
 {
     if (!sealed_next) return FAULT_SEALED_NESTED;
@@ -40,7 +42,8 @@ static enum fault sealed_check(const struct rd *in, uint8_t inner, uint8_t *seal
     return in->left ? FAULT_SEALED_NOT_LAST : OK;
 }
 
-enum fault payloads_read(uint8_t first, struct bytes chain, struct payloads *out, uint8_t *sealed_next)
+enum fault payloads_read(uint8_t first, struct bytes chain, struct payloads *out,
+                         uint8_t *sealed_next)
 {
     struct rd in = rd_over(chain);
     out->count = 0;
@@ -68,7 +71,8 @@ size_t payloads_count(const struct payloads *payloads, uint8_t type)
     return count;
 }
 
-// The types of RFC 7296 and the encrypted fragment. That others have names does not make us understand them.
+// The types of RFC 7296 and the encrypted fragment. That others have names does not make us
+// understand them.
 static bool type_is_known(uint8_t type)
 {
     return (type >= PAYLOAD_SA && type <= PAYLOAD_EAP) || type == PAYLOAD_SKF;
@@ -88,7 +92,8 @@ struct chain chain_begin(struct wr *out, size_t first_type_place)
     return (struct chain){.out = out, .next_place = first_type_place};
 }
 
-// RFC 7296 3.2: the critical bit stays clear, as all that we write is defined in RFCs that peers must know or asked for.
+// RFC 7296 3.2: the critical bit stays clear, as all that we write is defined in RFCs that peers
+// must know or asked for.
 void chain_open(struct chain *chain, uint8_t type)
 {
     assert(type != PAYLOAD_NONE);

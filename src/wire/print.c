@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A message in one line, for logs. Everything printed comes from the peer, who may be hostile: what does not decode is named with
-// its fault, what is long is cut, and nothing but printable ASCII gets out.
+// A message in one line, for logs. Everything printed comes from the peer, who may be hostile: what
+// does not decode is named with its fault, what is long is cut, and nothing but printable ASCII
+// gets out.
 #include "wire/payload.h"
 
 enum { PAYLOAD_TEXT = 640, VENDOR_SHOWN = 20, PROPOSAL_TEXT = 512 };
@@ -226,7 +227,8 @@ static const struct printer *printer_of(uint8_t type)
     return NULL;
 }
 
-// Adds what was printed, and "..." where that was cut. A writer that has latched still holds what did fit.
+// Adds what was printed, and "..." where that was cut. A writer that has latched still holds what
+// did fit.
 static void part_add(struct wr *out, const struct wr *part)
 {
     wr_bytes(out, bytes_of(part->at, part->size));

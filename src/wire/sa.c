@@ -1,31 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
-// The SA payload: proposals, in them transforms, in them attributes. Each level states lengths or counts of its own, and all
-// of them must agree to the byte:
+// The SA payload: proposals, in them transforms, in them attributes. Each level states lengths or
+// counts of its own, and all of them must agree to the byte:
 //
-//     body = proposal*    proposal = 2|0, -, length, number, protocol, SPI size, count, SPI, transform{count}
-//                         transform = 3|0, -, length, type, -, id, attribute*
-//                         attribute = 1 + type, value (2 bytes)    or    0 + type, length, value (length bytes)
+//     body      = proposal, proposal …
+//     proposal  = 2|0, -, length, number, protocol, SPI size, count, SPI, transform, transform …
+//     transform = 3|0, -, length, type, -, id, attribute, attribute …
+//     attribute = 1 + type, value      or      0 + type, length, value
 //
 // What is not understood stays in place so that its presence counts: see transform_spoil().
 #include "wire/payload.h"
 #include <assert.h>
 
 enum {
-    MORE_PROPOSALS = 2, MORE_TRANSFORMS = 3,
-    PROPOSAL_HEAD = 8, TRANSFORM_HEAD = 8,
+    MORE_PROPOSALS = 2,
+    MORE_TRANSFORMS = 3,
+    PROPOSAL_HEAD = 8,
+    TRANSFORM_HEAD = 8,
     ATTRIBUTE_SHORT = 0x8000,  // the AF bit: type and value, no length
     ATTRIBUTE_KEY_LENGTH = 14 | ATTRIBUTE_SHORT,
 };
 
-// RFC 7296 3.3.6: a transform with an attribute that is not understood is unacceptable, the others of its type are not. It is
-// not dropped, for then a proposal that asks for one more type would look like one that does not: it matches nothing instead.
+// RFC 7296 3.3.6: a transform with an attribute that is not understood is unacceptable, the others
+// of its type are not. It is not dropped, for then a proposal that asks for one more type would
+// look like one that does not: it matches nothing instead.
 static void transform_spoil(struct transform *transform)
 {
     transform->key_bits = TRANSFORM_UNUSABLE;
 }
 
-// RFC 7296 3.3.5: the key length is the one attribute there is, its format is the short one, and it comes at most once. A
-// length of 0 is spoilt as well: here it would pass for none at all.
+// RFC 7296 3.3.5: the key length is the one attribute there is, its format is the short one, and it
+// comes at most once. A length of 0 is spoilt as well: here it would pass for none at all.
 static void attribute_take(struct transform *transform, uint16_t type, uint16_t value)
 {
     if (type == ATTRIBUTE_KEY_LENGTH && transform->key_bits == 0 && value != 0)
@@ -46,8 +50,8 @@ static enum fault attributes_read(struct rd *in, struct transform *transform)
     return OK;
 }
 
-// Is the mark at the head of a substructure the one for its place? RFC 7296 3.3.1, 3.3.2: 0 on the last one, else 2 in front of
-// proposals and 3 in front of transforms.
+// Is the mark at the head of a substructure the one for its place? RFC 7296 3.3.1, 3.3.2: 0 on the
+// last one, else 2 in front of proposals and 3 in front of transforms.
 static bool mark_is_right(uint8_t mark, uint8_t more, bool last)
 {
     return mark == (last ? 0 : more);
@@ -68,8 +72,9 @@ static enum fault transform_read(struct rd *in, bool last, struct transform *out
     return attributes_read(&attributes, out);
 }
 
-// Beyond the maximum a transform is left out, which takes away one alternative of its type. Where it is the first of its type,
-// leaving it out would change what is asked for: there it takes the last place, spoilt, and the proposal matches nothing.
+// Beyond the maximum a transform is left out, which takes away one alternative of its type. Where
+// it is the first of its type, leaving it out would change what is asked for: there it takes the
+// last place, spoilt, and the proposal matches nothing.
 static void proposal_take(struct proposal *proposal, struct transform transform)
 {
     if (proposal->count < PROPOSAL_TRANSFORMS_MAX) {
@@ -114,14 +119,16 @@ static enum fault proposal_read(struct rd *in, struct proposal *out)
     return transforms_read(&inside, count, out);
 }
 
-// RFC 7296 3.3.1: offers are numbered from 1 without gaps. An answer is one proposal with the number of the chosen offer, which
-// has the same form as an offer, so a single proposal may have any number.
+// RFC 7296 3.3.1: offers are numbered from 1 without gaps. An answer is one proposal with the
+// number of the chosen offer, which has the same form as an offer, so a single proposal may have
+// any number.
 static bool number_is_right(const struct proposal *proposal, unsigned place, bool only)
 {
     return only ? proposal->number != 0 : proposal->number == place;
 }
 
-// Proposals beyond the maximum are checked and left out: they are alternatives, and the least preferred ones.
+// Proposals beyond the maximum are checked and left out: they are alternatives, and the least
+// preferred ones.
 enum fault sa_read(struct bytes body, struct proposals *out)
 {
     struct rd in = rd_over(body);
@@ -149,7 +156,8 @@ static void transform_write(struct wr *out, const struct transform *transform, b
     wr_u16(out, transform->key_bits);
 }
 
-static void proposal_write(struct wr *out, const struct proposal *proposal, uint8_t number, bool last)
+static void proposal_write(struct wr *out, const struct proposal *proposal, uint8_t number,
+                           bool last)
 {
     assert(proposal->count && proposal->count <= PROPOSAL_TRANSFORMS_MAX);
     assert(proposal->spi_size <= sizeof proposal->spi);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Traffic selector payloads. Only address ranges are understood; other types are passed over by their length.
+// Traffic selector payloads. Only address ranges are understood; other types are passed over by
+// their length.
 #include "wire/payload.h"
 #include <assert.h>
 
@@ -10,8 +11,8 @@ static size_t ts_address_size(uint8_t type)
     return type == TS_IPV4_RANGE ? 4 : type == TS_IPV6_RANGE ? 16 : 0;
 }
 
-// RFC 7296 3.13.1: 0 to 65535 is any port and the only choice without a protocol; 65535 to 0 is OPAQUE; else the first port is
-// not above the last.
+// RFC 7296 3.13.1: 0 to 65535 is any port and the only choice without a protocol; 65535 to 0 is
+// OPAQUE; else the first port is not above the last.
 static bool ports_are_right(const struct selector *selector)
 {
     if (selector->protocol == 0) return selector->port_low == 0 && selector->port_high == PORT_LAST;
@@ -29,7 +30,8 @@ static enum fault range_read(struct rd *in, size_t address_size, struct range *r
     return addr_compare(&range->low, &range->high) <= 0 ? OK : FAULT_TS_RANGE;
 }
 
-// One selector. Of one whose type is not understood, *known is false and nothing but the length has been looked at.
+// One selector. Of one whose type is not understood, *known is false and nothing but the length has
+// been looked at.
 static enum fault selector_read(struct rd *in, struct selector *out, bool *known)
 {
     uint8_t type = rd_u8(in);
