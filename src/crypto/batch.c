@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+// The data plane's ciphers: choice of the back end, checks that are the same for all, and IVs.
+#include "crypto/batch_internal.h"
+#include <assert.h>
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "IVs are written with a byte swap");
+
+struct batch_backend *batch_backend_new(enum batch_kind kind)
+{
+    switch (kind) {
+    case BATCH_EVP: return batch_evp_backend();
+#ifdef HAVE_IPSEC_MB
+    case BATCH_MB: return batch_mb_backend();
+#else
+    case BATCH_MB: return NULL;
+#endif
+    }
+    return NULL;
+}
+
+struct batch_backend *batch_backend_best(void)
+{
+    struct batch_backend *backend = batch_backend_new(BATCH_MB);
+    return backend ? backend : batch_backend_new(BATCH_EVP);
+}
+
+const char *batch_backend_name(const struct batch_backend *backend)
+{
+    return backend->ops->name;
+}
+
+void batch_backend_free(struct batch_backend *backend)
+{
+    if (backend) backend->ops->backend_free(backend);
+}
+
+// RFC 3602 3: an IV of CBC must not be known before its packet. The sequence number, encrypted under a key that nobody else has, is
+// not; that key comes from the cipher's own by a one-way step, so nothing more needs to be agreed or drawn.
+static EVP_CIPHER_CTX *iv_maker_new(struct bytes encr_key)
+{
+    uint8_t hash[DIGEST_MAX];
+    size_t size;
+    crypto_must(digest(HASH_SHA2_256, PIECES(BYTES("ESP CBC IV"), encr_key), hash, &size) == OK);
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    crypto_must(ctx && EVP_EncryptInit_ex2(ctx, crypto_aes128_ecb(), hash, NULL, NULL) &&
+                EVP_CIPHER_CTX_set_padding(ctx, 0));
+    memory_wipe(hash, sizeof hash);
+    return ctx;
+}
+
+// RFC 4303 2: integrity comes from the AEAD, or from an algorithm of its own; there is no ESP without.
+static enum fault key_sizes(struct batch_key *key, const struct encr_method *method)
+{
+    struct encr_info encr;
+    struct integ_info integ = {0};
+    if (!method || !encr_info(key->encr, key->key_bits, &encr)) return FAULT_UNSUPPORTED_CIPHER;
+    bool aead = method->kind >= CIPHER_GCM;
+    if (aead != (key->integ == INTEG_NONE)) return FAULT_UNSUPPORTED_INTEGRITY;
+    if (!aead && (!crypto_has_integ(key->integ) || !integ_info(key->integ, &integ))) return FAULT_UNSUPPORTED_INTEGRITY;
+    size_t block = method->kind == CIPHER_CBC ? encr.block : 1;
+    key->kind = method->kind;
+    key->salt_size = (uint8_t)encr.salt;
+    key->iv_size = (uint8_t)encr.iv;
+    key->icv_size = (uint8_t)(aead ? encr.icv : integ.icv);
+    key->align = (uint8_t)(block > 4 ? block : 4);
+    return OK;
+}
+
+static enum fault key_check(const struct batch_key *key, struct bytes encr_key, struct bytes integ_key)
+{
+    struct encr_info encr = {0};
+    struct integ_info integ = {0};
+    bool known = encr_info(key->encr, key->key_bits, &encr);
+    if (key->integ != INTEG_NONE) known = known && integ_info(key->integ, &integ);
+    assert(known);
+    bool right = encr_key.size == (size_t)encr.key + encr.salt && integ_key.size == integ.key;
+    return right ? OK : FAULT_KEY_WRONG_SIZE;
+}
+
+enum fault batch_key_new(struct batch_backend *backend, uint16_t encr, uint16_t key_bits, uint16_t integ,
+                         struct bytes encr_key, struct bytes integ_key, bool seal, struct batch_key **out)
+{
+    struct batch_key wanted = {
+        .ops = backend->ops, .backend = backend, .encr = encr, .key_bits = key_bits, .integ = integ, .seal = seal};
+    TRY(key_sizes(&wanted, encr_method(encr, key_bits)));
+    TRY(key_check(&wanted, encr_key, integ_key));
+    assert(wanted.salt_size <= sizeof wanted.salt);
+    if (wanted.salt_size) memcpy(wanted.salt, encr_key.at + encr_key.size - wanted.salt_size, wanted.salt_size);
+    TRY(backend->ops->key_new(backend, &wanted, encr_key, integ_key, out));
+    if (seal && wanted.kind == CIPHER_CBC) (*out)->iv_maker = iv_maker_new(encr_key);
+    return OK;
+}
+
+void batch_key_free(struct batch_key *key)
+{
+    if (!key) return;
+    EVP_CIPHER_CTX_free(key->iv_maker);
+    key->ops->key_free(key);
+}
+
+size_t batch_key_iv_size(const struct batch_key *key)
+{
+    return key->iv_size;
+}
+
+size_t batch_key_icv_size(const struct batch_key *key)
+{
+    return key->icv_size;
+}
+
+size_t batch_key_align(const struct batch_key *key)
+{
+    return key->align;
+}
+
+static inline void sequence_write(const struct batch_packet *packet, uint8_t *out)
+{
+    uint32_t high = packet->esn ? __builtin_bswap32(packet->seq_high) : 0;
+    memcpy(out, &high, 4);
+    memcpy(out + 4, packet->esp + 4, 4);
+}
+
+// RFC 4106 3.1, RFC 3686 3.1, RFC 7634 2: the IV of a counter mode has only to be new, which a sequence number is.
+static void ivs_write_counter(struct batch_packet *packets, size_t count)
+{
+    for (size_t i = 0; i < count; i++) sequence_write(&packets[i], packets[i].esp + ESP_HEADER_SIZE);
+}
+
+static void ivs_write_cbc(struct batch_key *key, struct batch_packet *packets, size_t count)
+{
+    uint8_t blocks[BATCH_RUN * 16];
+    int done;
+    for (size_t i = 0; i < count; i++) {
+        memset(blocks + 16 * i, 0, 8);
+        sequence_write(&packets[i], blocks + 16 * i + 8);
+    }
+    crypto_must(EVP_EncryptUpdate(key->iv_maker, blocks, &done, blocks, (int)(16 * count)) == 1);
+    for (size_t i = 0; i < count; i++) memcpy(packets[i].esp + ESP_HEADER_SIZE, blocks + 16 * i, key->iv_size);
+}
+
+void batch_seal(struct batch_key *key, struct batch_packet *packets, size_t count)
+{
+    assert(key->seal);
+    for (size_t start = 0, run; start < count; start += run) {
+        run = count - start < BATCH_RUN ? count - start : BATCH_RUN;
+        struct batch_packet *at = packets + start;
+        for (size_t i = 0; i < run; i++) {
+            assert(at[i].payload_size && at[i].payload_size % key->align == 0);
+            at[i].good = true;
+        }
+        if (key->iv_maker)
+            ivs_write_cbc(key, at, run);
+        else if (key->iv_size)
+            ivs_write_counter(at, run);
+        key->ops->seal(key, at, run);
+    }
+}
+
+// RFC 4303 3.4.4: a payload that is no whole number of blocks cannot come from this cipher.
+void batch_open(struct batch_key *key, struct batch_packet *packets, size_t count)
+{
+    assert(!key->seal);
+    for (size_t start = 0, run; start < count; start += run) {
+        run = count - start < BATCH_RUN ? count - start : BATCH_RUN;
+        struct batch_packet *at = packets + start;
+        for (size_t i = 0; i < run; i++) at[i].good = at[i].payload_size && at[i].payload_size % key->align == 0;
+        key->ops->open(key, at, run);
+    }
+}

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+// ESP transforms with ipsec-mb: a run of packets goes to the library as one burst of jobs and is complete when the call returns,
+// so the library's queue is empty between calls and keys may come and go.
+//
+// A key holds a job that is filled in as far as all its packets have in common; a packet's job is a copy of it plus places, sizes,
+// nonce and associated data. What is not in the tables below is left to the other back end.
+#define NO_COMPAT_IMB_API_053
+#include "crypto/batch_internal.h"
+#include <assert.h>
+#include <intel-ipsec-mb.h>
+#include <stdalign.h>
+#include <stdlib.h>
+
+struct mb_backend {
+    struct batch_backend backend;
+    IMB_MGR *mgr;
+};
+
+struct mb_key {
+    struct batch_key key;
+    IMB_MGR *mgr;
+    IMB_JOB job;  // what all packets have in common
+    union {
+        alignas(64) struct gcm_key_data gcm;
+        struct {
+            alignas(16) uint32_t encrypt[60], decrypt[60];
+        } aes;
+        alignas(16) uint8_t chacha[32];
+    } cipher;
+    alignas(16) uint8_t inner[64], outer[64];  // HMAC's two halves after the key
+};
+
+enum { MB_NONCE_SIZE = 12, MB_HASH_BLOCK_MAX = 128 };
+
+static const struct mb_cipher {
+    uint16_t encr;
+    IMB_CIPHER_MODE mode;
+    IMB_HASH_ALG hash;  // of an AEAD
+} mb_ciphers[] = {
+    {ENCR_AES_GCM_16, IMB_CIPHER_GCM, IMB_AUTH_AES_GMAC},
+    {ENCR_AES_GCM_12, IMB_CIPHER_GCM, IMB_AUTH_AES_GMAC},
+    {ENCR_AES_GCM_8, IMB_CIPHER_GCM, IMB_AUTH_AES_GMAC},
+    {ENCR_CHACHA20_POLY1305, IMB_CIPHER_CHACHA20_POLY1305, IMB_AUTH_CHACHA20_POLY1305},
+    {ENCR_AES_CBC, IMB_CIPHER_CBC, IMB_AUTH_NULL},
+    {ENCR_AES_CTR, IMB_CIPHER_CNTR, IMB_AUTH_NULL},
+    {ENCR_NULL, IMB_CIPHER_NULL, IMB_AUTH_NULL},
+};
+
+static const struct mb_mac {
+    enum mac_kind kind;
+    IMB_HASH_ALG hash;
+    uint8_t block;
+} mb_macs[] = {
+    {MAC_HMAC_SHA1, IMB_AUTH_HMAC_SHA_1, 64},
+    {MAC_HMAC_SHA2_256, IMB_AUTH_HMAC_SHA_256, 64},
+    {MAC_HMAC_SHA2_384, IMB_AUTH_HMAC_SHA_384, 128},
+    {MAC_HMAC_SHA2_512, IMB_AUTH_HMAC_SHA_512, 128},
+};
+
+static const struct mb_cipher *mb_cipher_of(uint16_t encr)
+{
+    for (size_t i = 0; i < sizeof mb_ciphers / sizeof mb_ciphers[0]; i++)
+        if (mb_ciphers[i].encr == encr) return &mb_ciphers[i];
+    return NULL;
+}
+
+static const struct mb_mac *mb_mac_of(uint16_t integ)
+{
+    enum mac_kind kind = integ_mac(integ);
+    for (size_t i = 0; i < sizeof mb_macs / sizeof mb_macs[0]; i++)
+        if (mb_macs[i].kind == kind) return &mb_macs[i];
+    return NULL;
+}
+
+// --- keys
+
+static void mb_gcm_expand(struct mb_key *key, const uint8_t *bytes, size_t size)
+{
+    switch (size) {
+    case 16: IMB_AES128_GCM_PRE(key->mgr, bytes, &key->cipher.gcm); break;
+    case 24: IMB_AES192_GCM_PRE(key->mgr, bytes, &key->cipher.gcm); break;
+    default: IMB_AES256_GCM_PRE(key->mgr, bytes, &key->cipher.gcm); break;
+    }
+    key->job.enc_keys = key->job.dec_keys = &key->cipher.gcm;
+}
+
+static void mb_aes_expand(struct mb_key *key, const uint8_t *bytes, size_t size)
+{
+    uint32_t *encrypt = key->cipher.aes.encrypt, *decrypt = key->cipher.aes.decrypt;
+    switch (size) {
+    case 16: IMB_AES_KEYEXP_128(key->mgr, bytes, encrypt, decrypt); break;
+    case 24: IMB_AES_KEYEXP_192(key->mgr, bytes, encrypt, decrypt); break;
+    default: IMB_AES_KEYEXP_256(key->mgr, bytes, encrypt, decrypt); break;
+    }
+    key->job.enc_keys = encrypt;
+    key->job.dec_keys = decrypt;
+}
+
+static void mb_hash_block(IMB_MGR *mgr, IMB_HASH_ALG hash, const uint8_t *block, uint8_t *state)
+{
+    switch (hash) {
+    case IMB_AUTH_HMAC_SHA_1: IMB_SHA1_ONE_BLOCK(mgr, block, state); break;
+    case IMB_AUTH_HMAC_SHA_256: IMB_SHA256_ONE_BLOCK(mgr, block, state); break;
+    case IMB_AUTH_HMAC_SHA_384: IMB_SHA384_ONE_BLOCK(mgr, block, state); break;
+    case IMB_AUTH_HMAC_SHA_512: IMB_SHA512_ONE_BLOCK(mgr, block, state); break;
+    default: assert(!"no row of mb_macs");
+    }
+}
+
+static void mb_hmac_expand(struct mb_key *key, const struct mb_mac *mac, struct bytes bytes)
+{
+    uint8_t inner[MB_HASH_BLOCK_MAX], outer[MB_HASH_BLOCK_MAX];
+    assert(bytes.size <= mac->block);
+    memset(inner, 0x36, sizeof inner);
+    memset(outer, 0x5c, sizeof outer);
+    for (size_t i = 0; i < bytes.size; i++) {
+        inner[i] ^= bytes.at[i];
+        outer[i] ^= bytes.at[i];
+    }
+    mb_hash_block(key->mgr, mac->hash, inner, key->inner);
+    mb_hash_block(key->mgr, mac->hash, outer, key->outer);
+    memory_wipe(inner, sizeof inner);
+    memory_wipe(outer, sizeof outer);
+    key->job.hash_alg = mac->hash;
+    key->job.u.HMAC._hashed_auth_key_xor_ipad = key->inner;
+    key->job.u.HMAC._hashed_auth_key_xor_opad = key->outer;
+}
+
+static void mb_key_expand(struct mb_key *key, const struct mb_cipher *cipher, struct bytes encr_key)
+{
+    IMB_JOB *job = &key->job;
+    size_t size = encr_key.size - key->key.salt_size;
+    job->cipher_mode = cipher->mode;
+    job->hash_alg = cipher->hash;
+    job->cipher_direction = key->key.seal ? IMB_DIR_ENCRYPT : IMB_DIR_DECRYPT;
+    job->chain_order = key->key.seal ? IMB_ORDER_CIPHER_HASH : IMB_ORDER_HASH_CIPHER;
+    job->key_len_in_bytes = size;
+    job->iv_len_in_bytes = cipher->mode == IMB_CIPHER_CBC ? 16 : MB_NONCE_SIZE;
+    job->auth_tag_output_len_in_bytes = key->key.icv_size;
+    if (cipher->mode == IMB_CIPHER_GCM) mb_gcm_expand(key, encr_key.at, size);
+    if (cipher->mode == IMB_CIPHER_CBC || cipher->mode == IMB_CIPHER_CNTR) mb_aes_expand(key, encr_key.at, size);
+    if (cipher->mode == IMB_CIPHER_CHACHA20_POLY1305) {
+        memcpy(key->cipher.chacha, encr_key.at, size);
+        job->enc_keys = job->dec_keys = key->cipher.chacha;
+    }
+}
+
+static enum fault mb_key_new(struct batch_backend *backend, const struct batch_key *wanted, struct bytes encr_key,
+                             struct bytes integ_key, struct batch_key **out)
+{
+    const struct mb_cipher *cipher = mb_cipher_of(wanted->encr);
+    const struct mb_mac *mac = mb_mac_of(wanted->integ);
+    if (!cipher || (wanted->integ != INTEG_NONE && !mac)) return FAULT_UNSUPPORTED_CIPHER;
+    struct mb_key *key = aligned_alloc(64, (sizeof *key + 63) / 64 * 64);
+    crypto_must(key != NULL);
+    memset(key, 0, sizeof *key);
+    key->key = *wanted;
+    key->mgr = ((struct mb_backend *)backend)->mgr;
+    mb_key_expand(key, cipher, encr_key);
+    if (mac) mb_hmac_expand(key, mac, integ_key);
+    *out = &key->key;
+    return OK;
+}
+
+static void mb_key_free(struct batch_key *base)
+{
+    memory_wipe(base, sizeof(struct mb_key));
+    free(base);
+}
+
+// --- runs
+
+// Nonce, associated data and tag of each packet of a run.
+struct mb_room {
+    alignas(64) uint8_t nonce[BATCH_RUN][16];
+    uint8_t associated[BATCH_RUN][16];
+    uint8_t tag[BATCH_RUN][64];
+    uint8_t received[BATCH_RUN][INTEG_TAG_MAX];
+};
+
+static inline void mb_nonce(const struct mb_key *key, const struct batch_packet *packet, uint8_t nonce[16])
+{
+    memcpy(nonce, key->key.salt, 4);
+    memcpy(nonce + 4, packet->esp + ESP_HEADER_SIZE, 8);
+}
+
+static inline void mb_job_aead(const struct mb_key *key, const struct batch_packet *packet, IMB_JOB *job, uint8_t *nonce,
+                               uint8_t *associated, uint8_t *tag)
+{
+    size_t associated_size = batch_associated(packet, associated);
+    uint8_t *payload = batch_payload(&key->key, packet);
+    *job = key->job;
+    mb_nonce(key, packet, nonce);
+    job->src = payload;
+    job->dst = payload;
+    job->msg_len_to_cipher_in_bytes = packet->payload_size;
+    job->msg_len_to_hash_in_bytes = packet->payload_size;
+    job->iv = nonce;
+    job->auth_tag_output = tag;
+    if (job->cipher_mode == IMB_CIPHER_GCM) {
+        job->u.GCM.aad = associated;
+        job->u.GCM.aad_len_in_bytes = associated_size;
+    } else {
+        job->u.CHACHA20_POLY1305.aad = associated;
+        job->u.CHACHA20_POLY1305.aad_len_in_bytes = associated_size;
+    }
+}
+
+// RFC 4303 2.8.1: with ESN the high half of the sequence number is hashed behind the ciphertext; it stands for that long where the ICV
+// is, which comes out last.
+static inline void mb_job_hmac(const struct mb_key *key, const struct batch_packet *packet, IMB_JOB *job, uint8_t *nonce,
+                               uint8_t *tag)
+{
+    uint8_t *payload = batch_payload(&key->key, packet);
+    *job = key->job;
+    job->src = packet->esp;
+    job->dst = payload;
+    job->cipher_start_src_offset_in_bytes = (uint64_t)(payload - packet->esp);
+    job->msg_len_to_cipher_in_bytes = packet->payload_size;
+    job->msg_len_to_hash_in_bytes = (uint64_t)(payload - packet->esp) + packet->payload_size;
+    job->iv = packet->esp + ESP_HEADER_SIZE;
+    job->auth_tag_output = tag;
+    if (job->cipher_mode == IMB_CIPHER_CNTR) {
+        mb_nonce(key, packet, nonce);
+        job->iv = nonce;
+    }
+    if (packet->esn) {
+        uint32_t high = __builtin_bswap32(packet->seq_high);
+        memcpy(payload + packet->payload_size, &high, 4);
+        job->msg_len_to_hash_in_bytes += 4;
+    }
+}
+
+static void mb_jobs_take(IMB_MGR *mgr, IMB_JOB **jobs, uint32_t count)
+{
+    uint32_t given = IMB_GET_NEXT_BURST(mgr, count, jobs);
+    assert(given == count);  // the queue is empty between calls and four times as long as a run
+}
+
+static void mb_jobs_run(IMB_MGR *mgr, IMB_JOB **jobs, uint32_t count)
+{
+    uint32_t done = IMB_SUBMIT_BURST_NOCHECK(mgr, count, jobs);
+    while (done < count) {
+        uint32_t more = IMB_FLUSH_BURST(mgr, count - done, jobs);
+        assert(more);
+        done += more;
+    }
+}
+
+static void mb_seal(struct batch_key *base, struct batch_packet *packets, size_t count)
+{
+    struct mb_key *key = (struct mb_key *)base;
+    struct mb_room room;
+    IMB_JOB *jobs[BATCH_RUN];
+    bool aead = base->integ == INTEG_NONE;
+    mb_jobs_take(key->mgr, jobs, (uint32_t)count);
+    for (size_t i = 0; i < count; i++) {
+        uint8_t *icv = batch_payload(base, &packets[i]) + packets[i].payload_size;
+        if (aead)
+            mb_job_aead(key, &packets[i], jobs[i], room.nonce[i], room.associated[i], icv);
+        else
+            mb_job_hmac(key, &packets[i], jobs[i], room.nonce[i], icv);
+    }
+    mb_jobs_run(key->mgr, jobs, (uint32_t)count);
+}
+
+// In a time that depends on the size alone; all ICV sizes are multiples of four.
+static inline bool tags_equal(const uint8_t *a, const uint8_t *b, size_t size)
+{
+    uint32_t difference = 0;
+    for (size_t i = 0; i < size; i += 4) {
+        uint32_t x, y;
+        memcpy(&x, a + i, 4);
+        memcpy(&y, b + i, 4);
+        difference |= x ^ y;
+    }
+    return difference == 0;
+}
+
+static void mb_open(struct batch_key *base, struct batch_packet *packets, size_t count)
+{
+    struct mb_key *key = (struct mb_key *)base;
+    struct mb_room room;
+    IMB_JOB *jobs[BATCH_RUN];
+    bool aead = base->integ == INTEG_NONE;
+    size_t icv_size = base->icv_size;
+    uint32_t wanted = 0, job = 0;
+    for (size_t i = 0; i < count; i++) wanted += packets[i].good;
+    if (wanted == 0) return;
+    mb_jobs_take(key->mgr, jobs, wanted);
+    for (size_t i = 0; i < count; i++) {
+        if (!packets[i].good) continue;
+        memcpy(room.received[i], batch_payload(base, &packets[i]) + packets[i].payload_size, icv_size);
+        if (aead)
+            mb_job_aead(key, &packets[i], jobs[job++], room.nonce[i], room.associated[i], room.tag[i]);
+        else
+            mb_job_hmac(key, &packets[i], jobs[job++], room.nonce[i], room.tag[i]);
+    }
+    mb_jobs_run(key->mgr, jobs, wanted);
+    for (size_t i = 0; i < count; i++)
+        if (packets[i].good) packets[i].good = tags_equal(room.tag[i], room.received[i], icv_size);
+}
+
+static void mb_backend_free(struct batch_backend *backend)
+{
+    free_mb_mgr(((struct mb_backend *)backend)->mgr);
+    free(backend);
+}
+
+static const struct batch_ops mb_ops = {
+    .name = "ipsec-mb",
+    .key_new = mb_key_new,
+    .key_free = mb_key_free,
+    .seal = mb_seal,
+    .open = mb_open,
+    .backend_free = mb_backend_free,
+};
+
+// Without AES instructions the library only emulates them: OpenSSL does better then. The library tests itself when it starts.
+struct batch_backend *batch_mb_backend(void)
+{
+    IMB_ARCH arch = IMB_ARCH_NONE;
+    IMB_MGR *mgr = alloc_mb_mgr(0);
+    if (!mgr) return NULL;
+    init_mb_mgr_auto(mgr, &arch);
+    if (arch < IMB_ARCH_SSE || imb_get_errno(mgr)) {
+        free_mb_mgr(mgr);
+        return NULL;
+    }
+    struct mb_backend *backend = NEW(struct mb_backend);
+    backend->backend.ops = &mb_ops;
+    backend->mgr = mgr;
+    return &backend->backend;
+}

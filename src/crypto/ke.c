@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: Apache-2.0
+// Key exchange: MODP groups, elliptic curves over prime fields, X25519 and X448. Private values come out of the given source
+// of randomness by rules that use nothing else, so that the same source gives the same exchange.
+//
+// What a struct secret `private` holds: MODP the exponent, curves the scalar (both big endian, of fixed size);
+// X25519 and X448 the private key and behind it the public one, which OpenSSL would compute again otherwise.
+#include "crypto/internal.h"
+#include <assert.h>
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
+#include <openssl/dh.h>
+#include <openssl/ec.h>
+#include <openssl/err.h>
+#include <openssl/obj_mac.h>
+#include <stdatomic.h>
+
+enum { KE_TRIES = 256 };
+
+enum ke_kind { KE_MODP, KE_MODP_SUBGROUP, KE_CURVE, KE_MONTGOMERY };
+
+// exponent: bytes of the private value. For MODP groups with a safe prime twice the strength that RFC 3526 8 credits
+// them with at most; for the others the size of the subgroup's order.
+static const struct ke_method {
+    uint16_t ke;
+    enum ke_kind kind;
+    uint16_t size, exponent;  // bytes of the prime, of the private value
+    int nid;                  // the curve's; a subgroup's number in RFC 5114 2
+    BIGNUM *(*prime)(BIGNUM *);
+    const char *name;
+} ke_methods[] = {
+    // clang-format off
+    {KE_MODP_768,      KE_MODP,           96, 32, 0, BN_get_rfc2409_prime_768,  NULL},
+    {KE_MODP_1024,     KE_MODP,          128, 32, 0, BN_get_rfc2409_prime_1024, NULL},
+    {KE_MODP_1536,     KE_MODP,          192, 32, 0, BN_get_rfc3526_prime_1536, NULL},
+    {KE_MODP_2048,     KE_MODP,          256, 40, 0, BN_get_rfc3526_prime_2048, NULL},
+    {KE_MODP_3072,     KE_MODP,          384, 54, 0, BN_get_rfc3526_prime_3072, NULL},
+    {KE_MODP_4096,     KE_MODP,          512, 60, 0, BN_get_rfc3526_prime_4096, NULL},
+    {KE_MODP_6144,     KE_MODP,          768, 68, 0, BN_get_rfc3526_prime_6144, NULL},
+    {KE_MODP_8192,     KE_MODP,         1024, 78, 0, BN_get_rfc3526_prime_8192, NULL},
+    {KE_ECP_256,       KE_CURVE,          32, 32, NID_X9_62_prime256v1, NULL, NULL},
+    {KE_ECP_384,       KE_CURVE,          48, 48, NID_secp384r1, NULL, NULL},
+    {KE_ECP_521,       KE_CURVE,          66, 66, NID_secp521r1, NULL, NULL},
+    {KE_MODP_1024_160, KE_MODP_SUBGROUP, 128, 20, 1, NULL, NULL},
+    {KE_MODP_2048_224, KE_MODP_SUBGROUP, 256, 28, 2, NULL, NULL},
+    {KE_MODP_2048_256, KE_MODP_SUBGROUP, 256, 32, 3, NULL, NULL},
+    {KE_ECP_192,       KE_CURVE,          24, 24, NID_X9_62_prime192v1, NULL, NULL},
+    {KE_ECP_224,       KE_CURVE,          28, 28, NID_secp224r1, NULL, NULL},
+    {KE_ECP_224_BP,    KE_CURVE,          28, 28, NID_brainpoolP224r1, NULL, NULL},
+    {KE_ECP_256_BP,    KE_CURVE,          32, 32, NID_brainpoolP256r1, NULL, NULL},
+    {KE_ECP_384_BP,    KE_CURVE,          48, 48, NID_brainpoolP384r1, NULL, NULL},
+    {KE_ECP_512_BP,    KE_CURVE,          64, 64, NID_brainpoolP512r1, NULL, NULL},
+    {KE_CURVE_25519,   KE_MONTGOMERY,     32, 32, 0, NULL, "X25519"},
+    {KE_CURVE_448,     KE_MONTGOMERY,     56, 56, 0, NULL, "X448"},
+    // clang-format on
+};
+enum { KE_METHODS = sizeof ke_methods / sizeof ke_methods[0] };
+
+// What a method needs of OpenSSL, made at its first use and constant from then on.
+struct ke_group {
+    BIGNUM *prime, *generator, *order;  // order: of a curve's or subgroup's generator
+    BN_MONT_CTX *mont;
+    EC_GROUP *curve;
+};
+static struct ke_group *_Atomic ke_groups[KE_METHODS];
+
+static const struct ke_method *ke_method(uint16_t ke)
+{
+    for (size_t i = 0; i < KE_METHODS; i++)
+        if (ke_methods[i].ke == ke) return &ke_methods[i];
+    return NULL;
+}
+
+// OpenSSL knows the groups of RFC 5114 as named parameters.
+static void subgroup_read(struct ke_group *group, int number)
+{
+    EVP_PKEY *parameters = NULL;
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "DHX", NULL);
+    crypto_must(ctx && EVP_PKEY_paramgen_init(ctx) == 1 && EVP_PKEY_CTX_set_dh_rfc5114(ctx, number) == 1 &&
+                EVP_PKEY_paramgen(ctx, &parameters) == 1 &&
+                EVP_PKEY_get_bn_param(parameters, OSSL_PKEY_PARAM_FFC_P, &group->prime) &&
+                EVP_PKEY_get_bn_param(parameters, OSSL_PKEY_PARAM_FFC_G, &group->generator) &&
+                EVP_PKEY_get_bn_param(parameters, OSSL_PKEY_PARAM_FFC_Q, &group->order));
+    EVP_PKEY_CTX_free(ctx);
+    EVP_PKEY_free(parameters);
+}
+
+static void modp_new(struct ke_group *group, const struct ke_method *method, BN_CTX *ctx)
+{
+    if (method->kind == KE_MODP_SUBGROUP) {
+        subgroup_read(group, method->nid);
+    } else {
+        crypto_must((group->prime = method->prime(NULL)) && (group->generator = BN_new()) &&
+                    BN_set_word(group->generator, 2));
+    }
+    crypto_must((group->mont = BN_MONT_CTX_new()) && BN_MONT_CTX_set(group->mont, group->prime, ctx));
+    assert(BN_num_bytes(group->prime) == method->size);
+}
+
+static void curve_new(struct ke_group *group, const struct ke_method *method)
+{
+    crypto_must((group->curve = EC_GROUP_new_by_curve_name(method->nid)) &&
+                (group->order = BN_dup(EC_GROUP_get0_order(group->curve))));
+    assert((EC_GROUP_get_degree(group->curve) + 7) / 8 == method->size);
+}
+
+static void group_free(struct ke_group *group)
+{
+    BN_free(group->prime);
+    BN_free(group->generator);
+    BN_free(group->order);
+    BN_MONT_CTX_free(group->mont);
+    EC_GROUP_free(group->curve);
+    free(group);
+}
+
+// Two threads may make the same group at once: the later one drops its own.
+static const struct ke_group *ke_group(const struct ke_method *method, BN_CTX *ctx)
+{
+    struct ke_group *_Atomic *place = &ke_groups[method - ke_methods];
+    struct ke_group *group = atomic_load(place), *none = NULL;
+    if (group) return group;
+    group = NEW(struct ke_group);
+    if (method->kind == KE_CURVE)
+        curve_new(group, method);
+    else
+        modp_new(group, method, ctx);
+    if (atomic_compare_exchange_strong(place, &none, group)) return group;
+    group_free(group);
+    return none;
+}
+
+bool crypto_has_ke(uint16_t ke)
+{
+    struct ke_info info;
+    return ke_method(ke) && ke_info(ke, &info);
+}
+
+static BIGNUM *number_secret(struct bytes value)
+{
+    BIGNUM *number = BN_new();
+    crypto_must(number && BN_bin2bn(value.at, (int)value.size, number));
+    BN_set_flags(number, BN_FLG_CONSTTIME);
+    return number;
+}
+
+// Uniform in 1 … order - 1: values outside are drawn again, since reducing them would favour the small ones.
+static void scalar_make(struct rng *rng, const BIGNUM *order, struct secret *out)
+{
+    unsigned spare = (unsigned)(8 * out->size) - (unsigned)BN_num_bits(order);
+    for (int tries = 0; tries < KE_TRIES; tries++) {
+        rng_fill(rng, out->at, out->size);
+        out->at[0] &= (uint8_t)(0xff >> spare);
+        BIGNUM *number = number_secret(secret_bytes(out));
+        bool fits = !BN_is_zero(number) && BN_cmp(number, order) < 0;
+        BN_clear_free(number);
+        if (fits) return;
+    }
+    assert(!"the source of randomness is broken");
+    abort();
+}
+
+// The highest bit is set, so that all exponents of a group take the same time.
+static void private_make(const struct ke_method *method, const struct ke_group *group, struct rng *rng,
+                         struct secret *out)
+{
+    secret_new(out, method->exponent);
+    if (group->order) {
+        scalar_make(rng, group->order, out);
+        return;
+    }
+    rng_fill(rng, out->at, out->size);
+    out->at[0] |= 0x80;
+}
+
+static void modp_power(const struct ke_group *group, const BIGNUM *base, struct bytes private, BN_CTX *ctx, uint8_t *out,
+                       size_t size)
+{
+    BIGNUM *exponent = number_secret(private), *result = BN_new();
+    crypto_must(result && BN_mod_exp_mont_consttime(result, base, exponent, group->prime, ctx, group->mont) &&
+                BN_bn2binpad(result, out, (int)size) == (int)size);
+    BN_clear_free(exponent);
+    BN_clear_free(result);
+}
+
+// RFC 6989 2.1: 1 < r < p - 1. RFC 6989 2.2: in a group with small subgroups also r^q = 1.
+static bool modp_value_good(const struct ke_group *group, const BIGNUM *value, BN_CTX *ctx)
+{
+    BIGNUM *work = BN_new();
+    crypto_must(work && BN_sub(work, group->prime, BN_value_one()));
+    bool good = BN_cmp(value, BN_value_one()) > 0 && BN_cmp(value, work) < 0;
+    if (good && group->order) {
+        crypto_must(BN_mod_exp_mont(work, value, group->order, group->prime, ctx, group->mont));
+        good = BN_is_one(work);
+    }
+    BN_free(work);
+    return good;
+}
+
+static enum fault modp_share(const struct ke_method *method, const struct ke_group *group, struct bytes private,
+                             struct bytes peer, BN_CTX *ctx, struct secret *shared)
+{
+    BIGNUM *value = BN_bin2bn(peer.at, (int)peer.size, NULL);
+    crypto_must(value != NULL);
+    bool good = modp_value_good(group, value, ctx);
+    if (good) {
+        secret_new(shared, method->size);
+        modp_power(group, value, private, ctx, shared->at, shared->size);
+    }
+    BN_free(value);
+    return good ? OK : FAULT_KE_VALUE_INVALID;
+}
+
+// RFC 5903 7: a public value is x | y, each as long as the prime.
+static void curve_public(const struct ke_method *method, const struct ke_group *group, struct bytes private, BN_CTX *ctx,
+                         uint8_t *out)
+{
+    uint8_t octets[1 + 2 * 66];
+    size_t size = 1 + 2 * (size_t)method->size;
+    BIGNUM *scalar = number_secret(private);
+    EC_POINT *point = EC_POINT_new(group->curve);
+    crypto_must(point && EC_POINT_mul(group->curve, point, scalar, NULL, NULL, ctx) &&
+                EC_POINT_point2oct(group->curve, point, POINT_CONVERSION_UNCOMPRESSED, octets, size, ctx) == size);
+    memcpy(out, octets + 1, size - 1);
+    EC_POINT_free(point);
+    BN_clear_free(scalar);
+}
+
+// RFC 5903 7, 9: the shared secret is x alone.
+static void curve_secret(const struct ke_method *method, const struct ke_group *group, struct bytes private,
+                         EC_POINT *point, BN_CTX *ctx, struct secret *shared)
+{
+    BIGNUM *scalar = number_secret(private), *x = BN_new();
+    crypto_must(x && EC_POINT_mul(group->curve, point, NULL, point, scalar, ctx) &&
+                EC_POINT_get_affine_coordinates(group->curve, point, x, NULL, ctx));
+    secret_new(shared, method->size);
+    crypto_must(BN_bn2binpad(x, shared->at, method->size) == method->size);
+    BN_clear_free(scalar);
+    BN_clear_free(x);
+}
+
+// RFC 6989 2.3: the peer's point must be on the curve, which reading it checks. All these curves have cofactor 1, so there
+// are no small subgroups to fall into, and the point at infinity cannot be written.
+static enum fault curve_share(const struct ke_method *method, const struct ke_group *group, struct bytes private,
+                              struct bytes peer, BN_CTX *ctx, struct secret *shared)
+{
+    uint8_t octets[1 + 2 * 66] = {POINT_CONVERSION_UNCOMPRESSED};
+    memcpy(octets + 1, peer.at, peer.size);
+    EC_POINT *point = EC_POINT_new(group->curve);
+    crypto_must(point != NULL);
+    bool good = EC_POINT_oct2point(group->curve, point, octets, 1 + peer.size, ctx) == 1;
+    if (good) curve_secret(method, group, private, point, ctx, shared);
+    EC_POINT_clear_free(point);
+    ERR_clear_error();
+    return good ? OK : FAULT_KE_VALUE_INVALID;
+}
+
+// With both halves given nothing is computed.
+static EVP_PKEY *montgomery_key(const struct ke_method *method, struct bytes private, struct bytes public)
+{
+    EVP_PKEY *key = NULL;
+    OSSL_PARAM parameters[3] = {
+        OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)(uintptr_t)public.at, public.size),
+        OSSL_PARAM_END, OSSL_PARAM_END};
+    if (private.size)
+        parameters[1] =
+            (OSSL_PARAM)OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, (void *)(uintptr_t)private.at, private.size);
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, method->name, NULL);
+    crypto_must(ctx && EVP_PKEY_fromdata_init(ctx) == 1 &&
+                EVP_PKEY_fromdata(ctx, &key, private.size ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY, parameters) == 1);
+    EVP_PKEY_CTX_free(ctx);
+    return key;
+}
+
+static void montgomery_make(const struct ke_method *method, struct rng *rng, struct secret *private)
+{
+    size_t size = method->size;
+    secret_new(private, 2 * size);
+    rng_fill(rng, private->at, size);
+    EVP_PKEY *key = EVP_PKEY_new_raw_private_key_ex(NULL, method->name, NULL, private->at, size);
+    crypto_must(key && EVP_PKEY_get_raw_public_key(key, private->at + size, &size) == 1 && size == method->size);
+    EVP_PKEY_free(key);
+}
+
+// RFC 7748 6.1, RFC 8031 2: a result of zeros comes from a point of small order and is refused.
+static enum fault montgomery_share(const struct ke_method *method, struct bytes private, struct bytes peer,
+                                   struct secret *shared)
+{
+    static const uint8_t zeros[56];
+    size_t size = method->size;
+    EVP_PKEY *mine = montgomery_key(method, bytes_of(private.at, size), bytes_of(private.at + size, size));
+    EVP_PKEY *theirs = montgomery_key(method, BYTES_NONE, peer);
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, mine, NULL);
+    secret_new(shared, size);
+    crypto_must(ctx && EVP_PKEY_derive_init(ctx) == 1 && EVP_PKEY_derive_set_peer_ex(ctx, theirs, 0) == 1);
+    bool good = EVP_PKEY_derive(ctx, shared->at, &size) == 1 && size == method->size &&
+                !bytes_equal_secret(secret_bytes(shared), bytes_of(zeros, size));
+    EVP_PKEY_CTX_free(ctx);
+    EVP_PKEY_free(mine);
+    EVP_PKEY_free(theirs);
+    ERR_clear_error();
+    if (good) return OK;
+    secret_wipe(shared);
+    return FAULT_KE_VALUE_INVALID;
+}
+
+static size_t ke_public_size(const struct ke_method *method)
+{
+    return method->kind == KE_CURVE ? 2 * (size_t)method->size : method->size;
+}
+
+enum fault ke_make(uint16_t ke, struct rng *rng, struct secret *private, struct buf *public)
+{
+    const struct ke_method *method = ke_method(ke);
+    if (!method) return FAULT_UNSUPPORTED_KE;
+    buf_clear(public);
+    uint8_t *out = buf_space(public, ke_public_size(method));
+    if (!out) return FAULT_NO_ROOM;
+    if (method->kind == KE_MONTGOMERY) {
+        montgomery_make(method, rng, private);
+        memcpy(out, private->at + method->size, method->size);
+        return OK;
+    }
+    BN_CTX *ctx = BN_CTX_new();
+    crypto_must(ctx != NULL);
+    const struct ke_group *group = ke_group(method, ctx);
+    private_make(method, group, rng, private);
+    if (method->kind == KE_CURVE)
+        curve_public(method, group, secret_bytes(private), ctx, out);
+    else
+        modp_power(group, group->generator, secret_bytes(private), ctx, out, method->size);
+    BN_CTX_free(ctx);
+    return OK;
+}
+
+enum fault ke_share(uint16_t ke, const struct secret *private, struct bytes peer_public, struct secret *shared)
+{
+    const struct ke_method *method = ke_method(ke);
+    if (!method) return FAULT_UNSUPPORTED_KE;
+    if (peer_public.size != ke_public_size(method)) return FAULT_KE_VALUE_WRONG_SIZE;
+    if (private->size != (method->kind == KE_MONTGOMERY ? 2u * method->size : method->exponent))
+        return FAULT_KEY_WRONG_SIZE;
+    if (method->kind == KE_MONTGOMERY) return montgomery_share(method, secret_bytes(private), peer_public, shared);
+    BN_CTX *ctx = BN_CTX_new();
+    crypto_must(ctx != NULL);
+    const struct ke_group *group = ke_group(method, ctx);
+    enum fault fault = method->kind == KE_CURVE
+                           ? curve_share(method, group, secret_bytes(private), peer_public, ctx, shared)
+                           : modp_share(method, group, secret_bytes(private), peer_public, ctx, shared);
+    BN_CTX_free(ctx);
+    return fault;
+}
+
+enum fault ke_answer(uint16_t ke, struct rng *rng, struct bytes peer_public, struct buf *public, struct secret *shared)
+{
+    const struct ke_method *method = ke_method(ke);
+    if (!method) return FAULT_UNSUPPORTED_KE;
+    if (peer_public.size != ke_public_size(method)) return FAULT_KE_VALUE_WRONG_SIZE;
+    SECRET(private);
+    TRY(ke_make(ke, rng, &private, public));
+    return ke_share(ke, &private, peer_public, shared);
+}
