@@ -40,6 +40,7 @@ struct suite {
     uint16_t encr, key_bits, prf, integ, ke;
     uint16_t sn;
     uint16_t addke[SUITE_ADDKE_MAX];
+    uint16_t nones;  // bit 1 << type: NONE was offered in so many words for that type and is answered so
 };
 
 // Sizes in bytes of what the table knows; false when the algorithm is unknown to it.
@@ -65,13 +66,15 @@ bool ke_info(uint16_t ke, struct ke_info *info);
 
 // Parses a proposal as people write it in swanctl.conf: "aes256gcm16-prfsha384-x25519". Keywords are those of strongSwan.
 // In an IKE proposal with an AEAD cipher an integrity keyword names the PRF; without a PRF keyword the PRF follows the
-// integrity; in an ESP proposal a PRF, and an integrity beside an AEAD, are dropped. "default" is expanded by
-// proposals_default(). On a fault *bad is the offending keyword inside text (for a caret), otherwise untouched.
+// integrity; in an ESP proposal a PRF, and an integrity beside an AEAD, are dropped; without "esn" or "noesn" it is
+// "noesn". "default" is for the caller to expand by proposals_default(): it is no keyword here. The transforms come out
+// ordered by type, each type in the order of preference in which it was written. On a fault *bad is the offending keyword inside text (for a caret), otherwise untouched.
 CHECKED enum fault proposal_parse(const char *text, enum iana_protocol protocol, struct proposal *proposal,
                                   struct bytes *bad);
 // The secure defaults; no legacy algorithm is in them.
 void proposals_default(enum iana_protocol protocol, struct proposals *out);
-// Keyword of a transform ("aes256gcm16", "curve25519"); NULL when it has none.
+// Keyword of a transform ("aes256gcm16", "curve25519"); NULL when it has none. That of an additional key exchange comes
+// without its "ke1_".
 const char *transform_keyword(struct transform transform);
 // True when an algorithm is only taken when named (legacy): DES, 3DES, MD5, SHA1, MODP below 2048, NULL …
 bool transform_is_weak(struct transform transform);
@@ -93,5 +96,6 @@ CHECKED enum fault proposals_accept(const struct proposals *offered, const struc
 // Makes the wire proposal that answers with the suite.
 void suite_proposal(const struct suite *suite, struct proposal *out);
 // Explains in sentences why nothing fits: what each side offers a transform type, which type has no overlap in the closest
-// pair, and what to add where. Writes text with line breaks.
+// pair, and what to add where. Writes text with line breaks, at most PROPOSALS_EXPLAIN_MAX bytes.
+enum { PROPOSALS_EXPLAIN_MAX = 16384 };
 void proposals_explain(const struct proposals *mine, const struct proposals *offered, enum proposal_ke with_ke, struct wr *out);

@@ -26,7 +26,8 @@ struct flow {
     bool ports_known;                        // false in non-first fragments and under encryption
 };
 
-// "10.0.0.0/8", "10.1.0.1-10.1.0.9[tcp/443]", "fe80::/10[ipv6-icmp]", "0.0.0.0/0[udp/1024-2048]", "[/opaque]".
+// "10.0.0.0/8", "10.1.0.1-10.1.0.9[tcp/443]", "fe80::/10[ipv6-icmp]", "0.0.0.0/0[udp/1024-2048]", "10.0.0.1[udp/opaque]".
+// ICMP: "[icmp/8]" is a type with all its codes, "[icmp/8(0)]" one code, "[icmp/2048]" the same as one number.
 // "dynamic" is marked by the caller (it depends on the address in use); a text that begins with it gives range family 0.
 CHECKED enum fault selector_parse(const char *text, struct selector *selector);
 char *selector_print(const struct selector *selector, char out[SELECTOR_TEXT]);   // in the same syntax
@@ -47,5 +48,6 @@ bool selectors_narrow(const struct selectors *mine, const struct selectors *offe
 bool selectors_within(const struct selectors *inner, const struct selectors *outer);
 // Does a packet that goes from the side `local` to the side `remote` match?
 bool selectors_match(const struct selectors *local, const struct selectors *remote, const struct flow *flow);
-// Says pair by pair why nothing is left.
+// Says pair by pair why nothing is left, a line each, at most SELECTORS_EXPLAIN_PAIRS lines and one more.
+enum { SELECTORS_EXPLAIN_PAIRS = 16, SELECTORS_EXPLAIN_MAX = (SELECTORS_EXPLAIN_PAIRS + 1) * (2 * SELECTOR_TEXT + 80) };
 void selectors_explain(const struct selectors *mine, const struct selectors *offered, struct wr *out);
