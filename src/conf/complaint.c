@@ -56,17 +56,38 @@ static struct complaint *complaint_new(struct place place)
     return complaint;
 }
 
+static bool is_same(const struct complaint *complaint, const struct place *place, const char *text)
+{
+    const struct place *there = &complaint->place;
+    return there->file && place->file && there->line == place->line && there->column == place->column &&
+           strcmp(there->file, place->file) == 0 && strcmp(complaint->text, text) == 0;
+}
+
+// What is wrong in a section is found again in each that inherits from it, and is said once.
+static bool is_known(const struct complaints *complaints, const struct place *place, const char *text)
+{
+    for (const struct complaint *c = complaints->first; c; c = c->next)
+        if (is_same(c, place, text)) return true;
+    return false;
+}
+
 __attribute__((format(printf, 5, 0))) static void complain_v(struct complaints *complaints,
                                                              enum fault fault, struct place place,
                                                              bool warning, const char *format,
                                                              va_list args)
 {
     unsigned *count = warning ? &complaints->warnings : &complaints->errors;
+    AUTOFREE_MEM char *text = mem_vprintf(format, args);
+    if (is_known(complaints, &place, text)) {
+        complaints->repeated++;
+        return;
+    }
     if (++*count > COMPLAINTS_MAX) return;
     struct complaint *complaint = complaint_new(place);
     complaint->fault = fault;
     complaint->warning = warning;
-    complaint->text = mem_vprintf(format, args);
+    complaint->text = text;
+    text = NULL;
     if (complaints->last)
         complaints->last->next = complaint;
     else

@@ -127,9 +127,10 @@ static struct tree *target_find(const struct settings *settings, struct tree *fr
         name[size] = '\0';
         struct tree *item = settings_find(settings, from, name);
         if (!item || item->kind != TREE_SECTION) continue;
-        if (path[size] == '\0') return item;
-        struct tree *found = target_find(settings, item, path + size + 1);
-        if (found) return found;
+        struct tree *found = path[size] ? target_find(settings, item, path + size + 1) : item;
+        if (!found) continue;
+        item->inherited_from = true;
+        return found;
     }
     return NULL;
 }

@@ -11,18 +11,15 @@
 //     name : section, other.section { }  inherits
 //
 // After an error reading goes on at the next line, so that all errors of a file come out at once.
+#include "conf/files.h"
 #include "conf/settings_internal.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <glob.h>
-#include <stdio.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 enum {
     INCLUDE_DEPTH_MAX = 10,
     INCLUDE_FILES_MAX = 10000,   // in one run
-    FILE_SIZE_MAX = 16 * 1024 * 1024,
     VALUE_MAX = 1024 * 1024,
 };
 
@@ -195,38 +192,6 @@ static char *include_path(const struct source *in, const char *pattern)
     const char *slash = in->file ? strrchr(in->file, '/') : NULL;
     if (pattern[0] == '/' || !slash) return mem_text(pattern);
     return mem_printf("%.*s/%s", (int)(slash - in->file), in->file, pattern);
-}
-
-static CHECKED bool file_fill(int fd, size_t size, struct buf *out)
-{
-    while (out->size < size) {
-        uint8_t block[4096];
-        size_t wanted = size - out->size < sizeof block ? size - out->size : sizeof block;
-        ssize_t got = read(fd, block, wanted);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return false;
-        if (got == 0) return true;
-        buf_add(out, bytes_of(block, (size_t)got));
-    }
-    return true;
-}
-
-// NULL, or why the file cannot be read.
-static const char *file_read(const char *path, struct buf *out, struct stat *status)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) return strerror(errno);
-    const char *why = NULL;
-    if (fstat(fd, status) != 0)
-        why = strerror(errno);
-    else if (!S_ISREG(status->st_mode))
-        why = "it is not a regular file";
-    else if (status->st_size > FILE_SIZE_MAX)
-        why = "it is larger than 16 MiB";
-    else if (!file_fill(fd, (size_t)status->st_size, out))
-        why = strerror(errno);
-    close(fd);
-    return why;
 }
 
 static bool is_open(const struct source *in, const struct stat *status)

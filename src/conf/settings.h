@@ -15,6 +15,7 @@ struct complaint {
 struct complaints {
     struct complaint *first, *last;
     unsigned errors, warnings;
+    unsigned repeated;         // not kept: the same had been said of the same place
 };
 __attribute__((format(printf, 4, 5))) void complain(struct complaints *complaints, enum fault fault, struct place place, const char *format, ...);
 // The same, for what is worth saying but does not keep the configuration from being used.

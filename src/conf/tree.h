@@ -16,6 +16,7 @@ struct place {             // file NULL: not from a file (VICI)
 
 struct tree {
     uint8_t kind;
+    bool inherited_from;   // some section refers to this one, or to one inside it
     const char *name;      // "" for the root
     struct place place;
     struct bytes value;    // VALUE; NUL-terminated too

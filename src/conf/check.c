@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// A whole configuration: every connection compiled, every section checked, and whether the sections fit together.
+#include "conf/options_internal.h"
+#include <stdio.h>
+
+struct conn *options_conn(const struct tree *section, struct complaints *complaints)
+{
+    if (section->kind != TREE_SECTION) {
+        complain(complaints, FAULT_OPTION_VALUE, section->place, "a connection is a section, \"%s\" is not", section->name);
+        return NULL;
+    }
+    return conn_compile(section, FORM_VICI, section->name, complaints);
+}
+
+static void connections_check(const struct tree *connections, struct complaints *complaints)
+{
+    TREE_EACH(item, connections)
+    {
+        if (item->kind != TREE_SECTION) {
+            option_complain(complaints, FAULT_OPTION_UNKNOWN, "", item->place,
+                            "unknown option \"%s\": connections holds a section for each connection", item->name);
+            continue;
+        }
+        AUTOFREE_MEM char *where = mem_printf("connections.%s", item->name);
+        conn_release(conn_compile(item, FORM_FILE, where, complaints));
+    }
+}
+
+// What a section of some kind cannot do without; the second name may stand for the first.
+struct need {
+    const char *section, *beginning, *option, *instead;
+};
+
+static void need_check(const struct tree *root, const struct need *need, struct complaints *complaints)
+{
+    TREE_EACH(item, tree_section(root, need->section))
+    {
+        if (!is_named(item, need->beginning) || tree_find(item, need->option)) continue;
+        if (need->instead && tree_find(item, need->instead)) continue;
+        option_complain(complaints, FAULT_OPTION_MISSING, "", item->place, "%s.%s needs %s", need->section, item->name,
+                        need->option);
+    }
+}
+
+static void needs_check(const struct tree *root, struct complaints *complaints)
+{
+    static const struct need needs[] = {
+        {"secrets", "ike", "secret", NULL},     {"secrets", "private", "secret", NULL}, {"secrets", "private", "file", NULL},
+        {"secrets", "rsa", "secret", NULL},     {"secrets", "rsa", "file", NULL},       {"secrets", "ecdsa", "secret", NULL},
+        {"secrets", "ecdsa", "file", NULL},     {"secrets", "pkcs8", "secret", NULL},   {"secrets", "pkcs8", "file", NULL},
+        {"pools", "", "addrs", NULL},           {"authorities", "", "cacert", "file"},
+    };
+    for (size_t i = 0; i < sizeof needs / sizeof *needs; i++) need_check(root, &needs[i], complaints);
+}
+
+// Pools may also have been loaded by somebody else, so that an unknown one is no error.
+static void pools_check(const struct tree *root, const struct tree *conn, struct complaints *complaints)
+{
+    const struct tree *item = tree_find(conn, "pools");
+    for (struct parts parts = parts_of(item); parts_next(&parts);)
+        if (!tree_section(tree_section(root, "pools"), parts.text))
+            complain_warning(complaints, FAULT_CONF_REFERENCE, value_place(item, parts.offset),
+                             "there is no pool \"%s\" in this configuration", parts.text);
+}
+
+// A section at the top that is no known one is there for others to inherit from.
+static void top_check(const struct tree *item, struct complaints *complaints)
+{
+    if (item->kind == TREE_SECTION && item->inherited_from) return;
+    const char *nearest = options_nearest("", item->name);
+    if (nearest)
+        complain(complaints, FAULT_OPTION_UNKNOWN, item->place, "unknown section \"%s\": did you mean %s?", item->name, nearest);
+    else if (item->kind == TREE_SECTION)
+        complain_warning(complaints, FAULT_OPTION_UNKNOWN, item->place,
+                         "section \"%s\" is without effect: nothing inherits from it", item->name);
+    else
+        complain(complaints, FAULT_OPTION_UNKNOWN, item->place, "option \"%s\" stands in no section", item->name);
+}
+
+void options_check(const struct tree *root, struct complaints *complaints)
+{
+    TREE_EACH(item, root)
+    {
+        const struct option *row = option_find("", item->name);
+        if (!row || row->type != TYPE_SECTION)
+            top_check(item, complaints);
+        else if (item->kind != TREE_SECTION)
+            complain(complaints, FAULT_OPTION_VALUE, item->place, "\"%s\" is a section: write %s { … }", item->name, item->name);
+        else if (strcmp(item->name, "connections") == 0)
+            connections_check(item, complaints);
+        else
+            section_check(item, item->name, item->name, FORM_FILE, complaints);
+    }
+    needs_check(root, complaints);
+    TREE_EACH(conn, tree_section(root, "connections")) pools_check(root, conn, complaints);
+}
