@@ -114,6 +114,38 @@ static void a_transform_with_a_strange_attribute_is_unusable_but_there(void **st
     }
 }
 
+// RFC 7296 3.3.6 test: such a transform is not chosen, and it is not as if its type had not been
+// asked for.
+static void a_proposal_with_an_unusable_type_is_not_chosen(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *hex;
+        enum fault fault;
+    } offers[] = {
+        {"00 00 0020 01 03 04 02 c0ffee01 03 00 000c 01 00 0014 800e 0080"
+         "00 00 0008 05 00 0000",
+         OK},
+        {"00 00 0024 01 03 04 02 c0ffee01 03 00 0010 01 00 0014 800e 0080 8011 0001"
+         "00 00 0008 05 00 0000",
+         FAULT_NO_PROPOSAL_CHOSEN},
+        {"00 00 002c 01 03 04 03 c0ffee01 03 00 000c 01 00 0014 800e 0080"
+         "03 00 0008 05 00 0000 00 00 000c 06 00 0024 8011 0001",
+         FAULT_NO_PROPOSAL_CHOSEN},
+    };
+    struct proposals mine = {.count = 1}, offered;
+    struct bytes bad;
+    CHECK_FAULT(proposal_parse("aes128gcm16-noesn", PROTOCOL_ESP, &mine.at[0], &bad), OK);
+    for (size_t i = 0; i < COUNT(offers); i++) {
+        uint8_t space[64];
+        struct suite suite;
+        size_t index;
+        CHECK_FAULT(sa_read(hex_into(offers[i].hex, strlen(offers[i].hex), space), &offered), OK);
+        CHECK_FAULT(proposals_choose(&mine, &offered, PROPOSAL_WITH_KE, 0, &suite, &index),
+                    offers[i].fault);
+    }
+}
+
 // Writes `count` proposals with one transform each.
 static struct bytes many_proposals(unsigned count, uint8_t *space, size_t limit)
 {
@@ -235,6 +267,7 @@ int main(void)
         cmocka_unit_test(truncations_and_changes_do_no_harm),
         cmocka_unit_test(bodies_are_judged_by_these_rules),
         cmocka_unit_test(a_transform_with_a_strange_attribute_is_unusable_but_there),
+        cmocka_unit_test(a_proposal_with_an_unusable_type_is_not_chosen),
         cmocka_unit_test(proposals_beyond_the_maximum_are_left_out),
         cmocka_unit_test(transforms_beyond_the_maximum_are_left_out),
         cmocka_unit_test(a_type_beyond_the_maximum_makes_the_proposal_unusable),
