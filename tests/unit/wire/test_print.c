@@ -63,10 +63,12 @@ static void payloads_print_like_this(void **state)
 static void nothing_unprintable_is_printed(void **state)
 {
     (void)state;
-    for (unsigned byte = 0; byte < 256; byte++) {
-        uint8_t chain[] = {
-            PAYLOAD_VENDOR, 0, 0, 10, ID_KEY_ID, 0, 0, 0, 'a', 0, 0, 0, 0, 6, 'b', 0};
-        chain[9] = chain[15] = (uint8_t)byte;
+    static const uint8_t types[] = {ID_FQDN, ID_RFC822_ADDR, ID_DER_ASN1_DN, ID_KEY_ID, 200};
+    for (size_t i = 0; i < COUNT(types) * 256; i++) {
+        // An identity, then a vendor ID.
+        uint8_t chain[] = {PAYLOAD_VENDOR, 0, 0, 11, 0, 0, 0, 0, 'a', 0, 'c', 0, 0, 0, 6, 'b', 0};
+        chain[4] = types[i / 256];
+        chain[9] = chain[16] = (uint8_t)i;
         char line[LINE];
         print_chain(PAYLOAD_IDI, BYTES_ARRAY(chain), line, LINE - 1);
         for (const char *at = line; *at; at++) assert_true(*at >= ' ' && *at <= '~');
