@@ -11,8 +11,7 @@
 #include "model/selector.h"
 #include "wire/header.h"
 
-enum { PAYLOADS_MAX = 64, NOTIFY_DATA_MAX = 4096, NONCE_SIZE_MIN = 16, NONCE_SIZE_MAX = 256, COOKIE_SIZE_MAX = 64, DELETE_SPIS_MAX = 256,
-       TS_MAX = 64 };
+enum { PAYLOADS_MAX = 64, NONCE_SIZE_MIN = 16, NONCE_SIZE_MAX = 256, COOKIE_SIZE_MAX = 64, DELETE_SPIS_MAX = 256 };
 
 struct payload {
     uint8_t type;

@@ -257,7 +257,8 @@ static void payload_print(const struct payload *payload, struct wr *out)
     wr_bytes(out, bytes_of(printer->brackets + 1, 1));
 }
 
-// Names in identities and vendor IDs could move a terminal's cursor.
+// The printers escape names that could move a terminal's cursor; this holds for whatever they
+// print.
 static void text_clean(char *text, size_t size)
 {
     for (size_t i = 0; i < size; i++)
