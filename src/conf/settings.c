@@ -251,6 +251,7 @@ static void include_glob(struct run *run, struct source *in, struct tree *sectio
 {
     glob_t found;
     int result = glob(path, GLOB_ERR, NULL, &found);
+    if (result == GLOB_ABORTED && errno == ENOENT) result = GLOB_NOMATCH;
     if (result == GLOB_NOMATCH && !has_wildcard(path))
         complain_warning(run->settings.complaints, FAULT_CONF_UNREADABLE, place,
                          "there is no file \"%s\"", path);
