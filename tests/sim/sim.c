@@ -1,0 +1,532 @@
+// SPDX-License-Identifier: Apache-2.0
+// The simulated world: an event queue of datagrams and deadlines, and for each host a stand-in for the other processes.
+#include "sim.h"
+#include "conf/options.h"
+#include "crypto/crypto.h"
+#include <stdio.h>
+
+static const char config_form[] =
+    "connections {\n gw {\n  version = 2\n  local_addrs = %s\n  remote_addrs = %s\n  proposals = aes128gcm16-prfsha256-curve25519\n%s\n"
+    "  local {\n   auth = psk\n   id = %s.example.org\n  }\n  remote {\n   auth = psk\n   id = %s.example.org\n  }\n  children {\n"
+    "   lan {\n    local_ts = 10.%d.0.0/24\n    remote_ts = 10.%d.0.0/24\n    esp_proposals = aes128gcm16\n%s\n   }\n"
+    "   other {\n    local_ts = 10.%d.1.0/24\n    remote_ts = 10.%d.1.0/24\n    esp_proposals = aes128gcm16\n%s\n   }\n  }\n }\n}\n";
+
+void sim_fail(struct sim *sim, const char *file, int line, const char *claim)
+{
+    if (sim->failure) return;
+    snprintf(sim->failure_text, sizeof sim->failure_text, "%s:%d: %s", file, line, claim);
+    sim->failure = sim->failure_text;
+}
+
+// --- hosts
+
+static void input(struct sim_host *host, struct ike_in *in);
+
+static void conn_in(struct sim_host *host)
+{
+    struct arena arena = {0};
+    struct complaints complaints = {0};
+    struct tree *root = settings_parse("sim", bytes_of_text(host->config), &arena, &complaints);
+    const struct tree *connections = root ? tree_section(root, "connections") : NULL;
+    TREE_EACH(section, connections) {
+        struct conn *conn = options_conn(section, &complaints);
+        if (!conn) continue;
+        struct ike_in in = {.kind = IKE_IN_CONN_LOAD, .conn = conn};
+        input(host, &in);
+        conn_release(conn);
+    }
+    if (complaints.errors) {
+        AUTOFREE_BUF struct buf text = BUF(65536);
+        complaints_print(&complaints, &text);
+        fprintf(stderr, "%s", buf_text(&text));
+        sim_fail(host->sim, __FILE__, __LINE__, "the configuration is good");
+    }
+    complaints_free(&complaints);
+    arena_free(&arena);
+}
+
+static void host_init(struct sim *sim, const char *name, struct addr addr, char *config)
+{
+    struct sim_host *host = &sim->hosts[sim->host_count++];
+    *host = (struct sim_host){.sim = sim, .name = name, .addr = addr, .config = config, .secret = "simulated secret",
+                              .settings = ike_settings_default(), .log = BUF(1024 * 1024)};
+    rng_seed(&host->rng, sim->seed * 31 + sim->host_count);
+}
+
+void sim_pair_of(struct sim *sim, uint64_t seed, const char *a_conn, const char *a_child, const char *b_conn, const char *b_child)
+{
+    *sim = (struct sim){.seed = seed, .delay = nsec_ms(20), .verbose = sim->verbose};
+    rng_seed(&sim->rng, seed);
+    map_init(&sim->keys_seen, seed, 1);
+    const char *a = "192.0.2.1", *b = "192.0.2.2";
+    host_init(sim, "a", addr_v4(192, 0, 2, 1), mem_printf(config_form, a, b, a_conn, "a", "b", 1, 2, a_child, 1, 2, a_child));
+    host_init(sim, "b", addr_v4(192, 0, 2, 2), mem_printf(config_form, b, a, b_conn, "b", "a", 2, 1, b_child, 2, 1, b_child));
+}
+
+void sim_pair(struct sim *sim, uint64_t seed, const char *conn_lines, const char *child_lines)
+{
+    sim_pair_of(sim, seed, conn_lines, child_lines, conn_lines, child_lines);
+}
+
+void sim_start(struct sim *sim)
+{
+    for (size_t i = 0; i < sim->host_count; i++) {
+        sim->hosts[i].core = ike_new(&sim->hosts[i].rng.rng, &sim->hosts[i].settings);
+        conn_in(&sim->hosts[i]);
+    }
+}
+
+static void plane_clear(struct sim_host *host)
+{
+    for (size_t i = 0; i < host->sa_count; i++) {
+        secret_wipe(&host->sas[i].encr_key);
+        secret_wipe(&host->sas[i].integ_key);
+    }
+    host->sa_count = host->policy_count = 0;
+}
+
+void sim_reload(struct sim_host *host)
+{
+    ike_free(host->core);
+    plane_clear(host);
+    host->core = ike_new(&host->rng.rng, &host->settings);
+    conn_in(host);
+}
+
+void sim_free(struct sim *sim)
+{
+    for (size_t i = 0; i < sim->host_count; i++) {
+        struct sim_host *host = &sim->hosts[i];
+        if (host->core) ike_free(host->core);
+        plane_clear(host);
+        buf_free(&host->log);
+        free(host->config);
+    }
+    while (sim->flights) {
+        struct sim_flight *flight = sim->flights;
+        sim->flights = flight->next;
+        mem_drop(&flight->bytes);
+        free(flight);
+    }
+    map_wipe(&sim->keys_seen);
+}
+
+// --- the link
+
+static bool chance(struct sim *sim, unsigned percent)
+{
+    return percent && rng_below(&sim->rng.rng, 100) < percent;
+}
+
+static void fly(struct sim *sim, struct sim_host *to, const struct path *path, struct bytes bytes, uint32_t spi)
+{
+    struct sim_flight *flight = NEW(struct sim_flight), **at = &sim->flights;
+    nsec extra = sim->jitter ? (nsec)rng_below(&sim->rng.rng, (uint64_t)sim->jitter) : 0;
+    *flight = (struct sim_flight){.at = sim->now + sim->delay + extra, .order = sim->order++, .to = to, .path = *path, .spi = spi};
+    if (bytes.size) flight->bytes = mem_copy(bytes);
+    while (*at && (*at)->at <= flight->at) at = &(*at)->next;
+    flight->next = *at;
+    *at = flight;
+}
+
+static struct sim_host *host_at(struct sim *sim, const struct addr *addr)
+{
+    for (size_t i = 0; i < sim->host_count; i++)
+        if (addr_equal(&sim->hosts[i].addr, addr)) return &sim->hosts[i];
+    return NULL;
+}
+
+static void digest_add(struct sim *sim, struct bytes bytes)
+{
+    for (size_t i = 0; i < bytes.size; i++) sim->digest = (sim->digest ^ bytes.at[i]) * UINT64_C(1099511628211);
+}
+
+static void datagram_out(struct sim_host *from, const struct path *path, struct bytes bytes)
+{
+    struct sim *sim = from->sim;
+    struct sim_host *to = host_at(sim, &path->remote.addr);
+    struct path there = {path->remote, path->local, path->encap};
+    from->sent++;
+    from->sent_bytes += bytes.size;
+    digest_add(sim, bytes);
+    if (!to || from->cut || to->cut || chance(sim, sim->loss_percent)) return;
+    if (sim->filter_on && !sim->filter(sim, bytes)) return;
+    fly(sim, to, &there, bytes, 0);
+    if (chance(sim, sim->duplicate_percent)) fly(sim, to, &there, bytes, 0);
+}
+
+// --- the data plane's stand-in
+
+static struct sim_sa *sa_find(struct sim_host *host, uint32_t spi, uint8_t direction)
+{
+    for (size_t i = 0; i < host->sa_count; i++)
+        if (host->sas[i].spec.spi == spi && host->sas[i].spec.direction == direction) return &host->sas[i];
+    return NULL;
+}
+
+static void sa_add(struct sim_host *host, const struct sa_spec *spec)
+{
+    struct sim *sim = host->sim;
+    if (host->sa_count == SIM_SAS_MAX) {
+        sim_fail(sim, __FILE__, __LINE__, "SAs do not pile up");
+        return;
+    }
+    if (spec->direction == SA_OUT) {   // no key may ever be used for two SAs: its counter would start anew
+        uint8_t key[8 + 64] = {0};
+        size_t size = spec->encr_key.size < 64 ? spec->encr_key.size : 64;
+        memcpy(key, spec->encr_key.at, size);
+        if (map_put(&sim->keys_seen, bytes_of(key, sizeof key), host)) sim_fail(sim, __FILE__, __LINE__, "no key is used twice");
+    }
+    CHECK(sim, !sa_find(host, spec->spi, spec->direction));
+    struct sim_sa *sa = &host->sas[host->sa_count++];
+    *sa = (struct sim_sa){.spec = *spec, .usage = {.spi = spec->spi, .direction = spec->direction}};
+    secret_set(&sa->encr_key, spec->encr_key);
+    secret_set(&sa->integ_key, spec->integ_key);
+    sa->spec.encr_key = secret_bytes(&sa->encr_key);
+    sa->spec.integ_key = secret_bytes(&sa->integ_key);
+}
+
+static void sa_del(struct sim_host *host, uint32_t spi, uint8_t direction)
+{
+    struct sim_sa *sa = sa_find(host, spi, direction);
+    CHECK(host->sim, sa);
+    if (!sa) return;
+    secret_wipe(&sa->encr_key);
+    secret_wipe(&sa->integ_key);
+    memmove(sa, sa + 1, (size_t)(&host->sas[host->sa_count] - (sa + 1)) * sizeof *sa);
+    host->sa_count--;
+}
+
+static void policy_set(struct sim_host *host, const struct policy_spec *spec)
+{
+    for (size_t i = 0; i < host->policy_count; i++) {
+        if (host->policies[i].number != spec->number) continue;
+        host->policies[i] = *spec;
+        return;
+    }
+    CHECK(host->sim, host->policy_count < SIM_POLICIES_MAX);
+    if (host->policy_count < SIM_POLICIES_MAX) host->policies[host->policy_count++] = *spec;
+}
+
+static void policy_drop(struct sim_host *host, uint32_t number)
+{
+    for (size_t i = 0; i < host->policy_count; i++)
+        if (host->policies[i].number == number) host->policies[i] = host->policies[--host->policy_count];
+}
+
+// The outbound SA that a policy uses: the newest.
+static struct sim_sa *sa_current(struct sim_host *host, uint32_t policy)
+{
+    for (size_t i = host->sa_count; i-- > 0;)
+        if (host->sas[i].spec.direction == SA_OUT && host->sas[i].spec.policy == policy) return &host->sas[i];
+    return NULL;
+}
+
+static void traffic_send(struct sim *sim)
+{
+    for (size_t i = 0; i < sim->host_count; i++) {
+        struct sim_host *host = &sim->hosts[i];
+        for (size_t j = 0; j < host->policy_count; j++) {
+            struct sim_sa *sa = sa_current(host, host->policies[j].number);
+            if (!sa) {
+                sim->packets_without_sa++;
+                continue;
+            }
+            struct sim_host *to = host_at(sim, &sa->spec.path.remote.addr);
+            sa->usage.packets++;
+            sa->usage.bytes += 100;
+            sa->usage.last_used = sim->now;
+            sim->packets_sent++;
+            if (to && !host->cut && !to->cut) fly(sim, to, &sa->spec.path, BYTES_NONE, sa->spec.spi);
+        }
+    }
+}
+
+static void traffic_arrived(struct sim_host *host, uint32_t spi)
+{
+    struct sim_sa *sa = sa_find(host, spi, SA_IN);
+    if (!sa) {
+        host->sim->packets_lost++;
+        return;
+    }
+    sa->usage.packets++;
+    sa->usage.bytes += 100;
+    sa->usage.last_used = host->sim->now;
+    if (sa->usage.packets % 10 != 1) return;
+    struct ike_in in = {.kind = IKE_IN_PLANE};
+    in.plane = (struct ike_plane){.kind = IKE_PLANE_USAGE, .spi = spi, .usage = sa->usage};
+    input(host, &in);
+}
+
+// --- the other processes' stand-in
+
+static struct ike_answer *answer_new(struct sim_host *host, uint64_t number)
+{
+    struct ike_answer *answer = NEW(struct ike_answer);
+    answer->number = number;
+    if (host->answer_count < sizeof host->answers / sizeof *host->answers) host->answers[host->answer_count++] = answer;
+    else sim_fail(host->sim, __FILE__, __LINE__, "operations are few at once");
+    return answer;
+}
+
+static enum fault mac_make(const struct sim_host *host, const struct auth_octets *octets, struct secret *out)
+{
+    SECRET(padded);
+    SECRET(id_mac);
+    TRY(prf(octets->prf, bytes_of_text(host->secret), PIECES(BYTES("Key Pad for IKEv2")), &padded));
+    TRY(prf(octets->prf, octets->sk_p, PIECES(octets->id_body), &id_mac));
+    return prf(octets->prf, secret_bytes(&padded), PIECES(octets->message, octets->nonce, secret_bytes(&id_mac)), out);
+}
+
+static void prove(struct sim_host *host, const struct ike_operation *operation, struct ike_answer *answer)
+{
+    SECRET(tag);
+    answer->method = AUTH_PSK;
+    answer->fault = operation->prove.kind == IKE_PROVE_SIGN ? FAULT_NO_PROPOSAL_CHOSEN : mac_make(host, &operation->prove.octets, &tag);
+    if (!answer->fault && operation->prove.kind == IKE_PROVE_MAC) answer->data = mem_copy(secret_bytes(&tag));
+    if (!answer->fault && operation->prove.kind == IKE_PROVE_MAC_CHECK &&
+        !bytes_equal_secret(secret_bytes(&tag), operation->prove.expected))
+        answer->fault = FAULT_PSK_WRONG;
+}
+
+static void resolve(struct sim_host *host, const struct ike_operation *operation, struct ike_answer *answer)
+{
+    answer->fault = FAULT_NO_REMOTE_ADDRESS;
+    for (size_t i = 0; i < operation->resolve.remote_count; i++) {
+        const struct host_pattern *remote = &operation->resolve.remote[i];
+        if (remote->kind != HOST_RANGE) continue;
+        answer->fault = OK;
+        answer->path = (struct path){{host->addr, operation->resolve.local_port}, {remote->range.low, operation->resolve.remote_port}, false};
+        return;
+    }
+}
+
+static void operation_perform(struct sim_host *host, const struct ike_operation *operation)
+{
+    struct ike_answer *answer = answer_new(host, operation->number);
+    AUTOFREE_BUF struct buf public = BUF(65536);
+    switch (operation->kind) {
+    case IKE_OP_KE_MAKE: answer->fault = ke_make(operation->ke, &host->rng.rng, &answer->private, &public); break;
+    case IKE_OP_KE_SHARE: answer->fault = ke_share(operation->ke, operation->private, operation->peer_public, &answer->shared); break;
+    case IKE_OP_KE_ANSWER:
+        answer->fault = ke_answer(operation->ke, &host->rng.rng, operation->peer_public, &public, &answer->shared);
+        break;
+    case IKE_OP_PROVE: prove(host, operation, answer); break;
+    case IKE_OP_RESOLVE: resolve(host, operation, answer); break;
+    default: answer->fault = FAULT_NO_PROPOSAL_CHOSEN;
+    }
+    if (public.size) answer->data = mem_copy(buf_bytes(&public));
+}
+
+static void report(struct sim_host *host, const struct ike_report *report)
+{
+    if (report->fault) {
+        host->last_fault = report->fault;
+        host->fault_counts[report->fault]++;
+    }
+    buf_printf(&host->log, "%s\n", report->text);
+    if (host->sim->verbose)
+        printf("%10.3f %s: %s%s%s\n", (double)host->sim->now / 1e9, host->name, report->text, report->fault ? " -- " : "",
+               report->fault ? fault_name(report->fault) : "");
+}
+
+static void output(struct sim_host *host, const struct ike_out *out)
+{
+    switch (out->kind) {
+    case IKE_OUT_SEND: datagram_out(host, &out->send.path, out->send.bytes); break;
+    case IKE_OUT_SA_ADD: sa_add(host, &out->sa_add); break;
+    case IKE_OUT_SA_DEL: sa_del(host, out->sa_del.spi, out->sa_del.direction); break;
+    case IKE_OUT_SA_MOVE: {
+        struct sim_sa *sa = sa_find(host, out->sa_move.spi, out->sa_move.direction);
+        CHECK(host->sim, sa);
+        if (sa) sa->spec.path = out->sa_move.path;
+        break;
+    }
+    case IKE_OUT_POLICY_ADD: policy_set(host, &out->policy.spec); break;
+    case IKE_OUT_POLICY_DEL: policy_drop(host, out->policy.spec.number); break;
+    case IKE_OUT_OPERATION: operation_perform(host, &out->operation); break;
+    case IKE_OUT_REPORT: report(host, &out->report); break;
+    case IKE_OUT_EVENT: host->events[out->event.kind]++; break;
+    case IKE_OUT_DONE:
+        for (uint32_t i = 0; i < host->command_count; i++) {
+            if (host->commands[i].command != out->done.command) continue;
+            CHECK(host->sim, !host->commands[i].done);
+            host->commands[i].done = true;
+            host->commands[i].fault = out->done.fault;
+        }
+        break;
+    }
+}
+
+static void step(struct sim_host *host, struct ike_in *in)
+{
+    struct ike_out out;
+    in->now = host->sim->now;
+    host->sim->steps++;
+    ike_step(host->core, in);
+    while (ike_next(host->core, &out)) output(host, &out);
+}
+
+static void input(struct sim_host *host, struct ike_in *in)
+{
+    step(host, in);
+    while (host->answer_count) {
+        struct ike_answer *answer = host->answers[0];
+        memmove(host->answers, host->answers + 1, --host->answer_count * sizeof *host->answers);
+        struct ike_in give = {.kind = IKE_IN_ANSWER, .answer = answer};
+        step(host, &give);
+        secret_wipe(&answer->private);
+        secret_wipe(&answer->shared);
+        mem_drop(&answer->data);
+        free(answer);
+    }
+}
+
+// --- time
+
+static void arrive(struct sim *sim, struct sim_flight *flight)
+{
+    if (!flight->to->cut && !flight->bytes.size) {
+        traffic_arrived(flight->to, flight->spi);
+    } else if (!flight->to->cut) {
+        struct ike_in in = {.kind = IKE_IN_DATAGRAM};
+        in.datagram.path = flight->path;
+        in.datagram.bytes = flight->bytes;
+        flight->to->received++;
+        input(flight->to, &in);
+    }
+    mem_drop(&flight->bytes);
+    free(flight);
+    (void)sim;
+}
+
+static nsec next_at(const struct sim *sim, nsec limit)
+{
+    nsec at = limit;
+    if (sim->flights && sim->flights->at < at) at = sim->flights->at;
+    if (sim->traffic && sim->next_traffic < at) at = sim->next_traffic;
+    for (size_t i = 0; i < sim->host_count; i++) {
+        nsec due = ike_deadline(sim->hosts[i].core);
+        if (due < at) at = due;
+    }
+    return at;
+}
+
+void sim_run(struct sim *sim, nsec span)
+{
+    nsec end = sim->now + span;
+    if (sim->traffic && sim->next_traffic < sim->now) sim->next_traffic = sim->now;
+    for (uint64_t guard = 0; !sim->failure; guard++) {
+        nsec at = next_at(sim, end);
+        CHECK(sim, guard < 5000000);
+        if (at > sim->now) sim->now = at;
+        if (sim->flights && sim->flights->at <= sim->now) {
+            struct sim_flight *flight = sim->flights;
+            sim->flights = flight->next;
+            arrive(sim, flight);
+        } else if (sim->traffic && sim->next_traffic <= sim->now) {
+            sim->next_traffic += nsec_ms(10);
+            traffic_send(sim);
+        } else {
+            bool due = false;
+            for (size_t i = 0; i < sim->host_count && !due; i++) {
+                if (ike_deadline(sim->hosts[i].core) > sim->now) continue;
+                struct ike_in in = {.kind = IKE_IN_TIMER};
+                input(&sim->hosts[i], &in);
+                due = true;
+            }
+            if (!due && sim->now >= end) return;
+        }
+    }
+}
+
+void sim_quiesce(struct sim *sim)
+{
+    unsigned loss = sim->loss_percent;
+    sim->loss_percent = 0;
+    sim_run(sim, nsec_seconds(60));
+    sim->loss_percent = loss;
+}
+
+// --- for scenarios
+
+uint32_t sim_command(struct sim_host *host, const char *text)
+{
+    static const struct {
+        const char *word;
+        uint8_t kind;
+    } verbs[] = {{"up ", IKE_INITIATE}, {"down ", IKE_TERMINATE}, {"rekey ", IKE_REKEY}};
+    uint32_t number = ++host->command_count;
+    host->commands[number - 1].command = number;
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+        size_t size = strlen(verbs[i].word);
+        if (strncmp(text, verbs[i].word, size) != 0) continue;
+        bool ike = strcmp(text + size, "ike") == 0;
+        struct ike_in in = {.kind = IKE_IN_COMMAND};
+        in.command = (struct ike_command){.number = number, .kind = verbs[i].kind, .conn = ike || i == 0 ? "gw" : NULL, .child = ike ? NULL : text + size};
+        input(host, &in);
+    }
+    return number;
+}
+
+bool sim_done(const struct sim_host *host, uint32_t command, enum fault *fault)
+{
+    *fault = host->commands[command - 1].fault;
+    return host->commands[command - 1].done;
+}
+
+static bool child_next(const struct sim_host *host, uint32_t *ike, uint32_t *child, struct ike_child_info *info)
+{
+    for (;;) {
+        if (*ike && (*child = ike_child_after(host->core, *ike, *child))) {
+            if (ike_child_info(host->core, *ike, *child, info)) return true;
+            continue;
+        }
+        *child = 0;
+        if (!(*ike = ike_sa_after(host->core, *ike))) return false;
+    }
+}
+
+static bool child_in_use(const struct ike_child_info *info)
+{
+    return strcmp(info->state, "INSTALLED") == 0 || strcmp(info->state, "REKEYING") == 0;
+}
+
+unsigned sim_children(const struct sim_host *host, const char *name)
+{
+    uint32_t ike = 0, child = 0;
+    unsigned count = 0;
+    struct ike_child_info info;
+    while (child_next(host, &ike, &child, &info)) count += child_in_use(&info) && strcmp(info.name, name) == 0;
+    return count;
+}
+
+unsigned sim_sas(const struct sim_host *host)
+{
+    unsigned count = 0;
+    for (uint32_t id = 0; (id = ike_sa_after(host->core, id));) {
+        struct ike_sa_info info;
+        if (ike_sa_info(host->core, id, &info)) count += strcmp(info.state, "ESTABLISHED") == 0;
+    }
+    return count;
+}
+
+static bool paired(struct sim_host *host, struct sim_host *peer)
+{
+    uint32_t ike = 0, child = 0;
+    struct ike_child_info info;
+    while (child_next(host, &ike, &child, &info)) {
+        if (!child_in_use(&info)) continue;
+        struct sim_sa *in = sa_find(host, info.spi_in, SA_IN), *out = sa_find(host, info.spi_out, SA_OUT);
+        struct sim_sa *peer_out = sa_find(peer, info.spi_in, SA_OUT), *peer_in = sa_find(peer, info.spi_out, SA_IN);
+        if (!in || !out || !peer_in || !peer_out) return false;
+        if (!bytes_equal(in->spec.encr_key, peer_out->spec.encr_key) || !bytes_equal(out->spec.encr_key, peer_in->spec.encr_key)) return false;
+        if (!selectors_equal(&in->spec.local, &peer_out->spec.remote) || !selectors_equal(&in->spec.remote, &peer_out->spec.local)) return false;
+    }
+    return true;
+}
+
+bool sim_paired(struct sim *sim)
+{
+    return paired(SIM_A(sim), SIM_B(sim)) && paired(SIM_B(sim), SIM_A(sim));
+}
