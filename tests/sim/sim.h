@@ -2,6 +2,7 @@
 // The simulator: IKE cores in virtual time, joined by a link that delays, loses, reorders and duplicates. It is the production core; the
 // world around it (clock, network, data plane, keys) is made of what is below. All follows from one seed.
 #pragma once
+#include "base/map.h"
 #include "base/mem.h"
 #include "ike/ike.h"
 
