@@ -167,6 +167,14 @@ static void index_grow(struct policy_index *index)
     free(old);
 }
 
+// All ports of one prefix, which the entry is stored under?
+static bool selector_is_prefix(const struct selector *selector, const struct prefix *prefix)
+{
+    struct prefix whole;
+    return !selector->protocol && !selector_has_ports(selector) && range_is_prefix(&selector->range, &whole) &&
+           whole.bits == prefix->bits;
+}
+
 static void index_add_pair(struct policy_index *index, struct policy *policy, const struct selector *local,
                            const struct selector *remote, const struct prefix *source, const struct prefix *destination)
 {
@@ -178,6 +186,7 @@ static void index_add_pair(struct policy_index *index, struct policy *policy, co
         .local = local,
         .remote = remote,
         .rank = pair_rank(policy, local, remote),
+        .exact = selector_is_prefix(local, source) && selector_is_prefix(remote, destination),
     };
     entry->tuple = tuple_take(index, source, destination, entry->rank);
     index_address(entry->tuple, addr_wide(&source->addr), addr_wide(&destination->addr), entry->address);
@@ -241,7 +250,7 @@ static const struct index_entry *tuple_find(const struct policy_index *index, co
     const struct index_entry *entry = index->buckets[index_hash(index, tuple, address) & (index->bucket_count - 1)];
     for (; entry; entry = entry->next)
         if (entry->tuple == tuple && memcmp(entry->address, address, sizeof address) == 0 &&
-            selector_pair_match(entry->local, entry->remote, flow))
+            (entry->exact || selector_pair_match(entry->local, entry->remote, flow)))
             return entry;
     return NULL;
 }

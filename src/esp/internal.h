@@ -41,6 +41,8 @@ struct traffic {
     struct selector at[];    // local ones, then remote ones
 };
 struct traffic *traffic_new(const struct selectors *local, const struct selectors *remote);
+// Is all that inner has in outer, too?
+bool traffic_within(const struct traffic *inner, const struct traffic *outer);
 // Does a packet from `local` to `remote` match?
 bool traffic_match(const struct traffic *traffic, const struct flow *flow);
 bool selector_pair_match(const struct selector *source, const struct selector *destination, const struct flow *flow);
@@ -150,6 +152,7 @@ struct index_entry {
     uint64_t rank;               // the lowest wins
     struct policy *policy;
     const struct selector *local, *remote;
+    bool exact;                  // the prefixes say all that the selectors say
 };
 struct policy_index {
     struct index_entry **buckets;
@@ -178,6 +181,7 @@ struct policy {
     struct traffic *traffic;
     struct index_entry *entries;
     struct sa *newest;
+    struct sa_run *run;          // the newest's, when that is for all of the policy's traffic; NULL otherwise
     struct held_queue held;
     struct policy *ready_next;   // waits to hand out its held packets
     bool ready;
@@ -210,7 +214,7 @@ void spd_wipe(struct plane *plane);
 void spd_changed(struct spd *spd);
 struct policy *spd_policy(struct spd *spd, uint32_t number);       // made when it is not there
 void spd_policy_done(struct plane *plane, struct policy *policy);  // freed when nothing needs it any more
-void policy_sa_add(struct policy *policy, struct sa *sa);
+void policy_sa_add(struct policy *policy, struct sa *sa);          // it becomes the newest
 void policy_sa_remove(struct policy *policy, struct sa *sa);
 const struct flow_slot *spd_find(struct spd *spd, const struct flow_key *key, uint64_t hash);
 static inline uint64_t flow_hash(const struct spd *spd, const struct flow_key *key)
@@ -285,6 +289,7 @@ struct burst {
 };
 void burst_begin(struct burst *burst);
 void burst_join(struct burst *burst, struct sa_run *run, size_t packet);
+void burst_prefetch_key(const struct burst *burst, size_t group);
 
 struct plane {
     struct batch_backend *backend;

@@ -99,7 +99,6 @@ static void packets_check(struct plane *plane, struct packet *const *packets, si
         if (fault) packet_refuse(plane, run, packets[i], fault);
         else burst_join(burst, run, i);
     }
-    for (size_t i = 0; i < burst->group_count; i++) __builtin_prefetch(burst->groups[i].run->key);
 }
 
 // After it -----------------------------------------------------------------------------------------------------------
@@ -202,5 +201,8 @@ void plane_open(struct plane *plane, nsec now, struct packet *const *packets, si
     spis_read(plane, packets, count);
     spis_find(plane, packets, count);
     packets_check(plane, packets, count);
-    for (size_t i = 0; i < plane->burst.group_count; i++) group_open(plane, now, &plane->burst.groups[i], packets);
+    for (size_t i = 0; i < plane->burst.group_count; i++) {
+        burst_prefetch_key(&plane->burst, i + 3);
+        group_open(plane, now, &plane->burst.groups[i], packets);
+    }
 }

@@ -85,6 +85,16 @@ void burst_join(struct burst *burst, struct sa_run *run, size_t packet)
     burst->groups[run->group] = (struct group){.run = run, .first = number, .last = number, .count = 1};
 }
 
+// With many SAs in a burst a key is fetched while the ciphers of the groups before it run. What a key is made of only the back end
+// knows; this many lines hold the schedules of all of them, and fetching too much does no harm.
+void burst_prefetch_key(const struct burst *burst, size_t group)
+{
+    enum { LINES = 16, LINE = 64 };
+    if (group >= burst->group_count) return;
+    for (size_t line = 0; line < LINES; line++)
+        __builtin_prefetch((const char *)burst->groups[group].run->key + line * LINE);
+}
+
 // Events -------------------------------------------------------------------------------------------------------------
 
 bool event_add(struct plane *plane, const struct plane_event *event)

@@ -65,7 +65,6 @@ static void groups_join(struct burst *burst, size_t count)
     burst_begin(burst);
     for (size_t i = 0; i < count; i++)
         if (burst->runs[i]) burst_join(burst, burst->runs[i], i);
-    for (size_t i = 0; i < burst->group_count; i++) __builtin_prefetch(burst->groups[i].run->key);
 }
 
 // RFC 4303 3.3.3: a sequence number is never used twice; when they are used up the SA is.
@@ -149,5 +148,8 @@ void plane_seal(struct plane *plane, nsec now, struct packet *const *packets, si
     flows_read(plane, packets, count);
     policies_find(plane, now, packets, count);
     groups_join(&plane->burst, count);
-    for (size_t i = 0; i < plane->burst.group_count; i++) group_seal(plane, now, &plane->burst.groups[i], packets);
+    for (size_t i = 0; i < plane->burst.group_count; i++) {
+        burst_prefetch_key(&plane->burst, i + 3);
+        group_seal(plane, now, &plane->burst.groups[i], packets);
+    }
 }

@@ -6,7 +6,7 @@
 //                    -> newest SA whose selectors have the flow
 #include "esp/internal.h"
 
-enum { FLOWS_MIN = 1024, FLOWS_MAX = 131072 };
+enum { FLOWS_MIN = 1024, FLOWS_MAX = 262144 };
 
 void spd_init(struct spd *spd, size_t policies_max, struct rng *rng)
 {
@@ -47,6 +47,7 @@ static void policy_undefine(struct plane *plane, struct policy *policy)
     free(policy->traffic);
     policy->traffic = NULL;
     policy->defined = false;
+    policy->run = NULL;
     plane->spd.defined--;
     plane->stats.policies--;
     spd_changed(&plane->spd);
@@ -60,12 +61,19 @@ void spd_policy_done(struct plane *plane, struct policy *policy)
     free(policy);
 }
 
+static void policy_set_run(struct policy *policy)
+{
+    struct sa *sa = policy->newest;
+    policy->run = policy->defined && sa && traffic_within(policy->traffic, sa->traffic) ? sa->run : NULL;
+}
+
 void policy_sa_add(struct policy *policy, struct sa *sa)
 {
     sa->older = policy->newest;
     if (sa->older) sa->older->newer = sa;
     policy->newest = sa;
     policy->acquiring = false;
+    policy_set_run(policy);
 }
 
 void policy_sa_remove(struct policy *policy, struct sa *sa)
@@ -74,6 +82,7 @@ void policy_sa_remove(struct policy *policy, struct sa *sa)
     else policy->newest = sa->older;
     if (sa->older) sa->older->newer = sa->newer;
     sa->older = sa->newer = NULL;
+    policy_set_run(policy);
 }
 
 static enum fault policy_spec_check(const struct policy_spec *spec)
@@ -106,6 +115,7 @@ enum fault plane_policy_add(struct plane *plane, const struct policy_spec *spec)
     policy->priority = spec->priority;
     policy->traffic = traffic_new(&spec->local, &spec->remote);
     if (!policy->serial) policy->serial = ++spd->serial;
+    policy_set_run(policy);
     policy_index_add(&spd->index, policy);
     spd->defined++;
     plane->stats.policies++;
@@ -143,6 +153,7 @@ void spd_wipe(struct plane *plane)
 // RFC 4301 4.4.1.2: the negotiated selectors may be narrower than the policy's; what lies outside them needs another SA.
 static struct sa_run *policy_sa(const struct policy *policy, const struct flow *flow)
 {
+    if (policy->run) return policy->run;
     for (struct sa *sa = policy->newest; sa; sa = sa->older)
         if (traffic_match(sa->traffic, flow)) return sa->run;
     return NULL;

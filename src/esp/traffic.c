@@ -50,6 +50,23 @@ bool traffic_match(const struct traffic *traffic, const struct flow *flow)
     return destination;
 }
 
+static bool selector_within_any(const struct selector *inner, const struct selector *outer, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (selector_within(inner, &outer[i])) return true;
+    return false;
+}
+
+bool traffic_within(const struct traffic *inner, const struct traffic *outer)
+{
+    const struct selector *remote = outer->at + outer->local_count;
+    for (size_t i = 0; i < inner->local_count; i++)
+        if (!selector_within_any(&inner->at[i], outer->at, outer->local_count)) return false;
+    for (size_t i = 0; i < inner->remote_count; i++)
+        if (!selector_within_any(&inner->at[inner->local_count + i], remote, outer->remote_count)) return false;
+    return true;
+}
+
 static bool selector_is_plain_v4(const struct selector *selector)
 {
     return selector->range.low.family == ADDR_V4 && selector->protocol == 0 && selector->port_low == 0 &&

@@ -1,0 +1,424 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a packet costs in the data plane, in process: nanoseconds to seal and to open, beside the ciphers alone.
+//
+//   bare     ipsec-mb jobs in bursts of 32, nothing around them
+//   batch    crypto/batch.h with ipsec-mb: the same with IVs, associated data and the check of the ICV
+//   plane    plane_seal() and plane_open() with ipsec-mb: policy, SA, sequence numbers, window, headers, padding, selectors
+//   openssl  the same with OpenSSL
+//
+// Each figure is the median of rounds; rounds of all columns take turns, so that what else the machine does hits all alike. Packets are
+// made ready outside of the time that is taken. The second table has 1 and 100,000 SAs.
+#include "esp/internal.h"
+#include "crypto/crypto.h"
+#include <stdio.h>
+#include <time.h>
+#ifdef HAVE_IPSEC_MB
+#include <intel-ipsec-mb.h>
+#endif
+
+enum {
+    RUN = 32,              // packets in a burst
+    ROUND = 8 * RUN,       // packets that are measured at once
+    ROUNDS = 301,
+    BOX_ROOM = 2048,
+    MANY = 100000,
+    ACTIVE = 64,
+};
+
+static const struct suite_row {
+    const char *name;
+    uint16_t encr, key_bits, integ;
+    uint8_t key_size, integ_size;
+} suites[] = {
+    {"AES-128-GCM", ENCR_AES_GCM_16, 128, INTEG_NONE, 20, 0},
+    {"ChaCha20-Poly1305", ENCR_CHACHA20_POLY1305, 0, INTEG_NONE, 36, 0},
+    {"AES-128-CBC SHA-256", ENCR_AES_CBC, 128, INTEG_HMAC_SHA2_256_128, 16, 32},
+};
+static const size_t sizes[] = {64, 1400};
+static const uint8_t key_bytes[64] = {1, 2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71};
+
+// One table of packets for all; 64-byte lines so that nothing depends on chance.
+struct work {
+    uint8_t (*space)[BOX_ROOM];
+    void *memory;
+    struct packet packets[ROUND];
+    struct packet *order[ROUND];
+};
+
+static double now_ns(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, size_t count)
+{
+    qsort(values, count, sizeof *values, compare);
+    return values[count / 2];
+}
+
+// Packets ------------------------------------------------------------------------------------------------------------
+
+// An SA of number n is for 10.x.y.z, the number in its lower three bytes.
+static void packet_make(struct work *work, size_t which, uint32_t number, size_t size)
+{
+    struct packet *packet = &work->packets[which];
+    *packet = (struct packet){.space = work->space[which], .room = BOX_ROOM, .size = (uint32_t)size};
+    packet->at = packet->space + PACKET_HEAD;
+    uint8_t *ip = packet->at;
+    memset(ip, 0, 28);
+    ip[0] = 0x45;
+    put_u16(ip + 2, (uint16_t)size);
+    ip[8] = 64;
+    ip[9] = IPPROTO_NUMBER_UDP;
+    put_u32(ip + 12, 0xc0a80001);
+    put_u32(ip + 16, 0x0a000000 | number);
+    put_u16(ip + 20, 1000);
+    put_u16(ip + 22, 2000);
+    packet->from.addr = addr_v4(192, 0, 2, 1);
+    work->order[which] = packet;
+}
+
+static struct sa_spec spec_make(const struct suite_row *suite, enum sa_direction direction, uint32_t number)
+{
+    struct sa_spec spec = {
+        .spi = 0x10000 + number * 2654435761u % 0xfff00000u,
+        .direction = (uint8_t)direction,
+        .protocol = PROTOCOL_ESP,
+        .mode = MODE_TUNNEL,
+        .encr = suite->encr,
+        .key_bits = suite->key_bits,
+        .integ = suite->integ,
+        .policy = number + 1,
+        .replay_window = 64,
+        .path = {.local.addr = addr_v4(192, 0, 2, 1), .remote.addr = addr_v4(192, 0, 2, 2)},
+        .encr_key = bytes_of(key_bytes, suite->key_size),
+        .integ_key = bytes_of(key_bytes, suite->integ_size),
+    };
+    struct addr host = addr_v4(10, (uint8_t)(number >> 16), (uint8_t)(number >> 8), (uint8_t)number);
+    struct selector here = selector_any(ADDR_V4), there = selector_of_addr(&host);
+    spec.local = (struct selectors){1, {direction == SA_OUT ? here : there}};
+    spec.remote = (struct selectors){1, {direction == SA_OUT ? there : here}};
+    return spec;
+}
+
+static void must(enum fault fault)
+{
+    if (!fault) return;
+    fprintf(stderr, "%s: %s\n", fault_name(fault), fault_sentence(fault));
+    exit(1);
+}
+
+// Both directions in one plane: what it seals it opens again.
+static struct plane *plane_make(struct batch_backend *backend, const struct suite_row *suite, uint32_t sas)
+{
+    struct rng_seeded rng;
+    rng_seed(&rng, 1);
+    struct plane *plane = plane_new(backend, &rng.rng, &(struct plane_limits){2 * (size_t)sas, sas});
+    for (uint32_t i = 0; i < sas; i++) {
+        struct sa_spec out = spec_make(suite, SA_OUT, i), in = spec_make(suite, SA_IN, i);
+        struct policy_spec policy = {.number = i + 1, .action = POLICY_PROTECT, .trap = POLICY_BLOCK, .local = out.local, .remote = out.remote};
+        must(plane_policy_add(plane, &policy));
+        must(plane_sa_add(plane, &out));
+        must(plane_sa_add(plane, &in));
+    }
+    return plane;
+}
+
+// Measures -----------------------------------------------------------------------------------------------------------
+
+struct cost {
+    double seal[ROUNDS], open[ROUNDS];
+};
+
+// numbers: which SA each packet of a round belongs to.
+static void plane_round(struct plane *plane, struct work *work, const uint32_t *numbers, size_t size, struct cost *cost, size_t round)
+{
+    for (size_t i = 0; i < ROUND; i++) packet_make(work, i, numbers[i], size);
+    double begin = now_ns();
+    for (size_t i = 0; i < ROUND; i += RUN) plane_seal(plane, 1, work->order + i, RUN);
+    cost->seal[round] = (now_ns() - begin) / ROUND;
+    begin = now_ns();
+    for (size_t i = 0; i < ROUND; i += RUN) plane_open(plane, 1, work->order + i, RUN);
+    cost->open[round] = (now_ns() - begin) / ROUND;
+    for (size_t i = 0; i < ROUND; i++) {
+        if (work->packets[i].verdict == VERDICT_DELIVER && work->packets[i].size == size) continue;
+        fprintf(stderr, "a packet was lost: %s\n", fault_name(work->packets[i].fault));
+        exit(1);
+    }
+}
+
+static uint32_t payload_of(const struct batch_key *key, size_t size)
+{
+    size_t align = batch_key_align(key);
+    return (uint32_t)((size + ESP_TRAILER + align - 1) / align * align);
+}
+
+struct batch_pair {
+    struct batch_key *seal, *open;
+    uint64_t sequence;
+};
+
+static void batch_round(struct batch_pair *pair, struct work *work, size_t size, struct cost *cost, size_t round)
+{
+    struct batch_packet batch[ROUND];
+    for (size_t i = 0; i < ROUND; i++) {
+        packet_make(work, i, 0, size);
+        batch[i] = (struct batch_packet){.esp = work->packets[i].at, .payload_size = payload_of(pair->seal, size)};
+        put_u32(batch[i].esp + 4, (uint32_t)++pair->sequence);
+    }
+    double begin = now_ns();
+    for (size_t i = 0; i < ROUND; i += RUN) batch_seal(pair->seal, batch + i, RUN);
+    cost->seal[round] = (now_ns() - begin) / ROUND;
+    begin = now_ns();
+    for (size_t i = 0; i < ROUND; i += RUN) batch_open(pair->open, batch + i, RUN);
+    cost->open[round] = (now_ns() - begin) / ROUND;
+    for (size_t i = 0; i < ROUND; i++) assert(batch[i].good);
+}
+
+#ifdef HAVE_IPSEC_MB
+struct bare {
+    IMB_MGR *mgr;
+    IMB_JOB seal, open;
+    struct gcm_key_data gcm __attribute__((aligned(64)));
+    uint32_t encrypt[60] __attribute__((aligned(16))), decrypt[60] __attribute__((aligned(16)));
+    uint8_t inner[32], outer[32], chacha[32];
+};
+
+static void bare_hmac(struct bare *bare)
+{
+    uint8_t inner[64], outer[64];
+    memset(inner, 0x36, sizeof inner);
+    memset(outer, 0x5c, sizeof outer);
+    for (size_t i = 0; i < 32; i++) {
+        inner[i] ^= key_bytes[i];
+        outer[i] ^= key_bytes[i];
+    }
+    IMB_SHA256_ONE_BLOCK(bare->mgr, inner, bare->inner);
+    IMB_SHA256_ONE_BLOCK(bare->mgr, outer, bare->outer);
+    bare->seal.hash_alg = IMB_AUTH_HMAC_SHA_256;
+    bare->seal.u.HMAC._hashed_auth_key_xor_ipad = bare->inner;
+    bare->seal.u.HMAC._hashed_auth_key_xor_opad = bare->outer;
+}
+
+static void bare_init(struct bare *bare, const struct suite_row *suite)
+{
+    bare->mgr = alloc_mb_mgr(0);
+    init_mb_mgr_auto(bare->mgr, NULL);
+    IMB_JOB *job = &bare->seal;
+    *job = (IMB_JOB){.cipher_direction = IMB_DIR_ENCRYPT, .chain_order = IMB_ORDER_CIPHER_HASH, .iv_len_in_bytes = 12,
+                     .auth_tag_output_len_in_bytes = 16, .key_len_in_bytes = 16};
+    if (suite->encr == ENCR_AES_GCM_16) {
+        IMB_AES128_GCM_PRE(bare->mgr, key_bytes, &bare->gcm);
+        job->cipher_mode = IMB_CIPHER_GCM;
+        job->hash_alg = IMB_AUTH_AES_GMAC;
+        job->enc_keys = job->dec_keys = &bare->gcm;
+        job->u.GCM.aad_len_in_bytes = 8;
+    } else if (suite->encr == ENCR_CHACHA20_POLY1305) {
+        job->cipher_mode = IMB_CIPHER_CHACHA20_POLY1305;
+        job->hash_alg = IMB_AUTH_CHACHA20_POLY1305;
+        job->key_len_in_bytes = 32;
+        job->enc_keys = job->dec_keys = bare->chacha;
+        job->u.CHACHA20_POLY1305.aad_len_in_bytes = 8;
+    } else {
+        IMB_AES_KEYEXP_128(bare->mgr, key_bytes, bare->encrypt, bare->decrypt);
+        job->cipher_mode = IMB_CIPHER_CBC;
+        job->enc_keys = bare->encrypt;
+        job->dec_keys = bare->decrypt;
+        job->iv_len_in_bytes = 16;
+        bare_hmac(bare);
+    }
+    bare->open = *job;
+    bare->open.cipher_direction = IMB_DIR_DECRYPT;
+    bare->open.chain_order = IMB_ORDER_HASH_CIPHER;
+}
+
+// A burst as the library's own examples fill it: the template, and places. Tags go into the packet both ways.
+static void bare_burst(struct bare *bare, const IMB_JOB *job, struct packet *const *packets, uint32_t payload)
+{
+    IMB_JOB *jobs[RUN];
+    uint32_t head = job->cipher_mode == IMB_CIPHER_CBC ? 24 : 16;
+    IMB_GET_NEXT_BURST(bare->mgr, RUN, jobs);
+    for (size_t i = 0; i < RUN; i++) {
+        uint8_t *esp = packets[i]->at;
+        *jobs[i] = *job;
+        jobs[i]->src = esp;
+        jobs[i]->dst = esp + head;
+        jobs[i]->cipher_start_src_offset_in_bytes = head;
+        jobs[i]->hash_start_src_offset_in_bytes = job->cipher_mode == IMB_CIPHER_CBC ? 0 : head;
+        jobs[i]->msg_len_to_cipher_in_bytes = payload;
+        jobs[i]->msg_len_to_hash_in_bytes = job->cipher_mode == IMB_CIPHER_CBC ? payload + head : payload;
+        jobs[i]->iv = esp;
+        jobs[i]->auth_tag_output = esp + head + payload;
+        if (job->cipher_mode == IMB_CIPHER_GCM) jobs[i]->u.GCM.aad = esp;
+        if (job->cipher_mode == IMB_CIPHER_CHACHA20_POLY1305) jobs[i]->u.CHACHA20_POLY1305.aad = esp;
+    }
+    uint32_t done = IMB_SUBMIT_BURST_NOCHECK(bare->mgr, RUN, jobs);
+    while (done < RUN) done += IMB_FLUSH_BURST(bare->mgr, RUN - done, jobs);
+}
+
+static void bare_round(struct bare *bare, struct work *work, uint32_t payload, struct cost *cost, size_t round)
+{
+    for (size_t i = 0; i < ROUND; i++) packet_make(work, i, 0, 64);
+    double begin = now_ns();
+    for (size_t i = 0; i < ROUND; i += RUN) bare_burst(bare, &bare->seal, work->order + i, payload);
+    cost->seal[round] = (now_ns() - begin) / ROUND;
+    begin = now_ns();
+    for (size_t i = 0; i < ROUND; i += RUN) bare_burst(bare, &bare->open, work->order + i, payload);
+    cost->open[round] = (now_ns() - begin) / ROUND;
+}
+#endif
+
+// Tables -------------------------------------------------------------------------------------------------------------
+
+static struct batch_key *key_make(struct batch_backend *backend, const struct suite_row *suite, bool seal)
+{
+    struct batch_key *key;
+    must(batch_key_new(backend, suite->encr, suite->key_bits, suite->integ, bytes_of(key_bytes, suite->key_size),
+                       bytes_of(key_bytes, suite->integ_size), seal, &key));
+    return key;
+}
+
+static void suite_print_row(const char *name, size_t size, const char *what, const double values[4])
+{
+    printf("%-20s %5zu B  %-5s %8.1f %8.1f %8.1f %8.1f   %5.2f\n", name, size, what, values[0], values[1], values[2], values[3],
+           values[0] > 0 ? values[2] / values[0] : 0.0);
+}
+
+static void suite_measure(struct work *work, struct batch_backend *mb, struct batch_backend *evp, const struct suite_row *suite,
+                          size_t size)
+{
+    static struct cost costs[4];
+    static const uint32_t numbers[ROUND];
+    struct batch_backend *fast = mb ? mb : evp;
+    struct batch_pair pair = {key_make(fast, suite, true), key_make(fast, suite, false), 0};
+    struct plane *plane = plane_make(fast, suite, 1), *slow = plane_make(evp, suite, 1);
+#ifdef HAVE_IPSEC_MB
+    static struct bare bare;
+    if (mb) bare_init(&bare, suite);
+#endif
+    for (size_t round = 0; round < ROUNDS; round++) {
+#ifdef HAVE_IPSEC_MB
+        if (mb) bare_round(&bare, work, payload_of(pair.seal, size), &costs[0], round);
+#endif
+        batch_round(&pair, work, size, &costs[1], round);
+        plane_round(plane, work, numbers, size, &costs[2], round);
+        plane_round(slow, work, numbers, size, &costs[3], round);
+    }
+    double seal[4], open[4];
+    for (size_t i = 0; i < 4; i++) {
+        seal[i] = median(costs[i].seal, ROUNDS);
+        open[i] = median(costs[i].open, ROUNDS);
+    }
+    suite_print_row(suite->name, size, "seal", seal);
+    suite_print_row(suite->name, size, "open", open);
+#ifdef HAVE_IPSEC_MB
+    if (mb) free_mb_mgr(bare.mgr);
+#endif
+    batch_key_free(pair.seal);
+    batch_key_free(pair.open);
+    plane_free(plane);
+    plane_free(slow);
+}
+
+static size_t memory_kib(void)
+{
+    FILE *file = fopen("/proc/self/statm", "r");
+    unsigned long whole = 0, resident = 0;
+    if (file && fscanf(file, "%lu %lu", &whole, &resident) != 2) resident = 0;
+    if (file) fclose(file);
+    return resident * 4;
+}
+
+enum spread { SPREAD_ONE, SPREAD_ACTIVE, SPREAD_MIXED, SPREAD_BURSTS, SPREAD_ALL };
+static const char *const spread_names[] = {
+    "one SA",
+    "64 of them are in use, a burst for each",
+    "64 of them are in use, each packet for a random one",
+    "all in use, each burst for a random one",
+    "all in use, each packet for a random one",
+};
+
+static void numbers_choose(struct rng *rng, enum spread spread, uint32_t sas, uint32_t numbers[ROUND])
+{
+    bool few = spread == SPREAD_ACTIVE || spread == SPREAD_MIXED, each = spread == SPREAD_MIXED || spread == SPREAD_ALL;
+    uint32_t range = spread == SPREAD_ONE ? 1 : few ? ACTIVE : sas;
+    for (size_t i = 0; i < ROUND; i++)
+        numbers[i] = each || i % RUN == 0 ? (uint32_t)(rng_below(rng, range) * (sas / range)) : numbers[i - 1];
+}
+
+// Every SA once, so that no page is touched for the first time while time is taken.
+static void many_warm(struct work *work, struct plane *plane, uint32_t sas)
+{
+    static struct cost cost;
+    uint32_t numbers[ROUND];
+    for (uint32_t first = 0; first < sas; first += ROUND) {
+        for (uint32_t i = 0; i < ROUND; i++) numbers[i] = (first + i) % sas;
+        plane_round(plane, work, numbers, 64, &cost, 0);
+    }
+}
+
+static void many_measure(struct work *work, uint32_t sas, enum spread spread, struct plane *plane, size_t size, double base[2])
+{
+    static struct cost cost;
+    struct rng_seeded rng;
+    rng_seed(&rng, 7);
+    uint32_t numbers[ROUND];
+    for (size_t round = 0; round < ROUNDS; round++) {
+        numbers_choose(&rng.rng, spread, sas, numbers);
+        plane_round(plane, work, numbers, size, &cost, round);
+    }
+    double seal = median(cost.seal, ROUNDS), open = median(cost.open, ROUNDS);
+    if (sas == 1) {
+        base[0] = seal;
+        base[1] = open;
+    }
+    printf("%7u SAs %5zu B  seal %7.1f (%4.2f)  open %7.1f (%4.2f)  %s\n", sas, size, seal, seal / base[0], open, open / base[1],
+           spread_names[spread]);
+}
+
+static void many_sas(struct work *work, struct batch_backend *backend)
+{
+    printf("\n%s, AES-128-GCM, ns per packet (ratio to one SA)\n", batch_backend_name(backend));
+    struct plane *one = plane_make(backend, &suites[0], 1);
+    size_t before = memory_kib();
+    double begin = now_ns();
+    struct plane *many = plane_make(backend, &suites[0], MANY);
+    double pair_us = (now_ns() - begin) / 1e3 / MANY;
+    many_warm(work, many, MANY);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        double base[2];
+        many_measure(work, 1, SPREAD_ONE, one, sizes[i], base);
+        for (enum spread spread = SPREAD_ONE; spread <= SPREAD_ALL; spread++)
+            many_measure(work, MANY, spread, many, sizes[i], base);
+    }
+    double kib = (double)(memory_kib() - before) / MANY;
+    printf("a pair of SAs and its policy: %.2f KiB, of them %.2f outside the back end; %.1f us to make\n", kib,
+           (double)plane_stats(many)->bytes_memory / 1024 / MANY, pair_us);
+    plane_free(one);
+    plane_free(many);
+}
+
+int main(void)
+{
+    static struct work work;
+    crypto_start();
+    work.space = mem_aligned(ROUND, BOX_ROOM, &work.memory);
+    struct batch_backend *mb = batch_backend_new(BATCH_MB), *evp = batch_backend_new(BATCH_EVP);
+    printf("ns per packet, bursts of %d, medians of %d rounds\n", RUN, ROUNDS);
+    printf("%-20s %7s  %-5s %8s %8s %8s %8s   %s\n", "", "inner", "", "bare", "batch", "plane", "openssl", "plane/bare");
+    for (size_t i = 0; i < sizeof suites / sizeof suites[0]; i++)
+        for (size_t j = 0; j < sizeof sizes / sizeof sizes[0]; j++) suite_measure(&work, mb, evp, &suites[i], sizes[j]);
+    many_sas(&work, mb ? mb : evp);
+    batch_backend_free(mb);
+    batch_backend_free(evp);
+    free(work.memory);
+    return 0;
+}
