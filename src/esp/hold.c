@@ -134,7 +134,7 @@ static void acquire(struct plane *plane, nsec now, struct policy *policy, const 
     if (policy->acquiring && now - policy->acquired_at < ACQUIRE_AGAIN) return;
     struct plane_event event = {.kind = PLANE_ACQUIRE, .policy = policy->number};
     flow_of_key(key, &event.flow);
-    policy->acquiring = event_add(plane, &event);
+    policy->acquiring = plane_event_add(plane, &event);
     policy->acquired_at = now;
 }
 

@@ -253,7 +253,7 @@ struct events {
     uint32_t first, count, unknown;
 };
 // False when there was no room; it is counted.
-bool event_add(struct plane *plane, const struct plane_event *event);
+bool plane_event_add(struct plane *plane, const struct plane_event *event);
 
 // --- modes: what is done to the packet within ESP and around it. Framing, sequence numbers and ciphers are the same for all.
 struct esp_mode {

@@ -18,7 +18,7 @@ static void spi_unknown(struct plane *plane, struct packet *packet)
 {
     struct plane_event event = {.kind = PLANE_UNKNOWN_SPI, .spi = packet->spi, .from = packet->from};
     packet_drop(plane, packet, FAULT_ESP_SPI_UNKNOWN);
-    (void)event_add(plane, &event);  // lost ones are counted there
+    (void)plane_event_add(plane, &event);  // lost ones are counted there
 }
 
 static enum fault spi_read(struct packet *packet)
@@ -114,7 +114,7 @@ static void peer_follow(struct plane *plane, const struct sa_run *run, const str
     if (tag == run->sa->moved) return;
     struct plane_event event = {
         .kind = PLANE_PEER_MOVED, .spi = run->spi, .policy = run->policy, .from = packet->from};
-    if (event_add(plane, &event)) run->sa->moved = tag;
+    if (plane_event_add(plane, &event)) run->sa->moved = tag;
 }
 
 // RFC 4303 3.4.3: only now, authenticated, does a packet move the window.

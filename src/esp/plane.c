@@ -97,7 +97,7 @@ void burst_prefetch_key(const struct burst *burst, size_t group)
 
 // Events -------------------------------------------------------------------------------------------------------------
 
-bool event_add(struct plane *plane, const struct plane_event *event)
+bool plane_event_add(struct plane *plane, const struct plane_event *event)
 {
     struct events *events = &plane->events;
     bool unknown = event->kind == PLANE_UNKNOWN_SPI;

@@ -75,7 +75,7 @@ static enum fault sequence_next(struct plane *plane, struct sa_run *run)
     if (run->out.sequence >= run->out.soft) {
         struct plane_event event = {
             .kind = PLANE_EXPIRE_SOFT_SEQUENCE, .spi = run->spi, .policy = run->policy, .from = run->out.remote};
-        if (event_add(plane, &event)) run->out.soft = UINT64_MAX;
+        if (plane_event_add(plane, &event)) run->out.soft = UINT64_MAX;
     }
     return OK;
 }
