@@ -6,7 +6,9 @@
 #include "os/ipc.h"
 #include "os/udp.h"
 
-enum { ROUTING_MARK = 0x43590000, ROUTING_MARK_MASK = 0x7fff0000, ROUTING_TABLE = 220, WORKERS_MAX = 16 };
+// What carries the routing mark goes by the main table, past our routes. Packets that no policy protects leave with the bypass mark,
+// so that the packet filter can still stop one that should have been protected.
+enum { ROUTING_MARK = 0x43590000, BYPASS_MARK = 0x43590001, ROUTING_MARK_MASK = 0x7fff0000, ROUTING_TABLE = 220, WORKERS_MAX = 16 };
 
 struct role_options {             // what every role is told
     enum role role;
@@ -15,6 +17,7 @@ struct role_options {             // what every role is told
     struct udp_ports udp4, udp6;
     int tun[WORKERS_MAX];         // queues of the TUN device; -1: none
     int raw4, raw6;               // protocol 50
+    int bypass4, bypass6;         // whole packets that no policy protects
     int vici;                     // listening UNIX socket (control)
     unsigned workers;
     uint16_t port, port_nat;
@@ -23,6 +26,8 @@ struct role_options {             // what every role is told
     const char *run_dir, *vici_uri, *keylog;
     bool json_log, debug;
     const char *retransmit;       // "timeout/base/tries" for tests; NULL: the usual
+    unsigned mtu;                 // of the TUN device
+    unsigned life;                // how often the processes were started before
 };
 
 int role_net(const struct role_options *options);
@@ -38,9 +43,17 @@ struct link;
 struct link *link_new(struct event_base *base, int fd, enum role self, enum role other,
                       void (*handle)(void *context, const struct message_head *head, struct rd *fields), void *context);
 void link_send(struct link *link, const struct wr *message);   // a message that does not fit or cannot be queued ends the process with a log line
-// The loop of a role: leaves when `alive` closes.
+// The loop of a role. When `alive` closes the daemon stops: a role with a hook (role_on_stop) gets it called and may go on until it
+// leaves the loop itself or STOP_LIMIT_MS are over; the others go on until the ike role is gone, so that it can say goodbye through them.
+enum { STOP_LIMIT_MS = 2000 };
 int role_loop(struct event_base *base, int alive);
+void role_on_stop(void (*stop)(void *context), void *context);
+bool role_stop_ordered(void);     // the loop was left because main was told to stop, not because main is gone
+// Handles messages that have come already, for a role that must know them before it goes on.
+void link_poll(struct link *link);
 // Log line to standard error: "2026-11-21T09:00:00Z ike[office] message (FAULT, RFC 7296 2.15): remedy"; level as in ike_report.
 __attribute__((format(printf, 4, 5))) void role_log(enum role role, int level, enum fault fault, const char *format, ...);
+enum log_format { LOG_FORMAT_TEXT = 0, LOG_FORMAT_JSON };
+void role_log_setup(enum log_format format, bool debug, bool to_syslog);
 nsec role_now(void);              // CLOCK_BOOTTIME
 struct rng *role_rng(void);       // the system's randomness

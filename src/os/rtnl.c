@@ -69,6 +69,7 @@ struct nlmsghdr *rtnl_rule_encode(void *space, enum rtnl_verb verb, const struct
     body->family = kernel_family(rule->family);
     body->table = rule->table < 256 ? (uint8_t)rule->table : RT_TABLE_UNSPEC;
     body->action = FR_ACT_TO_TBL;
+    body->flags = rule->invert ? FIB_RULE_INVERT : 0;
     mnl_attr_put_u32(message, FRA_PRIORITY, rule->priority);
     mnl_attr_put_u32(message, FRA_TABLE, rule->table);
     if (rule->mask) {

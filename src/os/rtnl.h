@@ -24,6 +24,7 @@ struct rtnl_rule {
     uint8_t family;           // enum addr_family
     uint32_t priority, table;
     uint32_t mark, mask;      // 0/0: any
+    bool invert;              // for all that does not carry the mark
 };
 
 // Each writes one message and returns its header, which is `space`. Room: RTNL_MESSAGE_MAX, aligned as malloc aligns.

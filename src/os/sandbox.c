@@ -24,11 +24,13 @@ bool sandbox_user(unsigned *uid, unsigned *gid, const char **name)
     return true;
 }
 
+// Capability or not, locking is counted against a limit once root is gone: then every later allocation beyond it would fail. Where the
+// limit cannot be raised, what is there now is locked and what comes later is not.
 static bool memory_lock(void)
 {
     struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
-    // Without the limit raised, every later allocation beyond 8 MiB would fail once root is gone.
-    return setrlimit(RLIMIT_MEMLOCK, &limit) == 0 && mlockall(MCL_CURRENT | MCL_FUTURE) == 0;
+    bool unlimited = setrlimit(RLIMIT_MEMLOCK, &limit) == 0;
+    return mlockall(unlimited ? MCL_CURRENT | MCL_FUTURE : MCL_CURRENT) == 0 && unlimited;
 }
 
 static bool root_change(const char *empty_root)
@@ -87,7 +89,7 @@ enum fault sandbox_enter(const struct sandbox *sandbox, const char **text)
 #define NOTE(what) \
     used += (size_t)snprintf(problems + used, sizeof problems - used, "%scannot %s: %s", used ? "; " : "", what, strerror(errno))
     bool root = sandbox_user(&uid, &gid, &name);
-    if (sandbox->lock_memory && !memory_lock()) NOTE("lock memory");
+    if (sandbox->lock_memory && !memory_lock()) NOTE("lock later memory");
     if (root && sandbox->empty_root && !root_change(sandbox->empty_root)) NOTE("change the root directory");
     if (root && !user_change(uid, gid, sandbox)) {
         NOTE("change the user");

@@ -4,6 +4,7 @@
 #include "base/addr.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdint.h>
 #include <sys/socket.h>
 
 union sockaddr_any {
@@ -44,7 +45,7 @@ static inline struct endpoint sockaddr_endpoint(const union sockaddr_any *in)
 
 // Room for a packet information and a traffic class, either family.
 union pktinfo_control {
-    struct cmsghdr head;
+    uint64_t align;
     uint8_t space[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int)) + 64];
 };
 

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// One event a line: to standard error as text or JSON, or to the system's log when the daemon runs in the background.
+#include "base/mem.h"
+#include "daemon/role.h"
+#include <stdio.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LINE_MAX = 61440 };
+
+static struct {
+    enum log_format format;
+    bool debug, to_syslog;
+} settings;
+
+static const char *const level_names[] = {"audit", "error", "info", "detail", "debug"};
+
+void role_log_setup(enum log_format format, bool debug, bool to_syslog)
+{
+    settings.format = format;
+    settings.debug = debug;
+    settings.to_syslog = to_syslog;
+    // Opened now: later the process may be locked into an empty directory.
+    if (to_syslog) openlog("cygnetd", LOG_PID | LOG_NDELAY, LOG_DAEMON);
+}
+
+static void put_time(struct buf *line)
+{
+    struct timespec now;
+    struct tm parts;
+    char text[40];
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &parts);
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+    buf_printf(line, "%s.%03ldZ", text, now.tv_nsec / 1000000);
+}
+
+// RFC 8259 7: quotes, backslashes and controls are escaped; what is no ASCII is passed on as it is.
+static void put_json_text(struct buf *line, const char *text)
+{
+    buf_add_text(line, "\"");
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c == '"' || c == '\\') buf_printf(line, "\\%c", c);
+        else if (c == '\n') buf_add_text(line, "\\n");
+        else if (c < 0x20 || c == 0x7f) buf_printf(line, "\\u%04x", c);
+        else buf_add(line, bytes_of(&c, 1));
+    }
+    buf_add_text(line, "\"");
+}
+
+static void put_json_member(struct buf *line, const char *name, const char *text)
+{
+    if (!*text) return;
+    buf_printf(line, ",\"%s\":", name);
+    put_json_text(line, text);
+}
+
+static void line_json(struct buf *line, enum role role, int level, enum fault fault, const char *text)
+{
+    buf_add_text(line, "{\"time\":\"");
+    put_time(line);
+    buf_printf(line, "\",\"role\":\"%s\",\"level\":\"%s\"", role_name(role), level_names[level]);
+    put_json_member(line, "text", text);
+    if (fault) {
+        put_json_member(line, "fault", fault_name(fault));
+        put_json_member(line, "sentence", fault_sentence(fault));
+        put_json_member(line, "source", fault_source(fault));
+        put_json_member(line, "remedy", fault_remedy(fault));
+    }
+    buf_add_text(line, "}\n");
+}
+
+// What peers or files wrote must not move the cursor of a terminal nor forge a line: controls are shown as a point, and further lines
+// are set in.
+static void put_plain_text(struct buf *line, const char *text)
+{
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c == '\n') buf_add_text(line, "\n    ");
+        else if ((c < 0x20 && c != '\t') || c == 0x7f) buf_add_text(line, ".");
+        else buf_add(line, bytes_of(&c, 1));
+    }
+}
+
+static void line_text(struct buf *line, enum role role, enum fault fault, const char *text)
+{
+    if (!settings.to_syslog) {
+        put_time(line);
+        buf_add_text(line, " ");
+    }
+    buf_printf(line, "%s: ", role_name(role));
+    put_plain_text(line, text);
+    if (fault) {
+        const char *source = fault_source(fault), *remedy = fault_remedy(fault);
+        if (*text) buf_add_text(line, ": ");
+        buf_printf(line, "%s (%s%s%s)", fault_sentence(fault), fault_name(fault), *source ? ", " : "", source);
+        if (*remedy) buf_printf(line, "; %s", remedy);
+    }
+    buf_add_text(line, "\n");
+}
+
+void role_log(enum role role, int level, enum fault fault, const char *format, ...)
+{
+    if (level > IKE_DEBUG) level = IKE_DEBUG;
+    if (level < IKE_AUDIT) level = IKE_AUDIT;
+    if (level > IKE_INFO && !settings.debug) return;
+    va_list args;
+    va_start(args, format);
+    AUTOFREE_MEM char *text = mem_vprintf(format, args);
+    va_end(args);
+    AUTOFREE_BUF struct buf line = BUF(LINE_MAX * 7);
+    if (settings.format == LOG_FORMAT_JSON) line_json(&line, role, level, fault, text);
+    else line_text(&line, role, fault, text);
+    if (settings.to_syslog) {
+        static const int priorities[] = {LOG_NOTICE, LOG_ERR, LOG_INFO, LOG_DEBUG, LOG_DEBUG};
+        syslog(priorities[level], "%s", buf_text(&line));
+    } else if (write(STDERR_FILENO, line.at, line.size) < 0) {
+        return;   // nobody reads: there is nowhere left to say so
+    }
+}

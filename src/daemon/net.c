@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+// The net role: it makes the kernel bring packets to the TUN device, and guards what must not go elsewhere.
+//
+//     rule 220:  not fwmark 0x43590000/0x7fff0000  lookup table 220
+//     table 220: remote selectors          -> TUN device, preferred source: an address of ours within the local selectors
+//                local selectors in those  -> throw: what is near stays near
+//
+// Only one rule: what carries the mark goes on to the rules and tables behind, so multi-homed hosts keep their own policy routing, and
+// a sealed packet without any other route is refused instead of coming back into the TUN device. Opened packets take the same way as any
+// other, so a hub passes them on into the next tunnel. Neighbours on connected networks are reached directly only where a policy leaves
+// them out: the policy decides, not the routing table.
+//
+// The packet filter outlives this process on purpose: it is removed only when the daemon is told to stop. A new life makes a second
+// table and removes the former one's after GRACE_SECONDS, when policies have had time to come back.
+#include "daemon/net.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum { GRACE_SECONDS = 20, RULE_PRIORITY = 220 };
+
+// --- telling
+
+static void refused_log(struct net_role *role, enum fault fault, const char *what)
+{
+    if (!fault) return;
+    const char *reason = fault == FAULT_NFT_REFUSED ? nft_reason(role->nft) : rtnl_reason(role->rtnl);
+    role_log(ROLE_NET, IKE_ERROR, fault, "%s: %s", what, reason);
+}
+
+static void address_tell(struct net_role *role, const struct addr *addr, bool came)
+{
+    struct address_message message = {.addr = *addr, .came = came};
+    struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_ADDRESS, 0);
+    address_put(&out, &message);
+    link_send(role->ike, &out);
+}
+
+static void failure_tell(struct net_role *role, uint32_t policy, enum fault fault)
+{
+    struct plane_message message = {.event = {.kind = IKE_PLANE_FAILED, .policy = policy, .fault = fault}};
+    struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_PLANE, 0);
+    plane_put(&out, &message);
+    link_send(role->ike, &out);
+    role_log(ROLE_NET, IKE_ERROR, fault, "policy %u is not taken", policy);
+}
+
+// --- bringing the kernel up to date
+
+static void routes_sync(struct net_role *role, enum rtnl_verb verb)
+{
+    for (struct net_route **at = &role->dirty; *at;) {
+        struct net_route *route = *at;
+        if (net_route_sync_verb(route) != verb) {
+            at = &route->next_dirty;
+            continue;
+        }
+        struct rtnl_route message;
+        net_route_message(role, route, verb, &message);
+        refused_log(role, rtnl_route(role->rtnl, verb, &message), verb == RTNL_ADD ? "cannot add a route" : "cannot delete a route");
+        *at = route->next_dirty;
+        net_route_synced(role, route);
+    }
+}
+
+// What must not leave is guarded before packets are brought in, and longer than they are.
+static void changes_apply(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what;
+    struct net_role *role = context;
+    routes_sync(role, RTNL_DEL);
+    if (role->nft) refused_log(role, nft_sync(role->nft, &role->filter, &role->guard, &role->levels), "cannot guard policies");
+    routes_sync(role, RTNL_ADD);
+}
+
+static void changes_soon(struct net_role *role)
+{
+    event_active(role->apply, EV_TIMEOUT, 0);
+}
+
+// --- from the ike role
+
+static void policy_add(struct net_role *role, struct rd *fields, struct arena *arena)
+{
+    struct policy_message message;
+    if (policy_get(fields, arena, &message) != OK) return;
+    enum fault fault = net_policy_add(role, &message.spec);
+    if (fault) failure_tell(role, message.spec.number, fault);
+    changes_soon(role);
+}
+
+static void policy_del(struct net_role *role, struct rd *fields, struct arena *arena)
+{
+    struct policy_del_message message;
+    if (policy_del_get(fields, arena, &message) != OK) return;
+    net_policy_del(role, message.number);
+    changes_soon(role);
+}
+
+// A virtual address may be wanted by several children.
+static void virtual_address(struct net_role *role, struct rd *fields, struct arena *arena, enum rtnl_verb verb)
+{
+    struct address_message message;
+    if (address_get(fields, arena, &message) != OK || message.addr.family == ADDR_NONE) return;
+    if (!net_virtual_count(role, &message.addr, verb)) return;
+    refused_log(role, rtnl_address(role->rtnl, verb, role->tun, &message.addr),
+                verb == RTNL_ADD ? "cannot add a virtual address" : "cannot delete a virtual address");
+}
+
+static void from_ike(void *context, const struct message_head *head, struct rd *fields)
+{
+    struct net_role *role = context;
+    struct arena arena = {0};
+    switch (head->type) {
+    case MESSAGE_POLICY_ADD: policy_add(role, fields, &arena); break;
+    case MESSAGE_POLICY_DEL: policy_del(role, fields, &arena); break;
+    case MESSAGE_ADDRESS_ADD: virtual_address(role, fields, &arena, RTNL_ADD); break;
+    case MESSAGE_ADDRESS_DEL: virtual_address(role, fields, &arena, RTNL_DEL); break;
+    }
+    arena_free(&arena);
+}
+
+// --- addresses of this host
+
+static void address_news(void *context, unsigned device, const struct addr *addr, bool came)
+{
+    struct net_role *role = context;
+    if (!net_address_note(role, device, addr, came)) return;
+    if (role->listening && device != role->tun) address_tell(role, addr, came);
+}
+
+// News were lost: what is not in a fresh list is gone.
+static void addresses_list(struct net_role *role)
+{
+    struct rtnl_watch watch = {role, address_news};
+    for (size_t i = 0; i < role->address_count; i++) role->addresses[i].seen = false;
+    refused_log(role, rtnl_addresses(role->rtnl, &watch), "cannot list addresses");
+    for (size_t i = role->address_count; i-- > 0;) {
+        struct net_address gone = role->addresses[i];
+        if (!gone.seen) address_news(role, gone.device, &gone.addr, false);
+    }
+}
+
+static void monitor_readable(evutil_socket_t fd, short what, void *context)
+{
+    (void)what;
+    struct net_role *role = context;
+    struct rtnl_watch watch = {role, address_news};
+    if (!rtnl_monitor_read(fd, &watch)) addresses_list(role);
+    // The kernel removes routes whose preferred source goes, and a better source may have come.
+    net_sources_refresh(role);
+    changes_soon(role);
+}
+
+// --- the device
+
+static void sysctl_write(struct net_role *role, const char *family, const char *name, const char *value)
+{
+    char path[128];
+    snprintf(path, sizeof path, "/proc/sys/net/%s/conf/%s/%s", family, role->options->tun_name, name);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    bool good = fd >= 0 && write(fd, value, strlen(value)) > 0;
+    if (!good && errno != ENOENT) role_log(ROLE_NET, IKE_DETAIL, OK, "cannot write %s: %s", path, strerror(errno));
+    if (fd >= 0) close(fd);
+}
+
+static void address_drop(void *context, unsigned device, const struct addr *addr, bool came)
+{
+    struct net_role *role = context;
+    if (came && device == role->tun) refused_log(role, rtnl_address(role->rtnl, RTNL_DEL, device, addr), "cannot drop an address");
+}
+
+// After a former life the device may be there with its addresses.
+static void tun_addresses_drop(struct net_role *role)
+{
+    struct rtnl *lister = rtnl_new();
+    struct rtnl_watch watch = {role, address_drop};
+    if (lister && rtnl_addresses(lister, &watch) != OK) role_log(ROLE_NET, IKE_DETAIL, OK, "cannot list addresses");
+    rtnl_free(lister);
+}
+
+static void tun_start(struct net_role *role)
+{
+    static const struct { const char *family, *name, *value; } wanted[] = {
+        {"ipv4", "rp_filter", "0"},          // what is opened comes from wherever the peer's policy allows
+        {"ipv4", "send_redirects", "0"},     // a hub sends out by the device a packet came from
+        {"ipv6", "addr_gen_mode", "1"},      // no link-local address: nobody is on this link
+        {"ipv6", "accept_ra", "0"},
+    };
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) sysctl_write(role, wanted[i].family, wanted[i].name, wanted[i].value);
+    tun_addresses_drop(role);
+    refused_log(role, rtnl_link(role->rtnl, role->tun, true, role->options->mtu), "cannot set the TUN device up");
+}
+
+// --- rules and tables
+
+static void rules_set(struct net_role *role, enum rtnl_verb verb)
+{
+    static const uint8_t families[] = {ADDR_V4, ADDR_V6};
+    for (unsigned i = 0; i < 2; i++) {
+        struct rtnl_rule rule = {.family = families[i], .priority = RULE_PRIORITY, .table = ROUTING_TABLE, .mark = ROUTING_MARK,
+                                 .mask = ROUTING_MARK_MASK, .invert = true};
+        enum fault fault = rtnl_rule(role->rtnl, verb, &rule);
+        // A host without IPv6 has no rules for it.
+        if (families[i] == ADDR_V4 || fault == OK) refused_log(role, fault, "cannot change routing rules");
+    }
+}
+
+static void filter_former_drop(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what;
+    struct net_role *role = context;
+    refused_log(role, nft_delete_table(role->nft, role->former), "cannot delete the former packet filter table");
+    role_log(ROLE_NET, IKE_DETAIL, OK, "the former life's packet filter table is deleted");
+    role->former[0] = 0;
+}
+
+static void filter_start(struct net_role *role)
+{
+    char second[TABLE_NAME_MAX];
+    snprintf(role->table, sizeof role->table, "cygnet_%s", role->options->tun_name);
+    snprintf(second, sizeof second, "cygnet_%s_2", role->options->tun_name);
+    role->filter = (struct nft_settings){.table = role->table, .tun = role->options->tun_name, .mark = ROUTING_MARK,
+                                         .port = role->options->port, .port_nat = role->options->port_nat};
+    role->nft = nft_new();
+    if (!role->nft) {
+        role_log(ROLE_NET, IKE_ERROR, FAULT_NFT_REFUSED, "nothing is guarded");
+        return;
+    }
+    if (nft_has_table(role->nft, role->table)) {
+        memcpy(role->former, role->table, sizeof role->former);
+        memcpy(role->table, second, sizeof role->table);
+    } else if (nft_has_table(role->nft, second)) {
+        memcpy(role->former, second, sizeof role->former);
+    }
+    refused_log(role, nft_make_table(role->nft, &role->filter), "nothing is guarded");
+    if (!role->former[0]) return;
+    role_log(ROLE_NET, IKE_INFO, OK, "a former life's packet filter stays for %d s", GRACE_SECONDS);
+    role->grace = evtimer_new(role->base, filter_former_drop, role);
+    evtimer_add(role->grace, &(struct timeval){.tv_sec = GRACE_SECONDS});
+}
+
+static void all_remove(struct net_role *role)
+{
+    refused_log(role, rtnl_routes_flush(role->rtnl, ROUTING_TABLE), "cannot remove routes");
+    rules_set(role, RTNL_DEL);
+    if (!role->nft) return;
+    refused_log(role, nft_delete_table(role->nft, role->table), "cannot remove the packet filter table");
+    if (role->former[0]) refused_log(role, nft_delete_table(role->nft, role->former), "cannot remove the former packet filter table");
+}
+
+int role_net(const struct role_options *options)
+{
+    struct net_role *role = NEW(struct net_role);
+    role->options = options;
+    role->base = event_base_new();
+    role->space = mem_new(IPC_MESSAGE_MAX);
+    role->rtnl = rtnl_new();
+    role->tun = if_nametoindex(options->tun_name);
+    int monitor = rtnl_monitor_open();
+    if (!role->rtnl || !role->tun || monitor < 0) {
+        role_log(ROLE_NET, IKE_ERROR, FAULT_NETLINK_REFUSED, "%s: %s", options->tun_name, strerror(errno));
+        return 1;
+    }
+    struct rng *rng = role_rng();
+    guard_init(&role->guard, rng_u64(rng), rng_u64(rng));
+    map_init(&role->policies, rng_u64(rng), rng_u64(rng));
+    map_init(&role->routes, rng_u64(rng), rng_u64(rng));
+    role->ike = link_new(role->base, options->channel[ROLE_IKE], ROLE_NET, ROLE_IKE, from_ike, role);
+    role->apply = event_new(role->base, -1, 0, changes_apply, role);
+    event_add(event_new(role->base, monitor, EV_READ | EV_PERSIST, monitor_readable, role), NULL);
+    filter_start(role);
+    refused_log(role, rtnl_routes_flush(role->rtnl, ROUTING_TABLE), "cannot remove routes of a former life");
+    rules_set(role, RTNL_ADD);
+    tun_start(role);
+    addresses_list(role);
+    role->listening = true;
+    int code = role_loop(role->base, options->alive);
+    if (role_stop_ordered()) all_remove(role);
+    nft_free(role->nft);
+    rtnl_free(role->rtnl);
+    return code;
+}

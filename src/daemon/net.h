@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// The net role from inside. net_policy.c works out what routes and guards the policies want; net.c tells the kernel.
+#pragma once
+#include "base/map.h"
+#include "base/rng.h"
+#include "daemon/role.h"
+#include "os/nft.h"
+#include "os/rtnl.h"
+#include <event2/event.h>
+
+enum { TABLE_NAME_MAX = 40, PREFIXES_MAX = 254, ROUTES_PER_POLICY_MAX = 1024, VIRTUAL_MAX = 64 };
+
+struct net_route {
+    struct prefix to;
+    unsigned device_count, throw_count;   // policies that want it so; the device wins
+    uint8_t installed;                    // enum route_kind; 0: not in the kernel
+    struct addr source, source_installed;
+    bool dirty;
+    struct net_route *next_dirty;
+};
+
+struct net_address {
+    unsigned device;
+    struct addr addr;
+    bool seen;
+};
+
+struct net_virtual {
+    struct addr addr;
+    unsigned count;
+};
+
+struct net_role {
+    const struct role_options *options;
+    struct event_base *base;
+    struct link *ike;
+    struct event *apply, *grace;
+    struct rtnl *rtnl;
+    struct nft *nft;
+    struct nft_settings filter;
+    char table[TABLE_NAME_MAX], former[TABLE_NAME_MAX];   // former: of an earlier life, deleted after a while
+    unsigned levels;
+    unsigned tun;                          // index of the device
+    struct guard guard;
+    struct map policies;                   // number -> struct policy_spec
+    struct map routes;                     // prefix -> struct net_route
+    struct net_route *dirty;
+    struct net_address *addresses;
+    size_t address_count, address_room;
+    struct net_virtual virtuals[VIRTUAL_MAX];
+    bool listening;                        // the first list of addresses is no news
+    uint8_t *space;
+};
+
+// Replaces one of the same number.
+CHECKED enum fault net_policy_add(struct net_role *role, const struct policy_spec *spec);
+void net_policy_del(struct net_role *role, uint32_t number);
+
+// What is to be done for a dirty route: RTNL_ADD, RTNL_DEL; and the message for it.
+enum rtnl_verb net_route_sync_verb(const struct net_route *route);
+void net_route_message(const struct net_role *role, const struct net_route *route, enum rtnl_verb verb, struct rtnl_route *out);
+void net_route_synced(struct net_role *role, struct net_route *route);   // clean now; freed when nobody wants it
+
+// True when that is news.
+bool net_address_note(struct net_role *role, unsigned device, const struct addr *addr, bool came);
+void net_sources_refresh(struct net_role *role);
+// True at the first that wants the virtual address and at the last that has it.
+bool net_virtual_count(struct net_role *role, const struct addr *addr, enum rtnl_verb verb);

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// The beginning of a role's process: which rights it keeps, and what runs.
+#include "daemon/start.h"
+#include "crypto/crypto.h"
+#include "os/sandbox.h"
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+
+enum root { ROOT_STAYS, ROOT_EMPTY };
+
+// clang-format off
+static const struct start {
+    int (*run)(const struct role_options *options);
+    enum root root;
+    bool net_admin, read_all, lock_memory, no_files;
+} starts[ROLE_COUNT] = {
+    //                run            root        net_admin read_all lock_memory no_files
+    [ROLE_NET]     = {role_net,      ROOT_STAYS, true,     false,   false,      false},
+    [ROLE_IKE]     = {role_ike,      ROOT_EMPTY, false,    false,   false,      true},
+    [ROLE_KEYS]    = {role_keys,     ROOT_EMPTY, false,    false,   true,       true},
+    [ROLE_TRUST]   = {role_trust,    ROOT_STAYS, false,    false,   false,      false},
+    [ROLE_ESP]     = {role_esp,      ROOT_EMPTY, false,    false,   false,      true},
+    [ROLE_CONTROL] = {role_control,  ROOT_STAYS, false,    true,    false,      false},
+};
+// clang-format on
+
+static bool rights_drop(const struct role_options *options, const struct start *start)
+{
+    char empty[300];
+    snprintf(empty, sizeof empty, "%s/empty", options->run_dir);
+    // A key log is a file that the ike role writes: whoever asks for one has the role keep its view of files.
+    bool keylog = options->role == ROLE_IKE && options->keylog;
+    struct sandbox sandbox = {
+        .empty_root = start->root == ROOT_EMPTY && !keylog ? empty : NULL,
+        .net_admin = start->net_admin,
+        .read_all = start->read_all,
+        .lock_memory = start->lock_memory,
+        .no_files = start->no_files && !keylog,
+    };
+    const char *text;
+    enum fault fault = sandbox_enter(&sandbox, &text);
+    if (text && options->life == 0) role_log(options->role, IKE_AUDIT, OK, "keeps rights that it should not have: %s", text);
+    if (fault) role_log(options->role, IKE_ERROR, fault, "%s", "");
+    return !fault;
+}
+
+int role_start(const struct role_options *options)
+{
+    const struct start *start = &starts[options->role];
+    // main alone listens to the terminal and the service manager; control takes SIGHUP for itself.
+    static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) signal(ignored[i], SIG_IGN);
+    char name[16];
+    snprintf(name, sizeof name, "cygnet-%s", role_name(options->role));
+    prctl(PR_SET_NAME, name, 0, 0, 0);
+    // Reads its modules while there still are files.
+    crypto_start();
+    if (!rights_drop(options, start)) return 1;
+    return start->run(options);
+}
