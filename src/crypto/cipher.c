@@ -3,6 +3,7 @@
 // The nonce of the counter modes is salt | IV, as IPsec has it; a counter, where the mode wants one, begins at 1.
 #include "crypto/internal.h"
 #include <assert.h>
+#include <openssl/err.h>
 
 static int cipher_nonce_size(const struct cipher *cipher)
 {
@@ -79,7 +80,7 @@ static void cipher_begin(struct cipher *cipher, const uint8_t *iv, struct bytes 
                          size_t size)
 {
     if (cipher->kind == CIPHER_CCM) cipher_update(cipher, NULL, NULL, size);
-    cipher_update(cipher, NULL, associated.at, associated.size);
+    if (associated.size) cipher_update(cipher, NULL, associated.at, associated.size);
     if (cipher->kind != CIPHER_GMAC) return;
     cipher_update(cipher, NULL, iv, cipher->info.iv);
     cipher_update(cipher, NULL, in, size);
@@ -99,21 +100,27 @@ void cipher_seal(struct cipher *cipher, const uint8_t *iv, struct bytes associat
                 EVP_CIPHER_CTX_ctrl(cipher->ctx, EVP_CTRL_AEAD_GET_TAG, cipher->info.icv, tag) == 1);
 }
 
-// OpenSSL only reads the tag that it is given; its parameter is not const. CCM says already when it takes the data
-// whether the tag is right, the others at the end.
-bool cipher_open(struct cipher *cipher, const uint8_t *iv, struct bytes associated, const uint8_t *in, size_t size,
-                 uint8_t *out, const uint8_t *tag)
+// CCM says already when it takes the data whether the tag is right, the others at the end.
+static bool cipher_finish(struct cipher *cipher, const uint8_t *in, size_t size, uint8_t *out)
 {
     int done, rest;
-    uint8_t expected[16];
-    memcpy(expected, tag, cipher->info.icv);
-    cipher_set_iv(cipher, iv);
-    crypto_must(EVP_CIPHER_CTX_ctrl(cipher->ctx, EVP_CTRL_AEAD_SET_TAG, cipher->info.icv, expected) == 1);
-    cipher_begin(cipher, iv, associated, in, size);
     if (cipher->kind == CIPHER_CCM) return EVP_CipherUpdate(cipher->ctx, out, &done, in, (int)size) == 1;
     if (cipher->kind != CIPHER_GMAC)
         cipher_update(cipher, out, in, size);
     else if (in != out)
         memmove(out, in, size);
     return EVP_CipherFinal_ex(cipher->ctx, out + size, &rest) == 1;
+}
+
+bool cipher_open(struct cipher *cipher, const uint8_t *iv, struct bytes associated, const uint8_t *in, size_t size,
+                 uint8_t *out, const uint8_t *tag)
+{
+    uint8_t expected[16];  // OpenSSL only reads it, but its parameter is not const
+    memcpy(expected, tag, cipher->info.icv);
+    cipher_set_iv(cipher, iv);
+    crypto_must(EVP_CIPHER_CTX_ctrl(cipher->ctx, EVP_CTRL_AEAD_SET_TAG, cipher->info.icv, expected) == 1);
+    cipher_begin(cipher, iv, associated, in, size);
+    if (cipher_finish(cipher, in, size, out)) return true;
+    ERR_clear_error();
+    return false;
 }
