@@ -20,7 +20,7 @@
 #endif
 
 static const nsec wait_first = 200 * NSEC_PER_MS, wait_longest = 30 * NSEC_PER_SECOND, life_good = 60 * NSEC_PER_SECOND,
-                  stop_longest = 5 * NSEC_PER_SECOND;
+                  stop_longest = 5 * NSEC_PER_SECOND, cause_longest = 200 * NSEC_PER_MS;
 
 struct daemon {
     struct arguments arguments;
@@ -29,6 +29,7 @@ struct daemon {
     sigset_t signals;
     nsec started, wait;
     unsigned life;
+    bool told_to_stop;
 };
 
 static void notify(const char *text)
@@ -182,18 +183,19 @@ static bool roles_reap(struct daemon *daemon, enum role *first, int *first_statu
 
 // --- the two states: running and stopping
 
-static int signal_wait(const struct daemon *daemon, nsec until)
+static bool is_stop(int signal)
+{
+    return signal == SIGTERM || signal == SIGINT;
+}
+
+static int signal_wait(struct daemon *daemon, nsec until)
 {
     nsec left = until == NSEC_NEVER ? NSEC_NEVER : until - role_now();
     if (left < 0) left = 0;
     struct timespec wait = {.tv_sec = left / NSEC_PER_SECOND, .tv_nsec = left % NSEC_PER_SECOND};
     int signal = until == NSEC_NEVER ? sigwaitinfo(&daemon->signals, NULL) : sigtimedwait(&daemon->signals, NULL, &wait);
+    if (is_stop(signal)) daemon->told_to_stop = true;
     return signal < 0 ? 0 : signal;
-}
-
-static bool is_stop(int signal)
-{
-    return signal == SIGTERM || signal == SIGINT;
 }
 
 static void all_ended(struct daemon *daemon, enum role first, int status)
@@ -212,9 +214,16 @@ static bool wait_out(struct daemon *daemon)
 {
     nsec until = role_now() + daemon->wait;
     daemon->wait = daemon->wait * 2 < wait_longest ? daemon->wait * 2 : wait_longest;
-    while (role_now() < until)
-        if (is_stop(signal_wait(daemon, until))) return false;
-    return true;
+    while (role_now() < until && !daemon->told_to_stop) signal_wait(daemon, until);
+    return !daemon->told_to_stop;
+}
+
+// A process's channels close before the news of its end comes, so neighbours that follow it may be reported first.
+static void cause_find(struct daemon *daemon, enum role *first, int *status)
+{
+    nsec until = role_now() + cause_longest;
+    while (WIFEXITED(*status) && WEXITSTATUS(*status) == EXIT_NEIGHBOUR && role_now() < until)
+        if (signal_wait(daemon, until) == SIGCHLD) roles_reap(daemon, first, status);
 }
 
 // Returns when the daemon is to stop.
@@ -222,14 +231,12 @@ static void run(struct daemon *daemon)
 {
     for (;;) {
         int signal = signal_wait(daemon, NSEC_NEVER);
-        if (is_stop(signal)) return;
+        if (daemon->told_to_stop) return;
         if (signal == SIGHUP && daemon->pids[ROLE_CONTROL] > 0) kill(daemon->pids[ROLE_CONTROL], SIGHUP);
         enum role first = ROLE_MAIN;
         int status = 0;
         if (signal != SIGCHLD || !roles_reap(daemon, &first, &status)) continue;
-        // Neighbours may have been faster to end than the news of the cause: give that a moment.
-        if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NEIGHBOUR && signal_wait(daemon, role_now() + 50 * NSEC_PER_MS) == SIGCHLD)
-            roles_reap(daemon, &first, &status);
+        cause_find(daemon, &first, &status);
         all_ended(daemon, first, status);
         do {
             if (!wait_out(daemon)) return;
