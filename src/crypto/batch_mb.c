@@ -184,26 +184,42 @@ static inline void mb_nonce(const struct mb_key *key, const struct batch_packet 
     memcpy(nonce + 4, packet->esp + ESP_HEADER_SIZE, 8);
 }
 
+// Only what an AEAD reads is written, since a job as a whole is four cache lines. Without ESN the associated data are the packet's own header.
 static inline void mb_job_aead(const struct mb_key *key, const struct batch_packet *packet, IMB_JOB *job, uint8_t *nonce,
                                uint8_t *associated, uint8_t *tag)
 {
-    size_t associated_size = batch_associated(packet, associated);
-    uint8_t *payload = batch_payload(&key->key, packet);
-    *job = key->job;
+    const IMB_JOB *common = &key->job;
+    uint8_t *payload = packet->esp + ESP_HEADER_SIZE + 8;
+    uint64_t associated_size = ESP_HEADER_SIZE;
+    if (packet->esn)
+        associated_size = batch_associated(packet, associated);
+    else
+        associated = packet->esp;
     mb_nonce(key, packet, nonce);
+    job->enc_keys = common->enc_keys;
+    job->dec_keys = common->dec_keys;
+    job->key_len_in_bytes = common->key_len_in_bytes;
     job->src = payload;
     job->dst = payload;
+    job->cipher_start_src_offset_in_bytes = 0;
     job->msg_len_to_cipher_in_bytes = packet->payload_size;
+    job->hash_start_src_offset_in_bytes = 0;
     job->msg_len_to_hash_in_bytes = packet->payload_size;
     job->iv = nonce;
+    job->iv_len_in_bytes = MB_NONCE_SIZE;
     job->auth_tag_output = tag;
-    if (job->cipher_mode == IMB_CIPHER_GCM) {
+    job->auth_tag_output_len_in_bytes = common->auth_tag_output_len_in_bytes;
+    if (common->cipher_mode == IMB_CIPHER_GCM) {
         job->u.GCM.aad = associated;
         job->u.GCM.aad_len_in_bytes = associated_size;
     } else {
         job->u.CHACHA20_POLY1305.aad = associated;
         job->u.CHACHA20_POLY1305.aad_len_in_bytes = associated_size;
     }
+    job->cipher_mode = common->cipher_mode;
+    job->cipher_direction = common->cipher_direction;
+    job->hash_alg = common->hash_alg;
+    job->chain_order = common->chain_order;
 }
 
 // RFC 4303 2.8.1: with ESN the high half of the sequence number is hashed behind the ciphertext; it stands for that long where the ICV
@@ -290,15 +306,20 @@ static void mb_open(struct batch_key *base, struct batch_packet *packets, size_t
     mb_jobs_take(key->mgr, jobs, wanted);
     for (size_t i = 0; i < count; i++) {
         if (!packets[i].good) continue;
-        memcpy(room.received[i], batch_payload(base, &packets[i]) + packets[i].payload_size, icv_size);
-        if (aead)
+        const uint8_t *icv = batch_payload(base, &packets[i]) + packets[i].payload_size;
+        if (aead) {
             mb_job_aead(key, &packets[i], jobs[job++], room.nonce[i], room.associated[i], room.tag[i]);
-        else
-            mb_job_hmac(key, &packets[i], jobs[job++], room.nonce[i], room.tag[i]);
+            continue;
+        }
+        memcpy(room.received[i], icv, icv_size);  // ESN writes over it
+        mb_job_hmac(key, &packets[i], jobs[job++], room.nonce[i], room.tag[i]);
     }
     mb_jobs_run(key->mgr, jobs, wanted);
-    for (size_t i = 0; i < count; i++)
-        if (packets[i].good) packets[i].good = tags_equal(room.tag[i], room.received[i], icv_size);
+    for (size_t i = 0; i < count; i++) {
+        if (!packets[i].good) continue;
+        const uint8_t *icv = batch_payload(base, &packets[i]) + packets[i].payload_size;
+        packets[i].good = tags_equal(room.tag[i], aead ? icv : room.received[i], icv_size);
+    }
 }
 
 static void mb_backend_free(struct batch_backend *backend)

@@ -193,8 +193,8 @@ unsigned public_key_bits(const struct public_key *key)
 void public_key_id(const struct public_key *key, uint8_t id[20])
 {
     X509_PUBKEY *spki = NULL;
-    const unsigned char *at;
-    int size;
+    const unsigned char *at = NULL;
+    int size = 0;
     crypto_must(X509_PUBKEY_set(&spki, key->pkey) == 1 && X509_PUBKEY_get0_param(NULL, &at, &size, NULL, spki) == 1);
     sha1(PIECES(bytes_of(at, (size_t)size)), id);
     X509_PUBKEY_free(spki);
