@@ -537,12 +537,14 @@ static bool plain_read(struct reader *in, struct wr *value)
 static bool hex_read(struct reader *in, struct wr *whole)
 {
     struct reader ahead = *in;
-    for (ahead.at++; !value_ends(&ahead); ahead.at += 2) {
+    for (ahead.at++; hex_digit(reader_peek(&ahead)) >= 0; ahead.at += 2) {
         int high = hex_digit(reader_peek(&ahead));
         int low = ahead.at + 1 < ahead.text.size ? hex_digit(ahead.text.at[ahead.at + 1]) : -1;
-        if (high < 0 || low < 0) return false;
+        if (low < 0) return false;
         wr_u8(whole, (uint8_t)(high << 4 | low));
     }
+    reader_skip_blanks(&ahead);
+    if (!value_ends(&ahead)) return false;
     struct rd der = rd_over(wr_done(whole));
     struct value value;
     if (!der_read(&der, &value) || der.left) return false;

@@ -44,7 +44,8 @@ static const struct prf_row prf_rows[] = {
 #include "model/alg.def"
 };
 static const struct ke_row ke_rows[] = {
-#define ALG_KE(keyword, id, public, answer, shared, kem, strength) {KE_##id, {public, answer, shared, kem}},
+#define ALG_KE(keyword, id, public, answer, shared, kem, strength) \
+    {KE_##id, {public, answer, shared, kem}},
 #include "model/alg.def"
 };
 // clang-format on
@@ -235,10 +236,15 @@ static void ke_leave(struct choice *choice)
             suite_set(&choice->suite, (struct transform){type, 0, 0});
 }
 
-// RFC 5282 8, RFC 7296 3.3: a combined-mode cipher has no integrity algorithm, any other has one.
-static bool suite_is_sound(const struct suite *suite)
+// RFC 7296 3.3.3: the types that there must be. RFC 5282 8: a combined-mode cipher has no integrity
+// algorithm, any other has one. RFC 7296 2.18: an IKE SA has a key exchange.
+static bool suite_is_sound(const struct suite *suite, const struct proposal *chosen_from,
+                           enum proposal_ke with_ke)
 {
     struct encr_info info;
+    bool ike = suite->protocol == PROTOCOL_IKE;
+    if (ike && (!suite->prf || (with_ke == PROPOSAL_WITH_KE && !suite->ke))) return false;
+    if (!ike && !proposal_has_type(chosen_from, TRANSFORM_SN)) return false;
     if (suite->protocol == PROTOCOL_AH) return suite->integ != INTEG_NONE;
     if (!encr_info(suite->encr, suite->key_bits, &info)) return false;
     return info.aead == (suite->integ == INTEG_NONE);
@@ -254,13 +260,12 @@ static bool proposal_choose(struct choice *choice, uint16_t ke_preferred)
     choice->steps = SEARCH_STEPS_MAX;
     for (size_t i = 0; i < COUNT(always); i++)
         if (!type_choose(choice, always[i], 0)) return false;
-    if (!suite_is_sound(&choice->suite)) return false;
-    if (choice->with_ke == PROPOSAL_WITHOUT_KE) {
+    if (choice->with_ke == PROPOSAL_WITHOUT_KE)
         ke_leave(choice);
-        return true;
-    }
-    return type_choose(choice, TRANSFORM_KE, ke_preferred) &&
-           addke_choose(choice, TRANSFORM_ADDKE1);
+    else if (!type_choose(choice, TRANSFORM_KE, ke_preferred) ||
+             !addke_choose(choice, TRANSFORM_ADDKE1))
+        return false;
+    return suite_is_sound(&choice->suite, offered, choice->with_ke);
 }
 
 enum fault proposals_choose(const struct proposals *mine, const struct proposals *offered,
@@ -348,7 +353,7 @@ enum fault proposals_accept(const struct proposals *offered, const struct propos
 
     struct suite agreed = {.protocol = chosen->protocol, .proposal_number = chosen->number};
     for (size_t i = 0; i < chosen->count; i++) suite_set(&agreed, chosen->at[i]);
-    if (!suite_is_sound(&agreed) || !addke_are_different(&agreed))
+    if (!suite_is_sound(&agreed, chosen, with_ke) || !addke_are_different(&agreed))
         return FAULT_PROPOSAL_NOT_OFFERED;
     *suite = agreed;
     *offered_index = index;

@@ -247,7 +247,8 @@ static void advice_write(const struct pair *pair, struct wr *out)
         example_write(pair, out);
         wr_printf(out, " to \"%s\" here", option);
     }
-    wr_text(out, misfit.weak ? "; that is legacy, though: better change the peer.\n" : ".\n");
+    wr_text(out,
+            misfit.weak ? ". What the peer offers is legacy: better change the peer.\n" : ".\n");
 }
 
 static unsigned place_of(const struct proposals *set, const struct proposal *proposal)

@@ -33,7 +33,7 @@ static const struct algorithm algorithms[] = {
 #define ALG_SN(keyword, id) \
     {keyword, {TRANSFORM_SN, SN_##id, 0}, FOR_ESP | FOR_AH, GOOD, 0},
 #include "model/alg.def"
-    // RFC 7296 2.17: a child may do without a key exchange, an IKE SA may not; an additional exchange always may.
+    // RFC 7296 2.18: a child may do without a key exchange, an IKE SA may not.
     {"none", {TRANSFORM_KE, KE_NONE, 0}, FOR_ESP | FOR_AH, GOOD, 0},
 };
 
@@ -46,8 +46,9 @@ static const struct {
 
 // The order in which types are kept and printed; the mirror of how people write them.
 static const uint8_t type_order[] = {
-    TRANSFORM_ENCR, TRANSFORM_INTEG, TRANSFORM_PRF, TRANSFORM_KE, TRANSFORM_ADDKE1, TRANSFORM_ADDKE2, TRANSFORM_ADDKE3,
-    TRANSFORM_ADDKE4, TRANSFORM_ADDKE5, TRANSFORM_ADDKE6, TRANSFORM_ADDKE7, TRANSFORM_SN,
+    TRANSFORM_ENCR,   TRANSFORM_INTEG,  TRANSFORM_PRF,    TRANSFORM_KE,
+    TRANSFORM_ADDKE1, TRANSFORM_ADDKE2, TRANSFORM_ADDKE3, TRANSFORM_ADDKE4,
+    TRANSFORM_ADDKE5, TRANSFORM_ADDKE6, TRANSFORM_ADDKE7, TRANSFORM_SN,
 };
 // clang-format on
 
@@ -165,8 +166,7 @@ static void proposal_sort(struct proposal *proposal)
     *proposal = sorted;
 }
 
-// RFC 7296 2.17: without a PRF of its own the proposal takes the ones that its integrity algorithms
-// are built on.
+// Without a PRF of its own a proposal takes those that its integrity algorithms are built on.
 static enum fault proposal_add_prfs(struct proposal *proposal)
 {
     if (proposal_has(proposal, TRANSFORM_PRF)) return OK;

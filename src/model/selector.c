@@ -181,8 +181,19 @@ static bool port_parse(struct bytes word, struct port_span *span)
     return false;
 }
 
+// RFC 7296 3.13.1: the type of a Mobility Header is in the upper eight bits.
+static bool mobility_parse(struct bytes word, struct port_span *span)
+{
+    unsigned type;
+    if (!number_parse(word, PORT_LAST, &type)) return false;
+    if (type < 256) type <<= 8;
+    *span = (struct port_span){type, type};
+    return true;
+}
+
 static bool span_parse(struct bytes word, uint8_t protocol, struct port_span *span)
 {
+    if (protocol == IPPROTO_NUMBER_MH) return mobility_parse(word, span);
     return protocol_is_icmp(protocol) ? icmp_parse(word, span) : port_parse(word, span);
 }
 
@@ -258,6 +269,8 @@ static void port_print(uint8_t protocol, uint16_t port, char out[WORD_MAX])
 {
     if (protocol_is_icmp(protocol))
         snprintf(out, WORD_MAX, "%u(%u)", port >> 8, port & 255u);
+    else if (protocol == IPPROTO_NUMBER_MH && (port & 255) == 0)
+        snprintf(out, WORD_MAX, "%u", port >> 8);
     else
         snprintf(out, WORD_MAX, "%u", port);
 }
@@ -293,7 +306,7 @@ char *selector_print(const struct selector *selector, char out[SELECTOR_TEXT])
         snprintf(protocol, sizeof protocol, "%u", selector->protocol);
     bool any = ports_are_any(selector);
     if (!any) ports_print(selector, ports);
-    snprintf(out, SELECTOR_TEXT, "%s[%.16s%s%.26s]", range, protocol, any ? "" : "/", ports);
+    snprintf(out, SELECTOR_TEXT, "%.92s[%.15s%s%.17s]", range, protocol, any ? "" : "/", ports);
     return out;
 }
 
