@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What cryptography costs on one core: nanoseconds a packet for both back ends, beside ipsec-mb called bare; microseconds an
-// operation of the control plane. Medians of several rounds; compare within one run only.
-#include "crypto/batch.h"
+// What cryptography costs on one core: nanoseconds a packet for both back ends, beside ipsec-mb
+// called bare; microseconds an operation of the control plane. Medians of several rounds; compare
+// within one run only.
 #include "crypto/crypto.h"
+#include "crypto/batch.h"
 #include "crypto/sig.h"
 #include <sched.h>
 #include <stdio.h>
@@ -30,7 +31,8 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-// Calls run(of, count) so often that a round takes some milliseconds; gives the median of ns per unit of count.
+// Calls run(of, count) so often that a round takes some milliseconds; gives the median of ns per
+// unit of count.
 static double measure(void (*run)(void *of, size_t count), void *of)
 {
     double rounds[ROUNDS], start = now_ns();
@@ -54,7 +56,8 @@ struct job {
 static void packets_set(struct batch_packet *packets, size_t first, uint32_t size)
 {
     for (size_t i = 0; i < BURST; i++) {
-        packets[i] = (struct batch_packet){.esp = space[(first + i) % PACKETS], .payload_size = size};
+        packets[i] =
+            (struct batch_packet){.esp = space[(first + i) % PACKETS], .payload_size = size};
         uint32_t sequence = (uint32_t)(first + i);
         memcpy(packets[i].esp + 4, &sequence, 4);
     }
@@ -103,12 +106,16 @@ static void packets_measure(struct batch_backend *backend)
     for (size_t i = 0; i < sizeof suites / sizeof suites[0]; i++) {
         for (size_t k = 0; k < 2; k++) {
             struct job job = {.size = sizes[k]};
-            struct bytes encr_key = bytes_of(key, suites[i].encr_size), integ_key = bytes_of(key, suites[i].integ_size);
-            if (batch_key_new(backend, suites[i].encr, suites[i].key_bits, suites[i].integ, encr_key, integ_key, true, &job.seal) ||
-                batch_key_new(backend, suites[i].encr, suites[i].key_bits, suites[i].integ, encr_key, integ_key, false, &job.open))
+            struct bytes encr_key = bytes_of(key, suites[i].encr_size),
+                         integ_key = bytes_of(key, suites[i].integ_size);
+            if (batch_key_new(backend, suites[i].encr, suites[i].key_bits, suites[i].integ,
+                              encr_key, integ_key, true, &job.seal) ||
+                batch_key_new(backend, suites[i].encr, suites[i].key_bits, suites[i].integ,
+                              encr_key, integ_key, false, &job.open))
                 continue;
             double seal = measure(run_seal, &job), both = measure(run_both, &job);
-            printf("%-9s %-17s %5u B  seal %7.1f ns  open %7.1f ns\n", batch_backend_name(backend), suites[i].name, sizes[k], seal, both - seal);
+            printf("%-9s %-17s %5u B  seal %7.1f ns  open %7.1f ns\n", batch_backend_name(backend),
+                   suites[i].name, sizes[k], seal, both - seal);
             batch_key_free(job.seal);
             batch_key_free(job.open);
         }
@@ -122,7 +129,8 @@ struct bare {
     uint32_t size;
 };
 
-static void bare_job(const struct bare *bare, IMB_JOB *job, uint8_t *packet, uint8_t nonce[16], uint64_t sequence)
+static void bare_job(const struct bare *bare, IMB_JOB *job, uint8_t *packet, uint8_t nonce[16],
+                     uint64_t sequence)
 {
     memcpy(nonce + 4, &sequence, 8);
     job->cipher_mode = IMB_CIPHER_GCM;
@@ -149,7 +157,8 @@ static void run_bare(void *of, size_t count)
     uint8_t nonces[BURST][16];
     for (size_t i = 0; i < count; i += BURST) {
         if (IMB_GET_NEXT_BURST(bare->mgr, BURST, jobs) != BURST) abort();
-        for (size_t k = 0; k < BURST; k++) bare_job(bare, jobs[k], space[(i + k) % PACKETS], nonces[k], i + k);
+        for (size_t k = 0; k < BURST; k++)
+            bare_job(bare, jobs[k], space[(i + k) % PACKETS], nonces[k], i + k);
         if (IMB_SUBMIT_BURST_NOCHECK(bare->mgr, BURST, jobs) != BURST) abort();
     }
 }
@@ -165,7 +174,8 @@ static void bare_measure(void)
     IMB_AES128_GCM_PRE(bare.mgr, key, &bare.key);
     for (size_t k = 0; k < 2; k++) {
         bare.size = sizes[k];
-        printf("%-9s %-17s %5u B  seal %7.1f ns\n", "bare", "aes128gcm16", sizes[k], measure(run_bare, &bare));
+        printf("%-9s %-17s %5u B  seal %7.1f ns\n", "bare", "aes128gcm16", sizes[k],
+               measure(run_bare, &bare));
     }
     free_mb_mgr(bare.mgr);
 }
@@ -183,7 +193,9 @@ static void run_answer(void *of, size_t count)
     struct buf answer = BUF(4096);
     struct secret shared = {0};
     for (size_t i = 0; i < count; i++)
-        if (ke_answer(exchange->ke, &exchange->rng.rng, buf_bytes(&exchange->offer), &answer, &shared)) abort();
+        if (ke_answer(exchange->ke, &exchange->rng.rng, buf_bytes(&exchange->offer), &answer,
+                      &shared))
+            abort();
     secret_wipe(&shared);
     buf_free(&answer);
 }
@@ -192,7 +204,9 @@ static void run_prf(void *of, size_t count)
 {
     struct secret out = {0};
     for (size_t i = 0; i < count; i++)
-        if (prf(*(uint16_t *)of, BYTES("0123456789abcdef0123456789abcdef"), PIECES(bytes_of(space, 100)), &out)) abort();
+        if (prf(*(uint16_t *)of, BYTES("0123456789abcdef0123456789abcdef"),
+                PIECES(bytes_of(space, 100)), &out))
+            abort();
     secret_wipe(&out);
 }
 
@@ -200,7 +214,9 @@ static void run_keymat(void *of, size_t count)
 {
     struct secret out = {0};
     for (size_t i = 0; i < count; i++)
-        if (prf_plus(*(uint16_t *)of, BYTES("0123456789abcdef0123456789abcdef"), PIECES(bytes_of(space, 80)), 264, &out)) abort();
+        if (prf_plus(*(uint16_t *)of, BYTES("0123456789abcdef0123456789abcdef"),
+                     PIECES(bytes_of(space, 80)), 264, &out))
+            abort();
     secret_wipe(&out);
 }
 
@@ -210,27 +226,33 @@ static void run_message(void *of, size_t count)
     size_t size;
     struct sealer *sealer = of;
     for (size_t i = 0; i < count; i++)
-        if (sealer_seal(sealer, bytes_of(space, 32), bytes_of(space, sealer_iv_size(sealer)), bytes_of(space, 256), out) ||
-            sealer_open(sealer, bytes_of(space, 32), bytes_of(out, 256 + sealer_iv_size(sealer) + sealer_icv_size(sealer)), plain, &size))
+        if (sealer_seal(sealer, bytes_of(space, 32), bytes_of(space, sealer_iv_size(sealer)),
+                        bytes_of(space, 256), out) ||
+            sealer_open(sealer, bytes_of(space, 32),
+                        bytes_of(out, 256 + sealer_iv_size(sealer) + sealer_icv_size(sealer)),
+                        plain, &size))
             abort();
 }
 
 static void control_measure(void)
 {
-    static const uint16_t kes[] = {KE_CURVE_25519, KE_ECP_256, KE_ECP_384, KE_MODP_2048, KE_MODP_3072, KE_CURVE_448};
+    static const uint16_t kes[] = {KE_CURVE_25519, KE_ECP_256,   KE_ECP_384,
+                                   KE_MODP_2048,   KE_MODP_3072, KE_CURVE_448};
     static const uint8_t key[64];
     for (size_t i = 0; i < sizeof kes / sizeof kes[0]; i++) {
         struct exchange exchange = {.ke = kes[i], .offer = BUF(4096)};
         struct secret private = {0};
         rng_seed(&exchange.rng, 1);
         if (ke_make(kes[i], &exchange.rng.rng, &private, &exchange.offer)) abort();
-        printf("%-27s answer %8.1f us\n", iana_ke_name(kes[i]), measure(run_answer, &exchange) / 1e3);
+        printf("%-27s answer %8.1f us\n", iana_ke_name(kes[i]),
+               measure(run_answer, &exchange) / 1e3);
         secret_wipe(&private);
         buf_free(&exchange.offer);
     }
     uint16_t sha256 = PRF_HMAC_SHA2_256;
     struct sealer gcm = {ENCR_AES_GCM_16, 256, INTEG_NONE, bytes_of(key, 36), BYTES_NONE};
-    struct sealer cbc = {ENCR_AES_CBC, 128, INTEG_HMAC_SHA2_256_128, bytes_of(key, 16), bytes_of(key, 32)};
+    struct sealer cbc = {ENCR_AES_CBC, 128, INTEG_HMAC_SHA2_256_128, bytes_of(key, 16),
+                         bytes_of(key, 32)};
     printf("%-27s 100 B  %8.2f us\n", "prf HMAC_SHA2_256", measure(run_prf, &sha256) / 1e3);
     printf("%-27s 264 B  %8.2f us\n", "prf+ HMAC_SHA2_256", measure(run_keymat, &sha256) / 1e3);
     printf("%-27s both   %8.2f us\n", "message AES_GCM_16", measure(run_message, &gcm) / 1e3);

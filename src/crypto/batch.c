@@ -8,11 +8,14 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "IVs are written with 
 struct batch_backend *batch_backend_new(enum batch_kind kind)
 {
     switch (kind) {
-    case BATCH_EVP: return batch_evp_backend();
+    case BATCH_EVP:
+        return batch_evp_backend();
 #ifdef HAVE_IPSEC_MB
-    case BATCH_MB: return batch_mb_backend();
+    case BATCH_MB:
+        return batch_mb_backend();
 #else
-    case BATCH_MB: return NULL;
+    case BATCH_MB:
+        return NULL;
 #endif
     }
     return NULL;
@@ -34,8 +37,9 @@ void batch_backend_free(struct batch_backend *backend)
     if (backend) backend->ops->backend_free(backend);
 }
 
-// RFC 3602 3: an IV of CBC must not be known before its packet. The sequence number, encrypted under a key that nobody else has, is
-// not; that key comes from the cipher's own by a one-way step, so nothing more needs to be agreed or drawn.
+// RFC 3602 3: an IV of CBC must not be known before its packet. The sequence number, encrypted
+// under a key that nobody else has, is not; that key comes from the cipher's own by a one-way step,
+// so nothing more needs to be agreed or drawn.
 static EVP_CIPHER_CTX *iv_maker_new(struct bytes encr_key)
 {
     uint8_t hash[DIGEST_MAX];
@@ -48,7 +52,8 @@ static EVP_CIPHER_CTX *iv_maker_new(struct bytes encr_key)
     return ctx;
 }
 
-// RFC 4303 2: integrity comes from the AEAD, or from an algorithm of its own; there is no ESP without.
+// RFC 4303 2: integrity comes from the AEAD, or from an algorithm of its own; there is no ESP
+// without.
 static enum fault key_sizes(struct batch_key *key, const struct encr_method *method)
 {
     struct encr_info encr;
@@ -56,7 +61,8 @@ static enum fault key_sizes(struct batch_key *key, const struct encr_method *met
     if (!method || !encr_info(key->encr, key->key_bits, &encr)) return FAULT_UNSUPPORTED_CIPHER;
     bool aead = method->kind >= CIPHER_GCM;
     if (aead != (key->integ == INTEG_NONE)) return FAULT_UNSUPPORTED_INTEGRITY;
-    if (!aead && (!crypto_has_integ(key->integ) || !integ_info(key->integ, &integ))) return FAULT_UNSUPPORTED_INTEGRITY;
+    if (!aead && (!crypto_has_integ(key->integ) || !integ_info(key->integ, &integ)))
+        return FAULT_UNSUPPORTED_INTEGRITY;
     size_t block = method->kind == CIPHER_CBC ? encr.block : 1;
     key->kind = method->kind;
     key->salt_size = (uint8_t)encr.salt;
@@ -66,7 +72,8 @@ static enum fault key_sizes(struct batch_key *key, const struct encr_method *met
     return OK;
 }
 
-static enum fault key_check(const struct batch_key *key, struct bytes encr_key, struct bytes integ_key)
+static enum fault key_check(const struct batch_key *key, struct bytes encr_key,
+                            struct bytes integ_key)
 {
     struct encr_info encr = {0};
     struct integ_info integ = {0};
@@ -77,15 +84,21 @@ static enum fault key_check(const struct batch_key *key, struct bytes encr_key, 
     return right ? OK : FAULT_KEY_WRONG_SIZE;
 }
 
-enum fault batch_key_new(struct batch_backend *backend, uint16_t encr, uint16_t key_bits, uint16_t integ,
-                         struct bytes encr_key, struct bytes integ_key, bool seal, struct batch_key **out)
+enum fault batch_key_new(struct batch_backend *backend, uint16_t encr, uint16_t key_bits,
+                         uint16_t integ, struct bytes encr_key, struct bytes integ_key, bool seal,
+                         struct batch_key **out)
 {
-    struct batch_key wanted = {
-        .ops = backend->ops, .backend = backend, .encr = encr, .key_bits = key_bits, .integ = integ, .seal = seal};
+    struct batch_key wanted = {.ops = backend->ops,
+                               .backend = backend,
+                               .encr = encr,
+                               .key_bits = key_bits,
+                               .integ = integ,
+                               .seal = seal};
     TRY(key_sizes(&wanted, encr_method(encr, key_bits)));
     TRY(key_check(&wanted, encr_key, integ_key));
     assert(wanted.salt_size <= sizeof wanted.salt);
-    if (wanted.salt_size) memcpy(wanted.salt, encr_key.at + encr_key.size - wanted.salt_size, wanted.salt_size);
+    if (wanted.salt_size)
+        memcpy(wanted.salt, encr_key.at + encr_key.size - wanted.salt_size, wanted.salt_size);
     TRY(backend->ops->key_new(backend, &wanted, encr_key, integ_key, out));
     if (seal && wanted.kind == CIPHER_CBC) (*out)->iv_maker = iv_maker_new(encr_key);
     return OK;
@@ -120,10 +133,12 @@ static inline void sequence_write(const struct batch_packet *packet, uint8_t *ou
     memcpy(out + 4, packet->esp + 4, 4);
 }
 
-// RFC 4106 3.1, RFC 3686 3.1, RFC 7634 2: the IV of a counter mode has only to be new, which a sequence number is.
+// RFC 4106 3.1, RFC 3686 3.1, RFC 7634 2: the IV of a counter mode has only to be new, which a
+// sequence number is.
 static void ivs_write_counter(struct batch_packet *packets, size_t count)
 {
-    for (size_t i = 0; i < count; i++) sequence_write(&packets[i], packets[i].esp + ESP_HEADER_SIZE);
+    for (size_t i = 0; i < count; i++)
+        sequence_write(&packets[i], packets[i].esp + ESP_HEADER_SIZE);
 }
 
 static void ivs_write_cbc(struct batch_key *key, struct batch_packet *packets, size_t count)
@@ -135,7 +150,8 @@ static void ivs_write_cbc(struct batch_key *key, struct batch_packet *packets, s
         sequence_write(&packets[i], blocks + 16 * i + 8);
     }
     crypto_must(EVP_EncryptUpdate(key->iv_maker, blocks, &done, blocks, (int)(16 * count)) == 1);
-    for (size_t i = 0; i < count; i++) memcpy(packets[i].esp + ESP_HEADER_SIZE, blocks + 16 * i, key->iv_size);
+    for (size_t i = 0; i < count; i++)
+        memcpy(packets[i].esp + ESP_HEADER_SIZE, blocks + 16 * i, key->iv_size);
 }
 
 void batch_seal(struct batch_key *key, struct batch_packet *packets, size_t count)
@@ -163,7 +179,8 @@ void batch_open(struct batch_key *key, struct batch_packet *packets, size_t coun
     for (size_t start = 0, run; start < count; start += run) {
         run = count - start < BATCH_RUN ? count - start : BATCH_RUN;
         struct batch_packet *at = packets + start;
-        for (size_t i = 0; i < run; i++) at[i].good = at[i].payload_size && at[i].payload_size % key->align == 0;
+        for (size_t i = 0; i < run; i++)
+            at[i].good = at[i].payload_size && at[i].payload_size % key->align == 0;
         key->ops->open(key, at, run);
     }
 }

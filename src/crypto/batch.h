@@ -37,7 +37,8 @@ struct batch_packet {
 // For counter modes and AEADs the IV is the 64-bit sequence number (unique by construction, RFC 4106 3.1); for CBC it is made of
 // the sequence number encrypted under a per-SA key (unpredictable, RFC 3602 3).
 void batch_seal(struct batch_key *key, struct batch_packet *packets, size_t count);
-void batch_open(struct batch_key *key, struct batch_packet *packets, size_t count);  // decrypts in place when good
+// Decrypts in place. A packet that is not good holds nothing to be used: its payload and ICV may have been written over.
+void batch_open(struct batch_key *key, struct batch_packet *packets, size_t count);
 
 size_t batch_key_iv_size(const struct batch_key *key);
 size_t batch_key_icv_size(const struct batch_key *key);

@@ -10,8 +10,8 @@ struct evp_key {
 
 static const struct batch_ops evp_ops;
 
-static enum fault evp_key_new(struct batch_backend *backend, const struct batch_key *wanted, struct bytes encr_key,
-                              struct bytes integ_key, struct batch_key **out)
+static enum fault evp_key_new(struct batch_backend *backend, const struct batch_key *wanted,
+                              struct bytes encr_key, struct bytes integ_key, struct batch_key **out)
 {
     (void)backend;
     struct cipher cipher;
@@ -20,7 +20,8 @@ static enum fault evp_key_new(struct batch_backend *backend, const struct batch_
     struct evp_key *key = NEW(struct evp_key);
     key->key = *wanted;
     key->cipher = cipher;
-    if (wanted->integ != INTEG_NONE) mac_init(&key->mac, integ_mac(wanted->integ), MAC_MANY, integ_key);
+    if (wanted->integ != INTEG_NONE)
+        mac_init(&key->mac, integ_mac(wanted->integ), MAC_MANY, integ_key);
     memory_wipe(&cipher, sizeof cipher);
     *out = &key->key;
     return OK;
@@ -35,8 +36,10 @@ static void evp_key_free(struct batch_key *base)
     free(key);
 }
 
-// RFC 4303 2.8.1: header, IV and ciphertext, and with ESN the high half of the sequence number, which is not sent.
-static void evp_tag(struct evp_key *key, const struct batch_packet *packet, uint8_t tag[PRF_OUTPUT_MAX])
+// RFC 4303 2.8.1: header, IV and ciphertext, and with ESN the high half of the sequence number,
+// which is not sent.
+static void evp_tag(struct evp_key *key, const struct batch_packet *packet,
+                    uint8_t tag[PRF_OUTPUT_MAX])
 {
     uint32_t high = __builtin_bswap32(packet->seq_high);
     size_t size = ESP_HEADER_SIZE + key->key.iv_size + (size_t)packet->payload_size;
@@ -71,7 +74,8 @@ static bool evp_open_one(struct evp_key *key, const struct batch_packet *packet)
         return cipher_open(&key->cipher, iv, aad, payload, packet->payload_size, payload, icv);
     }
     evp_tag(key, packet, tag);
-    if (!bytes_equal_secret(bytes_of(tag, key->key.icv_size), bytes_of(icv, key->key.icv_size))) return false;
+    if (!bytes_equal_secret(bytes_of(tag, key->key.icv_size), bytes_of(icv, key->key.icv_size)))
+        return false;
     cipher_crypt(&key->cipher, iv, payload, packet->payload_size, payload);
     return true;
 }

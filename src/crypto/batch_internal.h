@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a back end of the data plane's ciphers has to give. batch.c dispatches and makes the IVs, the same for all.
+// What a back end of the data plane's ciphers has to give. batch.c dispatches and makes the IVs,
+// the same for all.
 #pragma once
 #include "crypto/batch.h"
 #include "crypto/internal.h"
 
-enum { BATCH_RUN = 64 };  // packets that are worked on at once
+enum { BATCH_RUN = 64 }; // packets that are worked on at once
 
 struct batch_ops {
     const char *name;
-    enum fault (*key_new)(struct batch_backend *backend, const struct batch_key *wanted, struct bytes encr_key,
-                          struct bytes integ_key, struct batch_key **out);
+    enum fault (*key_new)(struct batch_backend *backend, const struct batch_key *wanted,
+                          struct bytes encr_key, struct bytes integ_key, struct batch_key **out);
     void (*key_free)(struct batch_key *key);
     // At most BATCH_RUN packets with `good` set; others in between are left alone.
     void (*seal)(struct batch_key *key, struct batch_packet *packets, size_t count);
@@ -30,11 +31,12 @@ struct batch_key {
     bool seal;
     uint8_t salt_size, iv_size, icv_size, align;
     uint8_t salt[4];
-    EVP_CIPHER_CTX *iv_maker;  // CBC, seal: encrypts sequence numbers
+    EVP_CIPHER_CTX *iv_maker; // CBC, seal: encrypts sequence numbers
 };
 
 enum { ESP_HEADER_SIZE = 8, BATCH_AAD_MAX = 12 };
-// RFC 4106 5, RFC 4309 5, RFC 7634 2.1: SPI | sequence number, with ESN the whole 64 bits of it. Returns its size.
+// RFC 4106 5, RFC 4309 5, RFC 7634 2.1: SPI | sequence number, with ESN the whole 64 bits of it.
+// Returns its size.
 static inline size_t batch_associated(const struct batch_packet *packet, uint8_t out[BATCH_AAD_MAX])
 {
     if (!packet->esn) {
@@ -54,4 +56,4 @@ static inline uint8_t *batch_payload(const struct batch_key *key, const struct b
 }
 
 struct batch_backend *batch_evp_backend(void);
-struct batch_backend *batch_mb_backend(void);  // NULL when this machine lacks what it needs
+struct batch_backend *batch_mb_backend(void); // NULL when this machine lacks what it needs

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// ESP transforms with ipsec-mb: a run of packets goes to the library as one burst of jobs and is complete when the call returns,
-// so the library's queue is empty between calls and keys may come and go.
+// ESP transforms with ipsec-mb: a run of packets goes to the library as one burst of jobs and is
+// complete when the call returns, so the library's queue is empty between calls and keys may come
+// and go.
 //
-// A key holds a job that is filled in as far as all its packets have in common; a packet's job is a copy of it plus places, sizes,
-// nonce and associated data. What is not in the tables below is left to the other back end.
+// A key holds a job that is filled in as far as all its packets have in common; a packet's job is a
+// copy of it plus places, sizes, nonce and associated data. What is not in the tables below is left
+// to the other back end.
 #define NO_COMPAT_IMB_API_053
 #include "crypto/batch_internal.h"
 #include <assert.h>
@@ -19,7 +21,7 @@ struct mb_backend {
 struct mb_key {
     struct batch_key key;
     IMB_MGR *mgr;
-    IMB_JOB job;  // what all packets have in common
+    IMB_JOB job; // what all packets have in common
     union {
         alignas(64) struct gcm_key_data gcm;
         struct {
@@ -27,7 +29,7 @@ struct mb_key {
         } aes;
         alignas(16) uint8_t chacha[32];
     } cipher;
-    alignas(16) uint8_t inner[64], outer[64];  // HMAC's two halves after the key
+    alignas(16) uint8_t inner[64], outer[64]; // HMAC's two halves after the key
 };
 
 enum { MB_NONCE_SIZE = 12, MB_HASH_BLOCK_MAX = 128 };
@@ -35,7 +37,7 @@ enum { MB_NONCE_SIZE = 12, MB_HASH_BLOCK_MAX = 128 };
 static const struct mb_cipher {
     uint16_t encr;
     IMB_CIPHER_MODE mode;
-    IMB_HASH_ALG hash;  // of an AEAD
+    IMB_HASH_ALG hash; // of an AEAD
 } mb_ciphers[] = {
     {ENCR_AES_GCM_16, IMB_CIPHER_GCM, IMB_AUTH_AES_GMAC},
     {ENCR_AES_GCM_12, IMB_CIPHER_GCM, IMB_AUTH_AES_GMAC},
@@ -77,9 +79,15 @@ static const struct mb_mac *mb_mac_of(uint16_t integ)
 static void mb_gcm_expand(struct mb_key *key, const uint8_t *bytes, size_t size)
 {
     switch (size) {
-    case 16: IMB_AES128_GCM_PRE(key->mgr, bytes, &key->cipher.gcm); break;
-    case 24: IMB_AES192_GCM_PRE(key->mgr, bytes, &key->cipher.gcm); break;
-    default: IMB_AES256_GCM_PRE(key->mgr, bytes, &key->cipher.gcm); break;
+    case 16:
+        IMB_AES128_GCM_PRE(key->mgr, bytes, &key->cipher.gcm);
+        break;
+    case 24:
+        IMB_AES192_GCM_PRE(key->mgr, bytes, &key->cipher.gcm);
+        break;
+    default:
+        IMB_AES256_GCM_PRE(key->mgr, bytes, &key->cipher.gcm);
+        break;
     }
     key->job.enc_keys = key->job.dec_keys = &key->cipher.gcm;
 }
@@ -88,9 +96,15 @@ static void mb_aes_expand(struct mb_key *key, const uint8_t *bytes, size_t size)
 {
     uint32_t *encrypt = key->cipher.aes.encrypt, *decrypt = key->cipher.aes.decrypt;
     switch (size) {
-    case 16: IMB_AES_KEYEXP_128(key->mgr, bytes, encrypt, decrypt); break;
-    case 24: IMB_AES_KEYEXP_192(key->mgr, bytes, encrypt, decrypt); break;
-    default: IMB_AES_KEYEXP_256(key->mgr, bytes, encrypt, decrypt); break;
+    case 16:
+        IMB_AES_KEYEXP_128(key->mgr, bytes, encrypt, decrypt);
+        break;
+    case 24:
+        IMB_AES_KEYEXP_192(key->mgr, bytes, encrypt, decrypt);
+        break;
+    default:
+        IMB_AES_KEYEXP_256(key->mgr, bytes, encrypt, decrypt);
+        break;
     }
     key->job.enc_keys = encrypt;
     key->job.dec_keys = decrypt;
@@ -99,11 +113,20 @@ static void mb_aes_expand(struct mb_key *key, const uint8_t *bytes, size_t size)
 static void mb_hash_block(IMB_MGR *mgr, IMB_HASH_ALG hash, const uint8_t *block, uint8_t *state)
 {
     switch (hash) {
-    case IMB_AUTH_HMAC_SHA_1: IMB_SHA1_ONE_BLOCK(mgr, block, state); break;
-    case IMB_AUTH_HMAC_SHA_256: IMB_SHA256_ONE_BLOCK(mgr, block, state); break;
-    case IMB_AUTH_HMAC_SHA_384: IMB_SHA384_ONE_BLOCK(mgr, block, state); break;
-    case IMB_AUTH_HMAC_SHA_512: IMB_SHA512_ONE_BLOCK(mgr, block, state); break;
-    default: assert(!"no row of mb_macs");
+    case IMB_AUTH_HMAC_SHA_1:
+        IMB_SHA1_ONE_BLOCK(mgr, block, state);
+        break;
+    case IMB_AUTH_HMAC_SHA_256:
+        IMB_SHA256_ONE_BLOCK(mgr, block, state);
+        break;
+    case IMB_AUTH_HMAC_SHA_384:
+        IMB_SHA384_ONE_BLOCK(mgr, block, state);
+        break;
+    case IMB_AUTH_HMAC_SHA_512:
+        IMB_SHA512_ONE_BLOCK(mgr, block, state);
+        break;
+    default:
+        assert(!"no row of mb_macs");
     }
 }
 
@@ -138,15 +161,16 @@ static void mb_key_expand(struct mb_key *key, const struct mb_cipher *cipher, st
     job->iv_len_in_bytes = cipher->mode == IMB_CIPHER_CBC ? 16 : MB_NONCE_SIZE;
     job->auth_tag_output_len_in_bytes = key->key.icv_size;
     if (cipher->mode == IMB_CIPHER_GCM) mb_gcm_expand(key, encr_key.at, size);
-    if (cipher->mode == IMB_CIPHER_CBC || cipher->mode == IMB_CIPHER_CNTR) mb_aes_expand(key, encr_key.at, size);
+    if (cipher->mode == IMB_CIPHER_CBC || cipher->mode == IMB_CIPHER_CNTR)
+        mb_aes_expand(key, encr_key.at, size);
     if (cipher->mode == IMB_CIPHER_CHACHA20_POLY1305) {
         memcpy(key->cipher.chacha, encr_key.at, size);
         job->enc_keys = job->dec_keys = key->cipher.chacha;
     }
 }
 
-static enum fault mb_key_new(struct batch_backend *backend, const struct batch_key *wanted, struct bytes encr_key,
-                             struct bytes integ_key, struct batch_key **out)
+static enum fault mb_key_new(struct batch_backend *backend, const struct batch_key *wanted,
+                             struct bytes encr_key, struct bytes integ_key, struct batch_key **out)
 {
     const struct mb_cipher *cipher = mb_cipher_of(wanted->encr);
     const struct mb_mac *mac = mb_mac_of(wanted->integ);
@@ -178,15 +202,17 @@ struct mb_room {
     uint8_t received[BATCH_RUN][INTEG_TAG_MAX];
 };
 
-static inline void mb_nonce(const struct mb_key *key, const struct batch_packet *packet, uint8_t nonce[16])
+static inline void mb_nonce(const struct mb_key *key, const struct batch_packet *packet,
+                            uint8_t nonce[16])
 {
     memcpy(nonce, key->key.salt, 4);
     memcpy(nonce + 4, packet->esp + ESP_HEADER_SIZE, 8);
 }
 
-// Only what an AEAD reads is written, since a job as a whole is four cache lines. Without ESN the associated data are the packet's own header.
-static inline void mb_job_aead(const struct mb_key *key, const struct batch_packet *packet, IMB_JOB *job, uint8_t *nonce,
-                               uint8_t *associated, uint8_t *tag)
+// Only what an AEAD reads is written, since a job as a whole is four cache lines. Without ESN the
+// associated data are the packet's own header.
+static inline void mb_job_aead(const struct mb_key *key, const struct batch_packet *packet,
+                               IMB_JOB *job, uint8_t *nonce, uint8_t *associated, uint8_t *tag)
 {
     const IMB_JOB *common = &key->job;
     uint8_t *payload = packet->esp + ESP_HEADER_SIZE + 8;
@@ -222,10 +248,10 @@ static inline void mb_job_aead(const struct mb_key *key, const struct batch_pack
     job->chain_order = common->chain_order;
 }
 
-// RFC 4303 2.8.1: with ESN the high half of the sequence number is hashed behind the ciphertext; it stands for that long where the ICV
-// is, which comes out last.
-static inline void mb_job_hmac(const struct mb_key *key, const struct batch_packet *packet, IMB_JOB *job, uint8_t *nonce,
-                               uint8_t *tag)
+// RFC 4303 2.8.1: with ESN the high half of the sequence number is hashed behind the ciphertext; it
+// stands for that long where the ICV is, which comes out last.
+static inline void mb_job_hmac(const struct mb_key *key, const struct batch_packet *packet,
+                               IMB_JOB *job, uint8_t *nonce, uint8_t *tag)
 {
     uint8_t *payload = batch_payload(&key->key, packet);
     *job = key->job;
@@ -250,7 +276,7 @@ static inline void mb_job_hmac(const struct mb_key *key, const struct batch_pack
 static void mb_jobs_take(IMB_MGR *mgr, IMB_JOB **jobs, uint32_t count)
 {
     uint32_t given = IMB_GET_NEXT_BURST(mgr, count, jobs);
-    assert(given == count);  // the queue is empty between calls and four times as long as a run
+    assert(given == count); // the queue is empty between calls and four times as long as a run
 }
 
 static void mb_jobs_run(IMB_MGR *mgr, IMB_JOB **jobs, uint32_t count)
@@ -308,10 +334,11 @@ static void mb_open(struct batch_key *base, struct batch_packet *packets, size_t
         if (!packets[i].good) continue;
         const uint8_t *icv = batch_payload(base, &packets[i]) + packets[i].payload_size;
         if (aead) {
-            mb_job_aead(key, &packets[i], jobs[job++], room.nonce[i], room.associated[i], room.tag[i]);
+            mb_job_aead(key, &packets[i], jobs[job++], room.nonce[i], room.associated[i],
+                        room.tag[i]);
             continue;
         }
-        memcpy(room.received[i], icv, icv_size);  // ESN writes over it
+        memcpy(room.received[i], icv, icv_size); // ESN writes over it
         mb_job_hmac(key, &packets[i], jobs[job++], room.nonce[i], room.tag[i]);
     }
     mb_jobs_run(key->mgr, jobs, wanted);
@@ -337,7 +364,8 @@ static const struct batch_ops mb_ops = {
     .backend_free = mb_backend_free,
 };
 
-// Without AES instructions the library only emulates them: OpenSSL does better then. The library tests itself when it starts.
+// Without AES instructions the library only emulates them: OpenSSL does better then. The library
+// tests itself when it starts.
 struct batch_backend *batch_mb_backend(void)
 {
     IMB_ARCH arch = IMB_ARCH_NONE;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One keyed cipher in one direction, ready to take message after message: only the IV changes between them.
-// The nonce of the counter modes is salt | IV, as IPsec has it; a counter, where the mode wants one, begins at 1.
+// One keyed cipher in one direction, ready to take message after message: only the IV changes
+// between them. The nonce of the counter modes is salt | IV, as IPsec has it; a counter, where the
+// mode wants one, begins at 1.
 #include "crypto/internal.h"
 #include <assert.h>
 #include <openssl/err.h>
@@ -10,7 +11,8 @@ static int cipher_nonce_size(const struct cipher *cipher)
     return cipher->info.salt + cipher->info.iv;
 }
 
-// RFC 4106 8.1, RFC 4309 7.1, RFC 3686 5.1, RFC 7634 2: what follows the key is the salt, the same for a whole SA.
+// RFC 4106 8.1, RFC 4309 7.1, RFC 3686 5.1, RFC 7634 2: what follows the key is the salt, the same
+// for a whole SA.
 enum fault cipher_init(struct cipher *cipher, uint16_t encr, uint16_t key_bits, struct bytes key,
                        enum cipher_way way)
 {
@@ -27,7 +29,8 @@ enum fault cipher_init(struct cipher *cipher, uint16_t encr, uint16_t key_bits, 
     int seal = way == CIPHER_SEAL;
     crypto_must(ctx && EVP_CipherInit_ex2(ctx, encr_method_cipher(method), NULL, NULL, seal, NULL));
     if (method->kind >= CIPHER_GCM)
-        crypto_must(EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_IVLEN, cipher_nonce_size(cipher), NULL) == 1);
+        crypto_must(EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_IVLEN, cipher_nonce_size(cipher),
+                                        NULL) == 1);
     if (method->kind == CIPHER_CCM)
         crypto_must(EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, cipher->info.icv, NULL) == 1);
     crypto_must(EVP_CIPHER_CTX_get_key_length(ctx) == cipher->info.key &&
@@ -63,7 +66,8 @@ static void cipher_set_iv(struct cipher *cipher, const uint8_t *iv)
     crypto_must(EVP_CipherInit_ex2(cipher->ctx, NULL, NULL, block, -1, NULL));
 }
 
-void cipher_crypt(struct cipher *cipher, const uint8_t *iv, const uint8_t *in, size_t size, uint8_t *out)
+void cipher_crypt(struct cipher *cipher, const uint8_t *iv, const uint8_t *in, size_t size,
+                  uint8_t *out)
 {
     if (cipher->kind == CIPHER_NULL) {
         if (in != out && size) memmove(out, in, size);
@@ -75,9 +79,10 @@ void cipher_crypt(struct cipher *cipher, const uint8_t *iv, const uint8_t *in, s
     cipher_update(cipher, out, in, size);
 }
 
-// What goes in before the data. RFC 4543 3.3: with GMAC the IV and the data in clear are associated data too.
-static void cipher_begin(struct cipher *cipher, const uint8_t *iv, struct bytes associated, const uint8_t *in,
-                         size_t size)
+// What goes in before the data. RFC 4543 3.3: with GMAC the IV and the data in clear are associated
+// data too.
+static void cipher_begin(struct cipher *cipher, const uint8_t *iv, struct bytes associated,
+                         const uint8_t *in, size_t size)
 {
     if (cipher->kind == CIPHER_CCM) cipher_update(cipher, NULL, NULL, size);
     if (associated.size) cipher_update(cipher, NULL, associated.at, associated.size);
@@ -86,8 +91,8 @@ static void cipher_begin(struct cipher *cipher, const uint8_t *iv, struct bytes 
     cipher_update(cipher, NULL, in, size);
 }
 
-void cipher_seal(struct cipher *cipher, const uint8_t *iv, struct bytes associated, const uint8_t *in, size_t size,
-                 uint8_t *out, uint8_t *tag)
+void cipher_seal(struct cipher *cipher, const uint8_t *iv, struct bytes associated,
+                 const uint8_t *in, size_t size, uint8_t *out, uint8_t *tag)
 {
     int rest;
     cipher_set_iv(cipher, iv);
@@ -97,14 +102,16 @@ void cipher_seal(struct cipher *cipher, const uint8_t *iv, struct bytes associat
     else if (in != out)
         memmove(out, in, size);
     crypto_must(EVP_CipherFinal_ex(cipher->ctx, out + size, &rest) == 1 &&
-                EVP_CIPHER_CTX_ctrl(cipher->ctx, EVP_CTRL_AEAD_GET_TAG, cipher->info.icv, tag) == 1);
+                EVP_CIPHER_CTX_ctrl(cipher->ctx, EVP_CTRL_AEAD_GET_TAG, cipher->info.icv, tag) ==
+                    1);
 }
 
 // CCM says already when it takes the data whether the tag is right, the others at the end.
 static bool cipher_finish(struct cipher *cipher, const uint8_t *in, size_t size, uint8_t *out)
 {
     int done, rest;
-    if (cipher->kind == CIPHER_CCM) return EVP_CipherUpdate(cipher->ctx, out, &done, in, (int)size) == 1;
+    if (cipher->kind == CIPHER_CCM)
+        return EVP_CipherUpdate(cipher->ctx, out, &done, in, (int)size) == 1;
     if (cipher->kind != CIPHER_GMAC)
         cipher_update(cipher, out, in, size);
     else if (in != out)
@@ -112,13 +119,14 @@ static bool cipher_finish(struct cipher *cipher, const uint8_t *in, size_t size,
     return EVP_CipherFinal_ex(cipher->ctx, out + size, &rest) == 1;
 }
 
-bool cipher_open(struct cipher *cipher, const uint8_t *iv, struct bytes associated, const uint8_t *in, size_t size,
-                 uint8_t *out, const uint8_t *tag)
+bool cipher_open(struct cipher *cipher, const uint8_t *iv, struct bytes associated,
+                 const uint8_t *in, size_t size, uint8_t *out, const uint8_t *tag)
 {
-    uint8_t expected[16];  // OpenSSL only reads it, but its parameter is not const
+    uint8_t expected[16]; // OpenSSL only reads it, but its parameter is not const
     memcpy(expected, tag, cipher->info.icv);
     cipher_set_iv(cipher, iv);
-    crypto_must(EVP_CIPHER_CTX_ctrl(cipher->ctx, EVP_CTRL_AEAD_SET_TAG, cipher->info.icv, expected) == 1);
+    crypto_must(
+        EVP_CIPHER_CTX_ctrl(cipher->ctx, EVP_CTRL_AEAD_SET_TAG, cipher->info.icv, expected) == 1);
     cipher_begin(cipher, iv, associated, in, size);
     if (cipher_finish(cipher, in, size, out)) return true;
     ERR_clear_error();

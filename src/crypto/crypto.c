@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What this OpenSSL can do, fetched once: a fetch by name costs a microsecond and a lock, a handshake needs dozens of them.
+// What this OpenSSL can do, fetched once: a fetch by name costs a microsecond and a lock, a
+// handshake needs dozens of them.
 #include "crypto/internal.h"
 #include <assert.h>
 #include <openssl/crypto.h>
@@ -17,7 +18,7 @@ static struct {
 static CRYPTO_ONCE fetched_once = CRYPTO_ONCE_STATIC_INIT;
 
 static const char *const md_names[MD_COUNT] = {
-    [MD_MD5] = "MD5",          [MD_SHA1] = "SHA1",        [MD_SHA2_256] = "SHA2-256",
+    [MD_MD5] = "MD5",           [MD_SHA1] = "SHA1",         [MD_SHA2_256] = "SHA2-256",
     [MD_SHA2_384] = "SHA2-384", [MD_SHA2_512] = "SHA2-512",
 };
 
@@ -95,18 +96,23 @@ void crypto_start(void)
 
 const EVP_MD *crypto_md(enum md_id id)
 {
-    assert(fetched.aes128_ecb);  // crypto_start() comes first
+    assert(fetched.aes128_ecb); // crypto_start() comes first
     return fetched.md[id];
 }
 
 const EVP_MD *crypto_md_of_hash(uint16_t hash)
 {
     switch (hash) {
-    case HASH_SHA1: return crypto_md(MD_SHA1);
-    case HASH_SHA2_256: return crypto_md(MD_SHA2_256);
-    case HASH_SHA2_384: return crypto_md(MD_SHA2_384);
-    case HASH_SHA2_512: return crypto_md(MD_SHA2_512);
-    default: return NULL;
+    case HASH_SHA1:
+        return crypto_md(MD_SHA1);
+    case HASH_SHA2_256:
+        return crypto_md(MD_SHA2_256);
+    case HASH_SHA2_384:
+        return crypto_md(MD_SHA2_384);
+    case HASH_SHA2_512:
+        return crypto_md(MD_SHA2_512);
+    default:
+        return NULL;
     }
 }
 

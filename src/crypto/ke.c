@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Key exchange: MODP groups, elliptic curves over prime fields, X25519 and X448. Private values come out of the given source
-// of randomness by rules that use nothing else, so that the same source gives the same exchange.
+// Key exchange: MODP groups, elliptic curves over prime fields, X25519 and X448. Private values
+// come out of the given source of randomness by rules that use nothing else, so that the same
+// source gives the same exchange.
 //
-// What a struct secret `private` holds: MODP the exponent, curves the scalar (both big endian, of fixed size);
-// X25519 and X448 the private key and behind it the public one, which OpenSSL would compute again otherwise.
+// What a struct secret `private` holds: MODP the exponent, curves the scalar (both big endian, of
+// fixed size); X25519 and X448 the private key and behind it the public one, which OpenSSL would
+// compute again otherwise.
 #include "crypto/internal.h"
 #include <assert.h>
 #include <openssl/bn.h>
@@ -18,13 +20,13 @@ enum { KE_TRIES = 256 };
 
 enum ke_kind { KE_MODP, KE_MODP_SUBGROUP, KE_CURVE, KE_MONTGOMERY };
 
-// exponent: bytes of the private value. For MODP groups with a safe prime twice the strength that RFC 3526 8 credits
-// them with at most; for the others the size of the subgroup's order.
+// exponent: bytes of the private value. For MODP groups with a safe prime twice the strength that
+// RFC 3526 8 credits them with at most; for the others the size of the subgroup's order.
 static const struct ke_method {
     uint16_t ke;
     enum ke_kind kind;
-    uint16_t size, exponent;  // bytes of the prime, of the private value
-    int nid;                  // the curve's; a subgroup's number in RFC 5114 2
+    uint16_t size, exponent; // bytes of the prime, of the private value
+    int nid;                 // the curve's; a subgroup's number in RFC 5114 2
     BIGNUM *(*prime)(BIGNUM *);
     const char *name;
 } ke_methods[] = {
@@ -57,7 +59,7 @@ enum { KE_METHODS = sizeof ke_methods / sizeof ke_methods[0] };
 
 // What a method needs of OpenSSL, made at its first use and constant from then on.
 struct ke_group {
-    BIGNUM *prime, *generator, *order;  // order: of a curve's or subgroup's generator
+    BIGNUM *prime, *generator, *order; // order: of a curve's or subgroup's generator
     BN_MONT_CTX *mont;
     EC_GROUP *curve;
 };
@@ -75,7 +77,8 @@ static void subgroup_read(struct ke_group *group, int number)
 {
     EVP_PKEY *parameters = NULL;
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "DHX", NULL);
-    crypto_must(ctx && EVP_PKEY_paramgen_init(ctx) == 1 && EVP_PKEY_CTX_set_dh_rfc5114(ctx, number) == 1 &&
+    crypto_must(ctx && EVP_PKEY_paramgen_init(ctx) == 1 &&
+                EVP_PKEY_CTX_set_dh_rfc5114(ctx, number) == 1 &&
                 EVP_PKEY_paramgen(ctx, &parameters) == 1 &&
                 EVP_PKEY_get_bn_param(parameters, OSSL_PKEY_PARAM_FFC_P, &group->prime) &&
                 EVP_PKEY_get_bn_param(parameters, OSSL_PKEY_PARAM_FFC_G, &group->generator) &&
@@ -92,7 +95,8 @@ static void modp_new(struct ke_group *group, const struct ke_method *method, BN_
         crypto_must((group->prime = method->prime(NULL)) && (group->generator = BN_new()) &&
                     BN_set_word(group->generator, 2));
     }
-    crypto_must((group->mont = BN_MONT_CTX_new()) && BN_MONT_CTX_set(group->mont, group->prime, ctx));
+    crypto_must((group->mont = BN_MONT_CTX_new()) &&
+                BN_MONT_CTX_set(group->mont, group->prime, ctx));
     assert(BN_num_bytes(group->prime) == method->size);
 }
 
@@ -143,7 +147,8 @@ static BIGNUM *number_secret(struct bytes value)
     return number;
 }
 
-// Uniform in 1 … order - 1: values outside are drawn again, since reducing them would favour the small ones.
+// Uniform in 1 … order - 1: values outside are drawn again, since reducing them would favour the
+// small ones.
 static void scalar_make(struct rng *rng, const BIGNUM *order, struct secret *out)
 {
     unsigned spare = (unsigned)(8 * out->size) - (unsigned)BN_num_bits(order);
@@ -160,8 +165,8 @@ static void scalar_make(struct rng *rng, const BIGNUM *order, struct secret *out
 }
 
 // The highest bit is set, so that all exponents of a group take the same time.
-static void private_make(const struct ke_method *method, const struct ke_group *group, struct rng *rng,
-                         struct secret *out)
+static void private_make(const struct ke_method *method, const struct ke_group *group,
+                         struct rng *rng, struct secret *out)
 {
     secret_new(out, method->exponent);
     if (group->order) {
@@ -172,11 +177,12 @@ static void private_make(const struct ke_method *method, const struct ke_group *
     out->at[0] |= 0x80;
 }
 
-static void modp_power(const struct ke_group *group, const BIGNUM *base, struct bytes private, BN_CTX *ctx, uint8_t *out,
-                       size_t size)
+static void modp_power(const struct ke_group *group, const BIGNUM *base, struct bytes private,
+                       BN_CTX *ctx, uint8_t *out, size_t size)
 {
     BIGNUM *exponent = number_secret(private), *result = BN_new();
-    crypto_must(result && BN_mod_exp_mont_consttime(result, base, exponent, group->prime, ctx, group->mont) &&
+    crypto_must(result &&
+                BN_mod_exp_mont_consttime(result, base, exponent, group->prime, ctx, group->mont) &&
                 BN_bn2binpad(result, out, (int)size) == (int)size);
     BN_clear_free(exponent);
     BN_clear_free(result);
@@ -196,8 +202,9 @@ static bool modp_value_good(const struct ke_group *group, const BIGNUM *value, B
     return good;
 }
 
-static enum fault modp_share(const struct ke_method *method, const struct ke_group *group, struct bytes private,
-                             struct bytes peer, BN_CTX *ctx, struct secret *shared)
+static enum fault modp_share(const struct ke_method *method, const struct ke_group *group,
+                             struct bytes private, struct bytes peer, BN_CTX *ctx,
+                             struct secret *shared)
 {
     BIGNUM *value = BN_bin2bn(peer.at, (int)peer.size, NULL);
     crypto_must(value != NULL);
@@ -211,23 +218,24 @@ static enum fault modp_share(const struct ke_method *method, const struct ke_gro
 }
 
 // RFC 5903 7: a public value is x | y, each as long as the prime.
-static void curve_public(const struct ke_method *method, const struct ke_group *group, struct bytes private, BN_CTX *ctx,
-                         uint8_t *out)
+static void curve_public(const struct ke_method *method, const struct ke_group *group,
+                         struct bytes private, BN_CTX *ctx, uint8_t *out)
 {
     uint8_t octets[1 + 2 * 66];
     size_t size = 1 + 2 * (size_t)method->size;
     BIGNUM *scalar = number_secret(private);
     EC_POINT *point = EC_POINT_new(group->curve);
     crypto_must(point && EC_POINT_mul(group->curve, point, scalar, NULL, NULL, ctx) &&
-                EC_POINT_point2oct(group->curve, point, POINT_CONVERSION_UNCOMPRESSED, octets, size, ctx) == size);
+                EC_POINT_point2oct(group->curve, point, POINT_CONVERSION_UNCOMPRESSED, octets, size,
+                                   ctx) == size);
     memcpy(out, octets + 1, size - 1);
     EC_POINT_free(point);
     BN_clear_free(scalar);
 }
 
 // RFC 5903 7, 9: the shared secret is x alone.
-static void curve_secret(const struct ke_method *method, const struct ke_group *group, struct bytes private,
-                         EC_POINT *point, BN_CTX *ctx, struct secret *shared)
+static void curve_secret(const struct ke_method *method, const struct ke_group *group,
+                         struct bytes private, EC_POINT *point, BN_CTX *ctx, struct secret *shared)
 {
     BIGNUM *scalar = number_secret(private), *x = BN_new();
     crypto_must(x && EC_POINT_mul(group->curve, point, NULL, point, scalar, ctx) &&
@@ -238,10 +246,12 @@ static void curve_secret(const struct ke_method *method, const struct ke_group *
     BN_clear_free(x);
 }
 
-// RFC 6989 2.3: the peer's point must be on the curve, which reading it checks. All these curves have cofactor 1, so there
-// are no small subgroups to fall into, and the point at infinity cannot be written.
-static enum fault curve_share(const struct ke_method *method, const struct ke_group *group, struct bytes private,
-                              struct bytes peer, BN_CTX *ctx, struct secret *shared)
+// RFC 6989 2.3: the peer's point must be on the curve, which reading it checks. All these curves
+// have cofactor 1, so there are no small subgroups to fall into, and the point at infinity cannot
+// be written.
+static enum fault curve_share(const struct ke_method *method, const struct ke_group *group,
+                              struct bytes private, struct bytes peer, BN_CTX *ctx,
+                              struct secret *shared)
 {
     uint8_t octets[1 + 2 * 66] = {POINT_CONVERSION_UNCOMPRESSED};
     memcpy(octets + 1, peer.at, peer.size);
@@ -255,18 +265,20 @@ static enum fault curve_share(const struct ke_method *method, const struct ke_gr
 }
 
 // With both halves given nothing is computed.
-static EVP_PKEY *montgomery_key(const struct ke_method *method, struct bytes private, struct bytes public)
+static EVP_PKEY *montgomery_key(const struct ke_method *method, struct bytes private,
+                                struct bytes public)
 {
     EVP_PKEY *key = NULL;
-    OSSL_PARAM parameters[3] = {
-        OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)(uintptr_t)public.at, public.size),
-        OSSL_PARAM_END, OSSL_PARAM_END};
+    OSSL_PARAM parameters[3] = {OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PUB_KEY,
+                                                        (void *)(uintptr_t) public.at, public.size),
+                                OSSL_PARAM_END, OSSL_PARAM_END};
     if (private.size)
-        parameters[1] =
-            (OSSL_PARAM)OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, (void *)(uintptr_t)private.at, private.size);
+        parameters[1] = (OSSL_PARAM)OSSL_PARAM_octet_string(
+            OSSL_PKEY_PARAM_PRIV_KEY, (void *)(uintptr_t) private.at, private.size);
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, method->name, NULL);
     crypto_must(ctx && EVP_PKEY_fromdata_init(ctx) == 1 &&
-                EVP_PKEY_fromdata(ctx, &key, private.size ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY, parameters) == 1);
+                EVP_PKEY_fromdata(ctx, &key, private.size ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY,
+                                  parameters) == 1);
     EVP_PKEY_CTX_free(ctx);
     return key;
 }
@@ -277,21 +289,24 @@ static void montgomery_make(const struct ke_method *method, struct rng *rng, str
     secret_new(private, 2 * size);
     rng_fill(rng, private->at, size);
     EVP_PKEY *key = EVP_PKEY_new_raw_private_key_ex(NULL, method->name, NULL, private->at, size);
-    crypto_must(key && EVP_PKEY_get_raw_public_key(key, private->at + size, &size) == 1 && size == method->size);
+    crypto_must(key && EVP_PKEY_get_raw_public_key(key, private->at + size, &size) == 1 &&
+                size == method->size);
     EVP_PKEY_free(key);
 }
 
 // RFC 7748 6.1, RFC 8031 2: a result of zeros comes from a point of small order and is refused.
-static enum fault montgomery_share(const struct ke_method *method, struct bytes private, struct bytes peer,
-                                   struct secret *shared)
+static enum fault montgomery_share(const struct ke_method *method, struct bytes private,
+                                   struct bytes peer, struct secret *shared)
 {
     static const uint8_t zeros[56];
     size_t size = method->size;
-    EVP_PKEY *mine = montgomery_key(method, bytes_of(private.at, size), bytes_of(private.at + size, size));
+    EVP_PKEY *mine =
+        montgomery_key(method, bytes_of(private.at, size), bytes_of(private.at + size, size));
     EVP_PKEY *theirs = montgomery_key(method, BYTES_NONE, peer);
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, mine, NULL);
     secret_new(shared, size);
-    crypto_must(ctx && EVP_PKEY_derive_init(ctx) == 1 && EVP_PKEY_derive_set_peer_ex(ctx, theirs, 0) == 1);
+    crypto_must(ctx && EVP_PKEY_derive_init(ctx) == 1 &&
+                EVP_PKEY_derive_set_peer_ex(ctx, theirs, 0) == 1);
     bool good = EVP_PKEY_derive(ctx, shared->at, &size) == 1 && size == method->size &&
                 !bytes_equal_secret(secret_bytes(shared), bytes_of(zeros, size));
     EVP_PKEY_CTX_free(ctx);
@@ -332,25 +347,29 @@ enum fault ke_make(uint16_t ke, struct rng *rng, struct secret *private, struct 
     return OK;
 }
 
-enum fault ke_share(uint16_t ke, const struct secret *private, struct bytes peer_public, struct secret *shared)
+enum fault ke_share(uint16_t ke, const struct secret *private, struct bytes peer_public,
+                    struct secret *shared)
 {
     const struct ke_method *method = ke_method(ke);
     if (!method) return FAULT_UNSUPPORTED_KE;
     if (peer_public.size != ke_public_size(method)) return FAULT_KE_VALUE_WRONG_SIZE;
     if (private->size != (method->kind == KE_MONTGOMERY ? 2u * method->size : method->exponent))
         return FAULT_KEY_WRONG_SIZE;
-    if (method->kind == KE_MONTGOMERY) return montgomery_share(method, secret_bytes(private), peer_public, shared);
+    if (method->kind == KE_MONTGOMERY)
+        return montgomery_share(method, secret_bytes(private), peer_public, shared);
     BN_CTX *ctx = BN_CTX_new();
     crypto_must(ctx != NULL);
     const struct ke_group *group = ke_group(method, ctx);
-    enum fault fault = method->kind == KE_CURVE
-                           ? curve_share(method, group, secret_bytes(private), peer_public, ctx, shared)
-                           : modp_share(method, group, secret_bytes(private), peer_public, ctx, shared);
+    enum fault fault =
+        method->kind == KE_CURVE
+            ? curve_share(method, group, secret_bytes(private), peer_public, ctx, shared)
+            : modp_share(method, group, secret_bytes(private), peer_public, ctx, shared);
     BN_CTX_free(ctx);
     return fault;
 }
 
-enum fault ke_answer(uint16_t ke, struct rng *rng, struct bytes peer_public, struct buf *public, struct secret *shared)
+enum fault ke_answer(uint16_t ke, struct rng *rng, struct bytes peer_public, struct buf *public,
+                     struct secret *shared)
 {
     const struct ke_method *method = ke_method(ke);
     if (!method) return FAULT_UNSUPPORTED_KE;

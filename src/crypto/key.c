@@ -12,10 +12,10 @@
 #include <openssl/x509.h>
 
 static const struct key_row {
-    int id;  // OpenSSL's
+    int id; // OpenSSL's
     enum key_type type;
 } key_rows[] = {
-    {EVP_PKEY_RSA, KEY_RSA},   {EVP_PKEY_RSA_PSS, KEY_RSA},     {EVP_PKEY_EC, KEY_ECDSA},
+    {EVP_PKEY_RSA, KEY_RSA},         {EVP_PKEY_RSA_PSS, KEY_RSA}, {EVP_PKEY_EC, KEY_ECDSA},
     {EVP_PKEY_ED25519, KEY_ED25519}, {EVP_PKEY_ED448, KEY_ED448},
 };
 
@@ -62,7 +62,8 @@ static EVP_PKEY *private_read_der(struct bytes in, struct passphrase *passphrase
     return NULL;
 }
 
-// PEM goes through the older function, since that looks past other blocks, such as EC PARAMETERS, in front of the key.
+// PEM goes through the older function, since that looks past other blocks, such as EC PARAMETERS,
+// in front of the key.
 static EVP_PKEY *private_read(struct bytes in, struct passphrase *passphrase)
 {
     if (!memmem(in.at, in.size, "-----BEGIN", 10)) return private_read_der(in, passphrase);
@@ -92,11 +93,17 @@ enum fault private_key_read(struct bytes in, struct bytes passphrase, struct pri
 static EVP_PKEY *private_make(enum key_type type, unsigned bits)
 {
     switch (type) {
-    case KEY_RSA: return bits >= 2048 && bits <= 16384 ? EVP_RSA_gen(bits) : NULL;
+    case KEY_RSA:
+        return bits >= 2048 && bits <= 16384 ? EVP_RSA_gen(bits) : NULL;
     case KEY_ECDSA:
-        return bits == 256 ? EVP_EC_gen("P-256") : bits == 384 ? EVP_EC_gen("P-384") : bits == 521 ? EVP_EC_gen("P-521") : NULL;
-    case KEY_ED25519: return EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
-    case KEY_ED448: return EVP_PKEY_Q_keygen(NULL, NULL, "ED448");
+        return bits == 256   ? EVP_EC_gen("P-256")
+               : bits == 384 ? EVP_EC_gen("P-384")
+               : bits == 521 ? EVP_EC_gen("P-521")
+                             : NULL;
+    case KEY_ED25519:
+        return EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    case KEY_ED448:
+        return EVP_PKEY_Q_keygen(NULL, NULL, "ED448");
     }
     return NULL;
 }
@@ -116,7 +123,8 @@ enum fault private_key_write(const struct private_key *key, bool pem, struct sec
     PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(key->pkey);
     BIO *bio = BIO_new(BIO_s_secmem());
     crypto_must(info && bio);
-    crypto_must((pem ? PEM_write_bio_PKCS8_PRIV_KEY_INFO(bio, info) : i2d_PKCS8_PRIV_KEY_INFO_bio(bio, info)) == 1);
+    crypto_must((pem ? PEM_write_bio_PKCS8_PRIV_KEY_INFO(bio, info)
+                     : i2d_PKCS8_PRIV_KEY_INFO_bio(bio, info)) == 1);
     long size = BIO_get_mem_data(bio, &at);
     secret_set(out, bytes_of(at, (size_t)size));
     memory_wipe(at, (size_t)size);
@@ -189,13 +197,15 @@ unsigned public_key_bits(const struct public_key *key)
     return (unsigned)EVP_PKEY_get_bits(key->pkey);
 }
 
-// RFC 7296 3.7, RFC 5280 4.2.1.2: the digest of the bit string's value, without tag, length and count of unused bits.
+// RFC 7296 3.7, RFC 5280 4.2.1.2: the digest of the bit string's value, without tag, length and
+// count of unused bits.
 void public_key_id(const struct public_key *key, uint8_t id[20])
 {
     X509_PUBKEY *spki = NULL;
     const unsigned char *at = NULL;
     int size = 0;
-    crypto_must(X509_PUBKEY_set(&spki, key->pkey) == 1 && X509_PUBKEY_get0_param(NULL, &at, &size, NULL, spki) == 1);
+    crypto_must(X509_PUBKEY_set(&spki, key->pkey) == 1 &&
+                X509_PUBKEY_get0_param(NULL, &at, &size, NULL, spki) == 1);
     sha1(PIECES(bytes_of(at, (size_t)size)), id);
     X509_PUBKEY_free(spki);
 }

@@ -10,4 +10,4 @@ struct private_key {
 struct public_key {
     EVP_PKEY *pkey;
 };
-bool key_is_pss_only(const EVP_PKEY *pkey);  // RFC 4055: a key whose certificate says id-RSASSA-PSS
+bool key_is_pss_only(const EVP_PKEY *pkey); // RFC 4055: a key whose certificate says id-RSASSA-PSS

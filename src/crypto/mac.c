@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keyed MACs: HMAC over OpenSSL's digests, and the two AES-CBC-MACs of IPsec, which differ only in how three subkeys are made.
+// Keyed MACs: HMAC over OpenSSL's digests, and the two AES-CBC-MACs of IPsec, which differ only in
+// how three subkeys are made.
 //
-// HMAC is assembled here out of the digests because OpenSSL's own costs three times as much to set up (parameters are
-// parsed and the digest is fetched again for each key), and a handshake computes some thirty of them with nearly as many keys.
+// HMAC is assembled here out of the digests because OpenSSL's own costs three times as much to set
+// up (parameters are parsed and the digest is fetched again for each key), and a handshake computes
+// some thirty of them with nearly as many keys.
 #include "crypto/internal.h"
 #include <assert.h>
 
@@ -30,7 +32,8 @@ bool mac_has(enum mac_kind kind)
     return !mac_is_hmac(kind) || crypto_md(mac_rows[kind].md);
 }
 
-// RFC 2104 2: a key longer than the digest's block is replaced by its digest; both pads are absorbed as a whole block.
+// RFC 2104 2: a key longer than the digest's block is replaced by its digest; both pads are
+// absorbed as a whole block.
 static void hmac_key_block(const struct mac_row *row, struct bytes key, uint8_t *block)
 {
     unsigned size;
@@ -74,8 +77,8 @@ static void hmac_end(struct mac *mac, uint8_t *tag)
     unsigned size;
     EVP_MD_CTX *outer = hmac_work(mac, 1);
     if (mac->use == MAC_MANY) crypto_must(EVP_MD_CTX_copy_ex(outer, mac->outer));
-    crypto_must(EVP_DigestFinal_ex(hmac_work(mac, 0), tag, &size) && EVP_DigestUpdate(outer, tag, size) &&
-                EVP_DigestFinal_ex(outer, tag, &size));
+    crypto_must(EVP_DigestFinal_ex(hmac_work(mac, 0), tag, &size) &&
+                EVP_DigestUpdate(outer, tag, size) && EVP_DigestFinal_ex(outer, tag, &size));
 }
 
 static EVP_CIPHER_CTX *aes_ctx(const EVP_CIPHER *cipher, const uint8_t key[16])

@@ -7,12 +7,9 @@ static const struct {
     uint16_t prf;
     enum mac_kind mac;
 } prf_macs[] = {
-    {PRF_HMAC_MD5, MAC_HMAC_MD5},
-    {PRF_HMAC_SHA1, MAC_HMAC_SHA1},
-    {PRF_AES128_XCBC, MAC_AES_XCBC},
-    {PRF_HMAC_SHA2_256, MAC_HMAC_SHA2_256},
-    {PRF_HMAC_SHA2_384, MAC_HMAC_SHA2_384},
-    {PRF_HMAC_SHA2_512, MAC_HMAC_SHA2_512},
+    {PRF_HMAC_MD5, MAC_HMAC_MD5},           {PRF_HMAC_SHA1, MAC_HMAC_SHA1},
+    {PRF_AES128_XCBC, MAC_AES_XCBC},        {PRF_HMAC_SHA2_256, MAC_HMAC_SHA2_256},
+    {PRF_HMAC_SHA2_384, MAC_HMAC_SHA2_384}, {PRF_HMAC_SHA2_512, MAC_HMAC_SHA2_512},
     {PRF_AES128_CMAC, MAC_AES_CMAC},
 };
 
@@ -50,7 +47,8 @@ static void mac_add_all(struct mac *mac, struct bytes_list data)
     for (size_t i = 0; i < data.count; i++) mac_add(mac, data.at[i]);
 }
 
-static void mac_once(enum mac_kind kind, struct bytes key, struct bytes_list data, uint8_t tag[PRF_OUTPUT_MAX])
+static void mac_once(enum mac_kind kind, struct bytes key, struct bytes_list data,
+                     uint8_t tag[PRF_OUTPUT_MAX])
 {
     struct mac mac;
     mac_init(&mac, kind, MAC_ONCE, key);
@@ -61,8 +59,9 @@ static void mac_once(enum mac_kind kind, struct bytes key, struct bytes_list dat
 }
 
 // The AES PRFs take keys of any size, each in its own way:
-// RFC 4434 2: a key shorter than 128 bits is padded with zeros, a longer one is replaced by its PRF under a key of zeros.
-// RFC 4615 3: a key of any other size than 128 bits is replaced by its CMAC under a key of zeros.
+// RFC 4434 2: a key shorter than 128 bits is padded with zeros, a longer one is replaced by its PRF
+// under a key of zeros. RFC 4615 3: a key of any other size than 128 bits is replaced by its CMAC
+// under a key of zeros.
 static void prf_init(struct mac *mac, enum mac_kind kind, enum mac_use use, struct bytes key)
 {
     uint8_t fixed[PRF_OUTPUT_MAX] = {0};
@@ -91,14 +90,16 @@ enum fault prf(uint16_t prf, struct bytes key, struct bytes_list data, struct se
     mac_begin(&mac);
     mac_add_all(&mac, data);
     mac_end(&mac, tag);
-    secret_set(out, bytes_of(tag, mac.size));  // data may lie in what out held before
+    secret_set(out, bytes_of(tag, mac.size)); // data may lie in what out held before
     mac_wipe(&mac);
     memory_wipe(tag, sizeof tag);
     return OK;
 }
 
-// RFC 7296 2.13: T1 = prf(K, S | 01), Tn = prf(K, Tn-1 | S | n); the count is one octet, so there are at most 255 blocks.
-enum fault prf_plus(uint16_t prf, struct bytes key, struct bytes_list seed, size_t size, struct secret *out)
+// RFC 7296 2.13: T1 = prf(K, S | 01), Tn = prf(K, Tn-1 | S | n); the count is one octet, so there
+// are at most 255 blocks.
+enum fault prf_plus(uint16_t prf, struct bytes key, struct bytes_list seed, size_t size,
+                    struct secret *out)
 {
     enum mac_kind kind = prf_mac(prf);
     if (!mac_has(kind)) return FAULT_UNSUPPORTED_PRF;
@@ -127,7 +128,8 @@ enum fault prf_plus(uint16_t prf, struct bytes key, struct bytes_list seed, size
     return OK;
 }
 
-enum fault integ_tag(uint16_t integ, struct bytes key, struct bytes_list data, uint8_t tag[INTEG_TAG_MAX])
+enum fault integ_tag(uint16_t integ, struct bytes key, struct bytes_list data,
+                     uint8_t tag[INTEG_TAG_MAX])
 {
     enum mac_kind kind = integ_mac(integ);
     struct integ_info info;

@@ -6,6 +6,7 @@
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
+// clang-format off
 // RFC 7427 A.1, A.3, A.4; RFC 8420 A for the last two.
 #define OID_PKCS1 "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01"
 #define OID_ECDSA_SHA2 "\x06\x08\x2a\x86\x48\xce\x3d\x04\x03"
@@ -13,12 +14,12 @@
 #define DER(literal) {(const uint8_t *)(literal), sizeof(literal) - 1}
 #define RSA_PKCS1(n) DER("\x30\x0d" OID_PKCS1 n "\x05\x00")
 #define ECDSA_SHA2(n) DER("\x30\x0a" OID_ECDSA_SHA2 n)
-#define RSA_PSS(n, salt)                                                                                  \
-    DER("\x30\x46" OID_PKCS1 "\x0a\x30\x39\xa0\x0f" DIGEST_SHA2(n) "\xa1\x1c\x30\x1a" OID_PKCS1 "\x08" \
-          DIGEST_SHA2(n) "\xa2\x03\x02\x01" salt "\xa3\x03\x02\x01\x01")
+#define RSA_PSS(n, salt)                                                        \
+    DER("\x30\x46" OID_PKCS1 "\x0a\x30\x39"                                     \
+        "\xa0\x0f" DIGEST_SHA2(n)                                               \
+        "\xa1\x1c\x30\x1a" OID_PKCS1 "\x08" DIGEST_SHA2(n)                      \
+        "\xa2\x03\x02\x01" salt "\xa3\x03\x02\x01\x01")
 #define ROW(kind, hash, name, ...) {SCHEME_##kind, HASH_##hash, name, __VA_ARGS__}
-
-// clang-format off
 static const struct scheme schemes[] = {
     ROW(RSA_PKCS1, SHA1,     "RSA_EMSA_PKCS1_SHA1",     RSA_PKCS1("\x05")),
     ROW(RSA_PKCS1, SHA2_256, "RSA_EMSA_PKCS1_SHA2_256", RSA_PKCS1("\x0b")),
@@ -27,7 +28,8 @@ static const struct scheme schemes[] = {
     ROW(RSA_PSS,   SHA2_256, "RSA_EMSA_PSS_SHA2_256",   RSA_PSS("\x01", "\x20")),
     ROW(RSA_PSS,   SHA2_384, "RSA_EMSA_PSS_SHA2_384",   RSA_PSS("\x02", "\x30")),
     ROW(RSA_PSS,   SHA2_512, "RSA_EMSA_PSS_SHA2_512",   RSA_PSS("\x03", "\x40")),
-    ROW(ECDSA,     SHA1,     "ECDSA_WITH_SHA1_DER",     DER("\x30\x09\x06\x07\x2a\x86\x48\xce\x3d\x04\x01")),
+    ROW(ECDSA,     SHA1,     "ECDSA_WITH_SHA1_DER",
+        DER("\x30\x09\x06\x07\x2a\x86\x48\xce\x3d\x04\x01")),
     ROW(ECDSA,     SHA2_256, "ECDSA_WITH_SHA256_DER",   ECDSA_SHA2("\x02")),
     ROW(ECDSA,     SHA2_384, "ECDSA_WITH_SHA384_DER",   ECDSA_SHA2("\x03")),
     ROW(ECDSA,     SHA2_512, "ECDSA_WITH_SHA512_DER",   ECDSA_SHA2("\x04")),
@@ -68,14 +70,15 @@ const struct scheme *scheme_find(enum scheme_kind kind, uint16_t hash)
 static uint16_t digest_read(const X509_ALGOR *algorithm)
 {
     const ASN1_OBJECT *object;
-    if (!algorithm) return 0;  // absent is SHA-1, which is not for PSS
+    if (!algorithm) return 0; // absent is SHA-1, which is not for PSS
     X509_ALGOR_get0(&object, NULL, NULL, algorithm);
     for (size_t i = 0; i < COUNT(digest_nids); i++)
         if (digest_nids[i].nid == OBJ_obj2nid(object)) return digest_nids[i].hash;
     return 0;
 }
 
-// RFC 4055 3.1: the mask generation function is MGF1 with a digest of its own, which has to be the signature's.
+// RFC 4055 3.1: the mask generation function is MGF1 with a digest of its own, which has to be the
+// signature's.
 static uint16_t mask_digest_read(const X509_ALGOR *mask)
 {
     const ASN1_OBJECT *object;
@@ -93,7 +96,8 @@ static uint16_t mask_digest_read(const X509_ALGOR *mask)
 static const struct scheme *pss_read(const X509_ALGOR *algorithm, int *salt_size)
 {
     if (!algorithm->parameter) return NULL;
-    RSA_PSS_PARAMS *pss = ASN1_TYPE_unpack_sequence(ASN1_ITEM_rptr(RSA_PSS_PARAMS), algorithm->parameter);
+    RSA_PSS_PARAMS *pss =
+        ASN1_TYPE_unpack_sequence(ASN1_ITEM_rptr(RSA_PSS_PARAMS), algorithm->parameter);
     if (!pss) return NULL;
     uint16_t hash = digest_read(pss->hashAlgorithm);
     bool same = hash && mask_digest_read(pss->maskGenAlgorithm) == hash;
@@ -116,20 +120,24 @@ static const struct scheme *algorithm_read(const X509_ALGOR *algorithm, int *sal
     return NULL;
 }
 
-// RFC 4055 5, RFC 7427 3: parameters may be absent or NULL, PSS parameters leave out what is the default; so the structure is read
-// instead of compared.
+// RFC 4055 5, RFC 7427 3: parameters may be absent or NULL, PSS parameters leave out what is the
+// default; so the structure is read instead of compared.
 enum fault scheme_read(struct bytes algorithm, const struct scheme **scheme, int *salt_size)
 {
     const unsigned char *at = algorithm.at;
     X509_ALGOR *decoded = d2i_X509_ALGOR(NULL, &at, (long)algorithm.size);
-    *scheme = decoded && at == algorithm.at + algorithm.size ? algorithm_read(decoded, salt_size) : NULL;
+    *scheme =
+        decoded && at == algorithm.at + algorithm.size ? algorithm_read(decoded, salt_size) : NULL;
     X509_ALGOR_free(decoded);
     ERR_clear_error();
     return *scheme ? OK : FAULT_SIGNATURE_ALGORITHM;
 }
 
 // --- the option's words
-enum { KINDS_RSA = 1 << SCHEME_RSA_PKCS1 | 1 << SCHEME_RSA_PSS, KINDS_ALL = (1 << SCHEME_KINDS) - 1 };
+enum {
+    KINDS_RSA = 1 << SCHEME_RSA_PKCS1 | 1 << SCHEME_RSA_PSS,
+    KINDS_ALL = (1 << SCHEME_KINDS) - 1
+};
 static const struct {
     const char *word;
     unsigned kinds;
@@ -145,8 +153,8 @@ static const struct {
     const char *word;
     uint16_t hash;
 } hash_words[] = {
-    {"sha1", HASH_SHA1},         {"sha256", HASH_SHA2_256},     {"sha384", HASH_SHA2_384},
-    {"sha512", HASH_SHA2_512},   {"sha2_256", HASH_SHA2_256},   {"sha2_384", HASH_SHA2_384},
+    {"sha1", HASH_SHA1},         {"sha256", HASH_SHA2_256},   {"sha384", HASH_SHA2_384},
+    {"sha512", HASH_SHA2_512},   {"sha2_256", HASH_SHA2_256}, {"sha2_384", HASH_SHA2_384},
     {"sha2_512", HASH_SHA2_512}, {"identity", HASH_IDENTITY},
 };
 
@@ -191,7 +199,8 @@ static struct bytes word_next(struct bytes *text)
 {
     static const char separators[] = "-:, ";
     struct bytes word = bytes_of(text->at, 0);
-    while (word.size < text->size && !memchr(separators, word.at[word.size], sizeof separators - 1)) word.size++;
+    while (word.size < text->size && !memchr(separators, word.at[word.size], sizeof separators - 1))
+        word.size++;
     size_t used = word.size + (word.size < text->size);
     *text = bytes_of(text->at + used, text->size - used);
     return word;
@@ -228,7 +237,7 @@ bool scheme_rules_allow(const struct scheme_rules *rules, enum scheme_kind kind,
     bool any_named = false;
     for (size_t k = 0; k < SCHEME_KINDS; k++) any_named |= rules->kind_named[k];
     if (any_named && !rules->kind_named[kind]) return false;
-    if (hash == HASH_IDENTITY) return true;  // the scheme itself is its hash
+    if (hash == HASH_IDENTITY) return true; // the scheme itself is its hash
     if (rules->hashes[kind] == 0) return hash != HASH_SHA1;
     return scheme_rules_name_hash(rules, kind, hash);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Known answers of every algorithm, computed by other code (selftest.def): a machine or library that miscalculates is found
-// before a key is made with it.
+// Known answers of every algorithm, computed by other code (selftest.def): a machine or library
+// that miscalculates is found before a key is made with it.
 #include "crypto/internal.h"
 #include "crypto/sig.h"
 #include <assert.h>
@@ -35,7 +35,7 @@ static const struct sealer_test {
     uint16_t encr, key_bits;
     const char *name, *key, *associated, *iv, *plain, *sealed;
 } sealer_tests[] = {
-#define TEST_SEALER(symbol, bits, key, associated, iv, plain, sealed) \
+#define TEST_SEALER(symbol, bits, key, associated, iv, plain, sealed)                              \
     {ENCR_##symbol, bits, #symbol, key, associated, iv, plain, sealed},
 #include "crypto/selftest.def"
 #undef TEST_SEALER
@@ -88,7 +88,8 @@ static bool prf_works(const struct prf_test *test)
 {
     struct octets key, data, expected;
     SECRET(out);
-    if (prf(test->prf, octets_read(test->key, &key), PIECES(octets_read(test->data, &data)), &out)) return false;
+    if (prf(test->prf, octets_read(test->key, &key), PIECES(octets_read(test->data, &data)), &out))
+        return false;
     return bytes_equal_secret(secret_bytes(&out), octets_read(test->out, &expected));
 }
 
@@ -97,7 +98,9 @@ static bool integ_works(const struct integ_test *test)
     struct octets key, data, expected;
     uint8_t tag[INTEG_TAG_MAX];
     struct bytes wanted = octets_read(test->tag, &expected);
-    if (integ_tag(test->integ, octets_read(test->key, &key), PIECES(octets_read(test->data, &data)), tag)) return false;
+    if (integ_tag(test->integ, octets_read(test->key, &key), PIECES(octets_read(test->data, &data)),
+                  tag))
+        return false;
     return bytes_equal_secret(bytes_of(tag, wanted.size), wanted);
 }
 
@@ -112,16 +115,19 @@ static bool sealer_works(const struct sealer_test *test)
     size_t size;
     if (digest(HASH_SHA2_256, PIECES(BYTES_ARRAY(integ_label)), integ_key, &size)) return false;
     if (!encr_info(test->encr, test->key_bits, &info)) return false;
-    struct sealer sealer = {.encr = test->encr, .key_bits = test->key_bits, .encr_key = octets_read(test->key, &key)};
+    struct sealer sealer = {
+        .encr = test->encr, .key_bits = test->key_bits, .encr_key = octets_read(test->key, &key)};
     if (!info.aead) {
         sealer.integ = INTEG_HMAC_SHA2_256_128;
         sealer.integ_key = bytes_of(integ_key, 32);
     }
-    struct bytes wanted = octets_read(test->sealed, &sealed), aad = octets_read(test->associated, &associated);
+    struct bytes wanted = octets_read(test->sealed, &sealed),
+                 aad = octets_read(test->associated, &associated);
     struct bytes text = octets_read(test->plain, &plain);
     if (sealer_seal(&sealer, aad, octets_read(test->iv, &iv), text, out)) return false;
     if (!bytes_equal(bytes_of(out, wanted.size), wanted)) return false;
-    if (sealer_open(&sealer, aad, wanted, out, &size) || !bytes_equal(bytes_of(out, size), text)) return false;
+    if (sealer_open(&sealer, aad, wanted, out, &size) || !bytes_equal(bytes_of(out, size), text))
+        return false;
     sealed.at[sealed.size / 2] ^= 1;
     return sealer_open(&sealer, aad, wanted, out, &size) == FAULT_ICV_WRONG;
 }
@@ -147,10 +153,12 @@ static bool signature_works(const struct signature_test *test)
     struct bytes_list signed_octets = PIECES(octets_read(test->data, &data));
     if (public_key_read_spki(octets_read(test->spki, &spki), &key)) return false;
     struct bytes payload = octets_read(test->auth, &auth);
-    bool works = auth_verify(key, AUTH_SIGNATURE, payload, BYTES_NONE, signed_octets, &name) == OK &&
-                 strcmp(name, test->name) == 0;
+    bool works =
+        auth_verify(key, AUTH_SIGNATURE, payload, BYTES_NONE, signed_octets, &name) == OK &&
+        strcmp(name, test->name) == 0;
     data.at[0] ^= 1;
-    works = works && auth_verify(key, AUTH_SIGNATURE, payload, BYTES_NONE, signed_octets, &name) == FAULT_SIGNATURE_WRONG;
+    works = works && auth_verify(key, AUTH_SIGNATURE, payload, BYTES_NONE, signed_octets, &name) ==
+                         FAULT_SIGNATURE_WRONG;
     public_key_free(key);
     return works;
 }
@@ -166,7 +174,8 @@ static const char *prf_failing(void)
 static const char *integ_failing(void)
 {
     for (size_t i = 0; i < COUNT(integ_tests); i++)
-        if (crypto_has_integ(integ_tests[i].integ) && !integ_works(&integ_tests[i])) return integ_tests[i].name;
+        if (crypto_has_integ(integ_tests[i].integ) && !integ_works(&integ_tests[i]))
+            return integ_tests[i].name;
     return NULL;
 }
 
@@ -195,8 +204,8 @@ static const char *signature_failing(void)
 
 enum fault crypto_self_test(const char **which)
 {
-    static const char *(*const failing[])(void) = {prf_failing, integ_failing, sealer_failing, ke_failing,
-                                                   signature_failing};
+    static const char *(*const failing[])(void) = {prf_failing, integ_failing, sealer_failing,
+                                                   ke_failing, signature_failing};
     for (size_t i = 0; i < COUNT(failing); i++)
         if ((*which = failing[i]())) return FAULT_SELF_TEST;
     *which = "";

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Signatures of AUTH payloads: method 14 with any scheme (RFC 7427, RFC 8420), and the older methods 1, 9, 10, 11 (RFC 7296 3.8, RFC 4754).
+// Signatures of AUTH payloads: method 14 with any scheme (RFC 7427, RFC 8420), and the older
+// methods 1, 9, 10, 11 (RFC 7296 3.8, RFC 4754).
 //
-// A signer takes what the peer announced, what the configuration allows and what fits the strength of its key, in this order.
+// A signer takes what the peer announced, what the configuration allows and what fits the strength
+// of its key, in this order.
 #include "crypto/internal.h"
 #include "crypto/key.h"
 #include "crypto/scheme.h"
@@ -17,7 +19,7 @@ enum { SIGNATURE_MAX = 2048, RSA_BITS_LEAST = 2048, FIELD_MAX = 66 };
 static const struct ecdsa_method {
     uint8_t method;
     uint16_t hash;
-    uint8_t field;  // bytes of r and of s
+    uint8_t field; // bytes of r and of s
     const char *group, *name;
 } ecdsa_methods[] = {
     {AUTH_ECDSA_256, HASH_SHA2_256, 32, "prime256v1", "ECDSA-256"},
@@ -36,7 +38,9 @@ static const struct ecdsa_method *ecdsa_method_for(EVP_PKEY *pkey)
 {
     char name[64];
     size_t size;
-    if (EVP_PKEY_get_utf8_string_param(pkey, OSSL_PKEY_PARAM_GROUP_NAME, name, sizeof name, &size) != 1) return NULL;
+    if (EVP_PKEY_get_utf8_string_param(pkey, OSSL_PKEY_PARAM_GROUP_NAME, name, sizeof name,
+                                       &size) != 1)
+        return NULL;
     for (size_t i = 0; i < sizeof ecdsa_methods / sizeof ecdsa_methods[0]; i++)
         if (strcmp(ecdsa_methods[i].group, name) == 0) return &ecdsa_methods[i];
     return NULL;
@@ -45,12 +49,18 @@ static const struct ecdsa_method *ecdsa_method_for(EVP_PKEY *pkey)
 static bool scheme_fits_key(const struct scheme *scheme, EVP_PKEY *pkey)
 {
     switch (EVP_PKEY_get_base_id(pkey)) {
-    case EVP_PKEY_RSA: return scheme->kind == SCHEME_RSA_PKCS1 || scheme->kind == SCHEME_RSA_PSS;
-    case EVP_PKEY_RSA_PSS: return scheme->kind == SCHEME_RSA_PSS;
-    case EVP_PKEY_EC: return scheme->kind == SCHEME_ECDSA;
-    case EVP_PKEY_ED25519: return scheme->kind == SCHEME_ED25519;
-    case EVP_PKEY_ED448: return scheme->kind == SCHEME_ED448;
-    default: return false;
+    case EVP_PKEY_RSA:
+        return scheme->kind == SCHEME_RSA_PKCS1 || scheme->kind == SCHEME_RSA_PSS;
+    case EVP_PKEY_RSA_PSS:
+        return scheme->kind == SCHEME_RSA_PSS;
+    case EVP_PKEY_EC:
+        return scheme->kind == SCHEME_ECDSA;
+    case EVP_PKEY_ED25519:
+        return scheme->kind == SCHEME_ED25519;
+    case EVP_PKEY_ED448:
+        return scheme->kind == SCHEME_ED448;
+    default:
+        return false;
     }
 }
 
@@ -59,8 +69,10 @@ static EVP_PKEY_CTX *pkey_ctx(EVP_PKEY *pkey, const struct scheme *scheme, int s
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
     crypto_must(ctx != NULL);
     bool good = (sign ? EVP_PKEY_sign_init(ctx) : EVP_PKEY_verify_init(ctx)) == 1;
-    if (good && scheme->kind == SCHEME_RSA_PKCS1) good = EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING) == 1;
-    if (good && scheme->kind == SCHEME_RSA_PSS) good = EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) == 1;
+    if (good && scheme->kind == SCHEME_RSA_PKCS1)
+        good = EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING) == 1;
+    if (good && scheme->kind == SCHEME_RSA_PSS)
+        good = EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) == 1;
     if (good) good = EVP_PKEY_CTX_set_signature_md(ctx, crypto_md_of_hash(scheme->hash)) == 1;
     if (good && scheme->kind == SCHEME_RSA_PSS)
         good = EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, crypto_md_of_hash(scheme->hash)) == 1 &&
@@ -105,8 +117,8 @@ static bool eddsa_verify(EVP_PKEY *pkey, struct bytes_list octets, struct bytes 
     return good;
 }
 
-static bool scheme_sign(EVP_PKEY *pkey, const struct scheme *scheme, struct bytes_list octets, uint8_t out[SIGNATURE_MAX],
-                        size_t *size)
+static bool scheme_sign(EVP_PKEY *pkey, const struct scheme *scheme, struct bytes_list octets,
+                        uint8_t out[SIGNATURE_MAX], size_t *size)
 {
     uint8_t hash[DIGEST_MAX];
     size_t hash_size;
@@ -119,8 +131,8 @@ static bool scheme_sign(EVP_PKEY *pkey, const struct scheme *scheme, struct byte
     return good;
 }
 
-static bool scheme_verify(EVP_PKEY *pkey, const struct scheme *scheme, int salt_size, struct bytes_list octets,
-                          struct bytes signature)
+static bool scheme_verify(EVP_PKEY *pkey, const struct scheme *scheme, int salt_size,
+                          struct bytes_list octets, struct bytes signature)
 {
     uint8_t hash[DIGEST_MAX];
     size_t hash_size;
@@ -149,8 +161,8 @@ static const uint16_t *hash_order(EVP_PKEY *pkey)
     return hash_orders[strong];
 }
 
-static const struct scheme *scheme_choose_kind(EVP_PKEY *pkey, enum scheme_kind kind, uint32_t hashes,
-                                               const struct scheme_rules *rules)
+static const struct scheme *scheme_choose_kind(EVP_PKEY *pkey, enum scheme_kind kind,
+                                               uint32_t hashes, const struct scheme_rules *rules)
 {
     const uint16_t *order = hash_order(pkey);
     for (size_t i = 0; i < 4; i++) {
@@ -164,20 +176,23 @@ static const struct scheme *scheme_choose_kind(EVP_PKEY *pkey, enum scheme_kind 
     return fits && scheme_rules_allow(rules, kind, HASH_IDENTITY) ? pure : NULL;
 }
 
-// In the order of scheme_kind: an RSA key signs with PKCS#1 unless the rules or the key ask for PSS, as other implementations do.
-static const struct scheme *scheme_choose(EVP_PKEY *pkey, uint32_t hashes, const struct scheme_rules *rules)
+// In the order of scheme_kind: an RSA key signs with PKCS#1 unless the rules or the key ask for
+// PSS, as other implementations do.
+static const struct scheme *scheme_choose(EVP_PKEY *pkey, uint32_t hashes,
+                                          const struct scheme_rules *rules)
 {
     bool pss_asked = rules->kind_named[SCHEME_RSA_PSS] && !rules->kind_named[SCHEME_RSA_PKCS1];
     for (int kind = pss_asked ? SCHEME_RSA_PSS : 0; kind < SCHEME_KINDS; kind++) {
-        const struct scheme *scheme = scheme_choose_kind(pkey, (enum scheme_kind)kind, hashes, rules);
+        const struct scheme *scheme =
+            scheme_choose_kind(pkey, (enum scheme_kind)kind, hashes, rules);
         if (scheme) return scheme;
     }
     return NULL;
 }
 
 // RFC 7427 3: one octet of length, the AlgorithmIdentifier, the signature.
-static enum fault sign_method_14(EVP_PKEY *pkey, const struct scheme *scheme, struct bytes_list octets, uint8_t *method,
-                                 struct buf *data)
+static enum fault sign_method_14(EVP_PKEY *pkey, const struct scheme *scheme,
+                                 struct bytes_list octets, uint8_t *method, struct buf *data)
 {
     uint8_t signature[SIGNATURE_MAX], length = (uint8_t)scheme->algorithm.size;
     size_t size;
@@ -190,41 +205,47 @@ static enum fault sign_method_14(EVP_PKEY *pkey, const struct scheme *scheme, st
 }
 
 // RFC 4754 3: r and s side by side, each filled up to the field's size.
-static enum fault sign_ecdsa_raw(EVP_PKEY *pkey, const struct ecdsa_method *way, struct bytes_list octets, uint8_t *method,
-                                 struct buf *data)
+static enum fault sign_ecdsa_raw(EVP_PKEY *pkey, const struct ecdsa_method *way,
+                                 struct bytes_list octets, uint8_t *method, struct buf *data)
 {
     uint8_t der[SIGNATURE_MAX], raw[2 * FIELD_MAX];
     size_t size;
     const unsigned char *at = der;
-    if (!scheme_sign(pkey, scheme_find(SCHEME_ECDSA, way->hash), octets, der, &size)) return FAULT_SIGNATURE_NOT_ALLOWED;
+    if (!scheme_sign(pkey, scheme_find(SCHEME_ECDSA, way->hash), octets, der, &size))
+        return FAULT_SIGNATURE_NOT_ALLOWED;
     ECDSA_SIG *signature = d2i_ECDSA_SIG(NULL, &at, (long)size);
-    crypto_must(signature && BN_bn2binpad(ECDSA_SIG_get0_r(signature), raw, way->field) == way->field &&
-                BN_bn2binpad(ECDSA_SIG_get0_s(signature), raw + way->field, way->field) == way->field);
+    crypto_must(
+        signature && BN_bn2binpad(ECDSA_SIG_get0_r(signature), raw, way->field) == way->field &&
+        BN_bn2binpad(ECDSA_SIG_get0_s(signature), raw + way->field, way->field) == way->field);
     ECDSA_SIG_free(signature);
     *method = way->method;
     buf_add(data, bytes_of(raw, 2u * way->field));
     return data->failed ? FAULT_NO_ROOM : OK;
 }
 
-// RFC 7296 3.8: method 1 is PKCS#1 v1.5, as a rule with SHA-1, which has to be asked for; another hash may be named instead.
-static enum fault sign_rsa_old(EVP_PKEY *pkey, const struct scheme_rules *rules, struct bytes_list octets, uint8_t *method,
-                               struct buf *data)
+// RFC 7296 3.8: method 1 is PKCS#1 v1.5, as a rule with SHA-1, which has to be asked for; another
+// hash may be named instead.
+static enum fault sign_rsa_old(EVP_PKEY *pkey, const struct scheme_rules *rules,
+                               struct bytes_list octets, uint8_t *method, struct buf *data)
 {
     uint8_t signature[SIGNATURE_MAX];
     size_t size;
     uint32_t named = rules->hashes[SCHEME_RSA_PKCS1];
-    const struct scheme *scheme =
-        named >> HASH_SHA1 & 1 ? scheme_find(SCHEME_RSA_PKCS1, HASH_SHA1) : scheme_choose_kind(pkey, SCHEME_RSA_PKCS1, named, rules);
-    if (!scheme || !scheme_rules_allow(rules, scheme->kind, scheme->hash)) return FAULT_HASH_NOT_COMMON;
+    const struct scheme *scheme = named >> HASH_SHA1 & 1
+                                      ? scheme_find(SCHEME_RSA_PKCS1, HASH_SHA1)
+                                      : scheme_choose_kind(pkey, SCHEME_RSA_PKCS1, named, rules);
+    if (!scheme || !scheme_rules_allow(rules, scheme->kind, scheme->hash))
+        return FAULT_HASH_NOT_COMMON;
     if (!scheme_sign(pkey, scheme, octets, signature, &size)) return FAULT_SIGNATURE_NOT_ALLOWED;
     *method = AUTH_RSA;
     buf_add(data, bytes_of(signature, size));
     return data->failed ? FAULT_NO_ROOM : OK;
 }
 
-// RFC 7427 4: method 14 only for a peer that announced hashes, and with one of them; the older methods otherwise.
-enum fault auth_sign(const struct private_key *key, uint32_t hashes, struct bytes schemes, struct bytes_list octets,
-                     uint8_t *method, struct buf *data)
+// RFC 7427 4: method 14 only for a peer that announced hashes, and with one of them; the older
+// methods otherwise.
+enum fault auth_sign(const struct private_key *key, uint32_t hashes, struct bytes schemes,
+                     struct bytes_list octets, uint8_t *method, struct buf *data)
 {
     struct scheme_rules rules;
     EVP_PKEY *pkey = key->pkey;
@@ -232,7 +253,8 @@ enum fault auth_sign(const struct private_key *key, uint32_t hashes, struct byte
     buf_clear(data);
     enum fault fault = FAULT_HASH_NOT_COMMON;
     const struct scheme *scheme = hashes ? scheme_choose(pkey, hashes, &rules) : NULL;
-    const struct ecdsa_method *way = EVP_PKEY_get_base_id(pkey) == EVP_PKEY_EC ? ecdsa_method_for(pkey) : NULL;
+    const struct ecdsa_method *way =
+        EVP_PKEY_get_base_id(pkey) == EVP_PKEY_EC ? ecdsa_method_for(pkey) : NULL;
     if (scheme)
         fault = sign_method_14(pkey, scheme, octets, method, data);
     else if (way && scheme_rules_allow(&rules, SCHEME_ECDSA, way->hash))
@@ -246,7 +268,8 @@ enum fault auth_sign(const struct private_key *key, uint32_t hashes, struct byte
 // --- verifying
 
 // RFC 8247 4.1: RSA keys below 2048 bits are too weak, unless the rules say from which size on.
-static enum fault key_strong_enough(EVP_PKEY *pkey, enum scheme_kind kind, const struct scheme_rules *rules)
+static enum fault key_strong_enough(EVP_PKEY *pkey, enum scheme_kind kind,
+                                    const struct scheme_rules *rules)
 {
     unsigned least = rules->bits[kind];
     bool rsa = kind == SCHEME_RSA_PKCS1 || kind == SCHEME_RSA_PSS;
@@ -254,8 +277,9 @@ static enum fault key_strong_enough(EVP_PKEY *pkey, enum scheme_kind kind, const
     return (unsigned)EVP_PKEY_get_bits(pkey) >= least ? OK : FAULT_KEY_TOO_WEAK;
 }
 
-static enum fault verify_method_14(EVP_PKEY *pkey, struct bytes data, const struct scheme_rules *rules,
-                                   struct bytes_list octets, const char **name)
+static enum fault verify_method_14(EVP_PKEY *pkey, struct bytes data,
+                                   const struct scheme_rules *rules, struct bytes_list octets,
+                                   const char **name)
 {
     const struct scheme *scheme;
     int salt_size = 0;
@@ -266,15 +290,18 @@ static enum fault verify_method_14(EVP_PKEY *pkey, struct bytes data, const stru
     if (!scheme_fits_key(scheme, pkey)) return FAULT_SIGNATURE_OTHER_KEY;
     if (!scheme_rules_allow(rules, scheme->kind, scheme->hash)) return FAULT_SIGNATURE_NOT_ALLOWED;
     TRY(key_strong_enough(pkey, scheme->kind, rules));
-    bool good = scheme_verify(pkey, scheme, salt_size, octets, bytes_of(data.at + start, data.size - start));
+    bool good = scheme_verify(pkey, scheme, salt_size, octets,
+                              bytes_of(data.at + start, data.size - start));
     return good ? OK : FAULT_SIGNATURE_WRONG;
 }
 
-static enum fault verify_ecdsa_raw(EVP_PKEY *pkey, const struct ecdsa_method *way, struct bytes data,
-                                   const struct scheme_rules *rules, struct bytes_list octets, const char **name)
+static enum fault verify_ecdsa_raw(EVP_PKEY *pkey, const struct ecdsa_method *way,
+                                   struct bytes data, const struct scheme_rules *rules,
+                                   struct bytes_list octets, const char **name)
 {
     *name = way->name;
-    if (EVP_PKEY_get_base_id(pkey) != EVP_PKEY_EC || ecdsa_method_for(pkey) != way) return FAULT_SIGNATURE_OTHER_KEY;
+    if (EVP_PKEY_get_base_id(pkey) != EVP_PKEY_EC || ecdsa_method_for(pkey) != way)
+        return FAULT_SIGNATURE_OTHER_KEY;
     if (!scheme_rules_allow(rules, SCHEME_ECDSA, way->hash)) return FAULT_SIGNATURE_NOT_ALLOWED;
     TRY(key_strong_enough(pkey, SCHEME_ECDSA, rules));
     if (data.size != 2u * way->field) return FAULT_SIGNATURE_WRONG;
@@ -285,14 +312,16 @@ static enum fault verify_ecdsa_raw(EVP_PKEY *pkey, const struct ecdsa_method *wa
     int size = i2d_ECDSA_SIG(signature, &der);
     ECDSA_SIG_free(signature);
     crypto_must(size > 0);
-    bool good = scheme_verify(pkey, scheme_find(SCHEME_ECDSA, way->hash), 0, octets, bytes_of(der, (size_t)size));
+    bool good = scheme_verify(pkey, scheme_find(SCHEME_ECDSA, way->hash), 0, octets,
+                              bytes_of(der, (size_t)size));
     OPENSSL_free(der);
     return good ? OK : FAULT_SIGNATURE_WRONG;
 }
 
 // RFC 7296 3.8: method 1 does not say which hash it is; those that are allowed are tried.
-static enum fault verify_rsa_old(EVP_PKEY *pkey, struct bytes data, const struct scheme_rules *rules,
-                                 struct bytes_list octets, const char **name)
+static enum fault verify_rsa_old(EVP_PKEY *pkey, struct bytes data,
+                                 const struct scheme_rules *rules, struct bytes_list octets,
+                                 const char **name)
 {
     static const uint16_t hashes[] = {HASH_SHA2_256, HASH_SHA2_384, HASH_SHA2_512, HASH_SHA1};
     *name = "RSA_EMSA_PKCS1";
@@ -310,8 +339,8 @@ static enum fault verify_rsa_old(EVP_PKEY *pkey, struct bytes data, const struct
     return tried ? FAULT_SIGNATURE_WRONG : FAULT_SIGNATURE_NOT_ALLOWED;
 }
 
-enum fault auth_verify(const struct public_key *key, uint8_t method, struct bytes data, struct bytes schemes,
-                       struct bytes_list octets, const char **scheme_name)
+enum fault auth_verify(const struct public_key *key, uint8_t method, struct bytes data,
+                       struct bytes schemes, struct bytes_list octets, const char **scheme_name)
 {
     struct scheme_rules rules;
     const struct ecdsa_method *way = ecdsa_method_of(method);

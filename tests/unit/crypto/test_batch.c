@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Batches of packets: both back ends give the same bytes, and these are the bytes of the message cipher, which is held against
-// published vectors elsewhere. Known packets are tested with the data plane.
-#include "vectors.h"
+// Batches of packets: both back ends give the same bytes, and these are the bytes of the message
+// cipher, which is held against published vectors elsewhere. Known packets are tested with the data
+// plane.
 #include "crypto/batch.h"
+#include "vectors.h"
 
 enum { PACKETS = 200, PACKET_ROOM = 2304, PAYLOAD_MAX = 2048 };
 
 static const struct pair {
     uint16_t encr, key_bits, integ;
-    bool mb;  // is it done by ipsec-mb?
+    bool mb; // is it done by ipsec-mb?
 } pairs[] = {
     // clang-format off
     {ENCR_AES_GCM_16, 128, INTEG_NONE, true},  {ENCR_AES_GCM_16, 192, INTEG_NONE, true},  {ENCR_AES_GCM_16, 256, INTEG_NONE, true},
@@ -78,10 +79,13 @@ static void keys_make(struct bench *bench, const struct pair *pair, struct keys 
     keys->integ_key = bytes_of(keys->integ, integ.key);
 }
 
-static struct batch_key *key_make(struct batch_backend *backend, const struct pair *pair, const struct keys *keys, bool seal)
+static struct batch_key *key_make(struct batch_backend *backend, const struct pair *pair,
+                                  const struct keys *keys, bool seal)
 {
     struct batch_key *key = NULL;
-    CHECK_FAULT(batch_key_new(backend, pair->encr, pair->key_bits, pair->integ, keys->encr_key, keys->integ_key, seal, &key), OK);
+    CHECK_FAULT(batch_key_new(backend, pair->encr, pair->key_bits, pair->integ, keys->encr_key,
+                              keys->integ_key, seal, &key),
+                OK);
     return key;
 }
 
@@ -115,7 +119,8 @@ static void check_plain(struct bench *bench, size_t which, size_t i, const struc
     struct batch_packet *packet = &bench->packets[which][i];
     size_t start = 8 + batch_key_iv_size(key);
     assert_true(packet->good);
-    assert_memory_equal(packet->esp + start, bench->plain + i * PACKET_ROOM + start, packet->payload_size);
+    assert_memory_equal(packet->esp + start, bench->plain + i * PACKET_ROOM + start,
+                        packet->payload_size);
 }
 
 static void both_back_ends_give_the_same_bytes(void **state)
@@ -148,9 +153,10 @@ static void both_back_ends_give_the_same_bytes(void **state)
     }
 }
 
-// RFC 4106 5 test, RFC 4303 2.8.1 test: an own computation of what the batch gives, with the message cipher or MAC.
-static void check_against_sealer(struct bench *bench, const struct pair *pair, const struct keys *keys, const struct batch_key *key,
-                                 size_t i)
+// RFC 4106 5 test, RFC 4303 2.8.1 test: an own computation of what the batch gives, with the
+// message cipher or MAC.
+static void check_against_sealer(struct bench *bench, const struct pair *pair,
+                                 const struct keys *keys, const struct batch_key *key, size_t i)
 {
     const struct batch_packet *packet = &bench->packets[0][i];
     uint8_t expected[PACKET_ROOM], associated[12], high[4];
@@ -161,17 +167,23 @@ static void check_against_sealer(struct bench *bench, const struct pair *pair, c
     memcpy(associated + 4, high, 4);
     memcpy(associated + 8, esp + 4, 4);
     struct bytes header = packet->esn && !pair->integ ? BYTES_ARRAY(associated) : bytes_of(esp, 8);
-    struct sealer sealer = {pair->encr, pair->key_bits, pair->integ, keys->encr_key, keys->integ_key};
-    CHECK_FAULT(sealer_seal(&sealer, header, bytes_of(esp + 8, iv_size), bytes_of(plain, packet->payload_size), expected), OK);
+    struct sealer sealer = {pair->encr, pair->key_bits, pair->integ, keys->encr_key,
+                            keys->integ_key};
+    CHECK_FAULT(sealer_seal(&sealer, header, bytes_of(esp + 8, iv_size),
+                            bytes_of(plain, packet->payload_size), expected),
+                OK);
     size_t until_icv = 8 + iv_size + packet->payload_size, icv_size = batch_key_icv_size(key);
     assert_memory_equal(esp + 8, expected, iv_size + packet->payload_size);
     if (pair->integ && packet->esn) {
         uint8_t tag[INTEG_TAG_MAX];
-        CHECK_FAULT(integ_tag(pair->integ, keys->integ_key, PIECES(bytes_of(esp, until_icv), BYTES_ARRAY(high)), tag), OK);
+        CHECK_FAULT(integ_tag(pair->integ, keys->integ_key,
+                              PIECES(bytes_of(esp, until_icv), BYTES_ARRAY(high)), tag),
+                    OK);
         memcpy(expected + until_icv - 8, tag, icv_size);
     }
     assert_memory_equal(esp + until_icv, expected + until_icv - 8, icv_size);
-    assert_memory_equal(esp + until_icv + icv_size, bench->plain + i * PACKET_ROOM + until_icv + icv_size, 8);  // nothing beyond
+    assert_memory_equal(esp + until_icv + icv_size,
+                        bench->plain + i * PACKET_ROOM + until_icv + icv_size, 8); // nothing beyond
 }
 
 static void packets_are_those_of_the_message_cipher(void **state)
@@ -179,7 +191,8 @@ static void packets_are_those_of_the_message_cipher(void **state)
     struct bench *bench = *state;
     for (size_t p = 0; p < COUNT(pairs); p++) {
         struct keys keys;
-        if (pairs[p].encr == ENCR_NULL || pairs[p].encr == ENCR_NULL_AES_GMAC) continue;  // protect no messages
+        if (pairs[p].encr == ENCR_NULL || pairs[p].encr == ENCR_NULL_AES_GMAC)
+            continue; // protect no messages
         keys_make(bench, &pairs[p], &keys);
         struct batch_key *seal = key_make(bench->evp, &pairs[p], &keys, true);
         size_t count = packets_make(bench, seal);
@@ -198,13 +211,15 @@ static void counter_ivs_are_the_sequence_number_and_cbc_ivs_are_not(void **state
         keys_make(bench, &pairs[p], &keys);
         struct batch_key *seal = key_make(bench->evp, &pairs[p], &keys, true);
         size_t count = packets_make(bench, seal), iv_size = batch_key_iv_size(seal), same = 0;
-        bool cbc = pairs[p].encr == ENCR_AES_CBC || pairs[p].encr == ENCR_3DES || pairs[p].encr == ENCR_CAMELLIA_CBC;
+        bool cbc = pairs[p].encr == ENCR_AES_CBC || pairs[p].encr == ENCR_3DES ||
+                   pairs[p].encr == ENCR_CAMELLIA_CBC;
         batch_seal(seal, bench->packets[0], count);
         for (size_t i = 0; i < count && iv_size; i++) {
             const struct batch_packet *packet = &bench->packets[0][i];
             uint32_t high = packet->esn ? packet->seq_high : 0;
-            const uint8_t sequence[8] = {(uint8_t)(high >> 24), (uint8_t)(high >> 16), (uint8_t)(high >> 8), (uint8_t)high,
-                                         packet->esp[4], packet->esp[5], packet->esp[6], packet->esp[7]};
+            const uint8_t sequence[8] = {
+                (uint8_t)(high >> 24), (uint8_t)(high >> 16), (uint8_t)(high >> 8), (uint8_t)high,
+                packet->esp[4],        packet->esp[5],        packet->esp[6],       packet->esp[7]};
             same += memcmp(packet->esp + 8 + iv_size - 8, sequence, 8) == 0;
         }
         assert_int_equal(same, cbc || !iv_size ? 0 : count);
@@ -220,7 +235,8 @@ static void cbc_ivs_differ_with_packet_and_key(void **state)
         struct keys keys;
         keys_make(bench, &pairs[8], &keys);
         struct batch_key *seal = key_make(bench->evp, &pairs[8], &keys, true);
-        struct batch_packet packets[2] = {{.esp = space[2 * k], .payload_size = 16}, {.esp = space[2 * k + 1], .payload_size = 16}};
+        struct batch_packet packets[2] = {{.esp = space[2 * k], .payload_size = 16},
+                                          {.esp = space[2 * k + 1], .payload_size = 16}};
         space[2 * k + 1][7] = 1;
         batch_seal(seal, packets, 2);
         batch_key_free(seal);
@@ -229,7 +245,8 @@ static void cbc_ivs_differ_with_packet_and_key(void **state)
         for (size_t k = 0; k < i; k++) assert_memory_not_equal(space[i] + 8, space[k] + 8, 16);
 }
 
-// One bit anywhere in the packet, or in the half of the sequence number that is not sent, spoils it, and it alone.
+// One bit anywhere in the packet, or in the half of the sequence number that is not sent, spoils
+// it, and it alone.
 static void changed_packets_are_found(void **state)
 {
     struct bench *bench = *state;
@@ -240,7 +257,8 @@ static void changed_packets_are_found(void **state)
         bool bad[PACKETS] = {0};
         if (!backend || (p % 2 && !pair->mb)) continue;
         keys_make(bench, pair, &keys);
-        struct batch_key *seal = key_make(backend, pair, &keys, true), *open = key_make(backend, pair, &keys, false);
+        struct batch_key *seal = key_make(backend, pair, &keys, true),
+                         *open = key_make(backend, pair, &keys, false);
         size_t count = packets_make(bench, seal);
         batch_seal(seal, bench->packets[0], count);
         for (size_t i = 0; i < count; i++) {
@@ -254,8 +272,10 @@ static void changed_packets_are_found(void **state)
         }
         batch_open(open, bench->packets[0], count);
         for (size_t i = 0; i < count; i++) {
-            if (bad[i]) assert_false(bench->packets[0][i].good);
-            else check_plain(bench, 0, i, seal);
+            if (bad[i])
+                assert_false(bench->packets[0][i].good);
+            else
+                check_plain(bench, 0, i, seal);
         }
         batch_key_free(seal);
         batch_key_free(open);
@@ -272,14 +292,18 @@ static void payloads_of_a_wrong_size_are_refused(void **state)
         struct keys keys;
         if (!backend || (p % 2 && !pair->mb)) continue;
         keys_make(bench, pair, &keys);
-        struct batch_key *seal = key_make(backend, pair, &keys, true), *open = key_make(backend, pair, &keys, false);
+        struct batch_key *seal = key_make(backend, pair, &keys, true),
+                         *open = key_make(backend, pair, &keys, false);
         size_t count = packets_make(bench, seal);
         batch_seal(seal, bench->packets[0], count);
-        for (size_t i = 0; i < count; i += 2) bench->packets[0][i].payload_size = i % 4 ? 0 : bench->packets[0][i].payload_size + 1;
+        for (size_t i = 0; i < count; i += 2)
+            bench->packets[0][i].payload_size = i % 4 ? 0 : bench->packets[0][i].payload_size + 1;
         batch_open(open, bench->packets[0], count);
         for (size_t i = 0; i < count; i++) {
-            if (i % 2 == 0) assert_false(bench->packets[0][i].good);
-            else check_plain(bench, 0, i, seal);
+            if (i % 2 == 0)
+                assert_false(bench->packets[0][i].good);
+            else
+                check_plain(bench, 0, i, seal);
         }
         batch_key_free(seal);
         batch_key_free(open);
@@ -290,19 +314,22 @@ static void payloads_of_a_wrong_size_are_refused(void **state)
 static void gmac_covers_header_iv_and_payload(void **state)
 {
     struct bench *bench = *state;
-    static const char *const tags[] = {"ed3462a6c571e33e6d9e4d58486de292", "8170b3ae13a3ecb33b0bdc1611bd3775"};
+    static const char *const tags[] = {"ed3462a6c571e33e6d9e4d58486de292",
+                                       "8170b3ae13a3ecb33b0bdc1611bd3775"};
     struct arena arena = {0};
     uint8_t key[20], space[80] = {1, 2, 3, 4, 0, 0, 0, 9};
     for (size_t i = 0; i < 16; i++) key[i] = (uint8_t)i;
     for (size_t i = 0; i < 4; i++) key[16 + i] = (uint8_t)(0xa0 + i);
     for (size_t i = 0; i < 32; i++) space[16 + i] = (uint8_t)(0x40 + i);
     struct batch_key *seal = NULL;
-    CHECK_FAULT(batch_key_new(bench->evp, ENCR_NULL_AES_GMAC, 128, INTEG_NONE, BYTES_ARRAY(key), BYTES_NONE, true, &seal), OK);
+    CHECK_FAULT(batch_key_new(bench->evp, ENCR_NULL_AES_GMAC, 128, INTEG_NONE, BYTES_ARRAY(key),
+                              BYTES_NONE, true, &seal),
+                OK);
     for (size_t esn = 0; esn < 2; esn++) {
         struct batch_packet packet = {.esp = space, .payload_size = 32, .seq_high = 5, .esn = esn};
         batch_seal(seal, &packet, 1);
         check_bytes(bytes_of(space + 48, 16), hex_bytes(&arena, tags[esn]));
-        for (size_t i = 0; i < 32; i++) assert_int_equal(space[16 + i], 0x40 + i);  // stays readable
+        for (size_t i = 0; i < 32; i++) assert_int_equal(space[16 + i], 0x40 + i); // stays readable
     }
     batch_key_free(seal);
     arena_free(&arena);
@@ -330,8 +357,9 @@ static void keys_that_cannot_be_are_refused(void **state)
         struct batch_key *key = NULL;
         struct batch_backend *backend = i % 2 ? bench->mb : bench->evp;
         if (!backend) continue;
-        CHECK_FAULT(batch_key_new(backend, refused[i / 2].encr, refused[i / 2].key_bits, refused[i / 2].integ,
-                                  bytes_of(bytes, refused[i / 2].encr_size), bytes_of(bytes, refused[i / 2].integ_size), true, &key),
+        CHECK_FAULT(batch_key_new(backend, refused[i / 2].encr, refused[i / 2].key_bits,
+                                  refused[i / 2].integ, bytes_of(bytes, refused[i / 2].encr_size),
+                                  bytes_of(bytes, refused[i / 2].integ_size), true, &key),
                     refused[i / 2].fault);
         assert_null(key);
     }
@@ -347,7 +375,8 @@ static void what_ipsec_mb_lacks_is_left_to_openssl(void **state)
         struct keys keys;
         struct batch_key *key = NULL;
         keys_make(bench, &pairs[p], &keys);
-        CHECK_FAULT(batch_key_new(bench->mb, pairs[p].encr, pairs[p].key_bits, pairs[p].integ, keys.encr_key, keys.integ_key, true, &key),
+        CHECK_FAULT(batch_key_new(bench->mb, pairs[p].encr, pairs[p].key_bits, pairs[p].integ,
+                                  keys.encr_key, keys.integ_key, true, &key),
                     pairs[p].mb ? OK : FAULT_UNSUPPORTED_CIPHER);
         batch_key_free(key);
     }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Key exchange: published vectors, agreement of both ends, and values that are no members of their group.
+// Key exchange: published vectors, agreement of both ends, and values that are no members of their
+// group.
 #include "vectors.h"
 #include <openssl/bn.h>
 
-static const uint16_t methods[] = {1, 2, 5, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32};
+static const uint16_t methods[] = {1,  2,  5,  14, 15, 16, 17, 18, 19, 20, 21,
+                                   22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32};
 
 static void exchanges_give_the_published_answers(void **state)
 {
@@ -20,7 +22,8 @@ static void exchanges_give_the_published_answers(void **state)
         struct bytes peer = vector_bytes(&vector, "peer");
         rng_fix(&rng, vector_bytes(&vector, "private"));
         CHECK_FAULT(ke_make(ke, &rng.rng, &private, &public), OK);
-        if (*vector_text(&vector, "public")) check_bytes(buf_bytes(&public), vector_bytes(&vector, "public"));
+        if (*vector_text(&vector, "public"))
+            check_bytes(buf_bytes(&public), vector_bytes(&vector, "public"));
         bool bad = vector_is(&vector, "result", "invalid") || vector_is(&vector, "zero", "1");
         enum fault fault = ke_share(ke, &private, peer, &shared);
         if ((fault != OK) != bad) fail_msg("%s: %s", vector_text(&vector, "id"), fault_name(fault));
@@ -88,19 +91,25 @@ static void values_of_a_wrong_size_are_refused(void **state)
         const size_t sizes[] = {0, 1, public.size - 1, public.size + 1, 2 * public.size};
         for (size_t k = 0; k < COUNT(sizes); k++) {
             AUTOFREE_BUF struct buf answer = BUF(2048);
-            CHECK_FAULT(ke_share(methods[i], &private, bytes_of(zeros, sizes[k]), &shared), FAULT_KE_VALUE_WRONG_SIZE);
-            CHECK_FAULT(ke_answer(methods[i], &rng.rng, bytes_of(zeros, sizes[k]), &answer, &shared), FAULT_KE_VALUE_WRONG_SIZE);
+            CHECK_FAULT(ke_share(methods[i], &private, bytes_of(zeros, sizes[k]), &shared),
+                        FAULT_KE_VALUE_WRONG_SIZE);
+            CHECK_FAULT(
+                ke_answer(methods[i], &rng.rng, bytes_of(zeros, sizes[k]), &answer, &shared),
+                FAULT_KE_VALUE_WRONG_SIZE);
         }
-        CHECK_FAULT(ke_share(methods[i], &shared, buf_bytes(&public), &shared), FAULT_KEY_WRONG_SIZE);
+        CHECK_FAULT(ke_share(methods[i], &shared, buf_bytes(&public), &shared),
+                    FAULT_KEY_WRONG_SIZE);
         // Zeros are no member of any group: no number in range, no point, a point of small order.
-        CHECK_FAULT(ke_share(methods[i], &private, bytes_of(zeros, public.size), &shared), FAULT_KE_VALUE_INVALID);
+        CHECK_FAULT(ke_share(methods[i], &private, bytes_of(zeros, public.size), &shared),
+                    FAULT_KE_VALUE_INVALID);
         assert_int_equal(shared.size, 0);
     }
 }
 
 static BIGNUM *(*const primes[])(BIGNUM *) = {
-    BN_get_rfc2409_prime_768,  BN_get_rfc2409_prime_1024, BN_get_rfc3526_prime_1536, BN_get_rfc3526_prime_2048,
-    BN_get_rfc3526_prime_3072, BN_get_rfc3526_prime_4096, BN_get_rfc3526_prime_6144, BN_get_rfc3526_prime_8192,
+    BN_get_rfc2409_prime_768,  BN_get_rfc2409_prime_1024, BN_get_rfc3526_prime_1536,
+    BN_get_rfc3526_prime_2048, BN_get_rfc3526_prime_3072, BN_get_rfc3526_prime_4096,
+    BN_get_rfc3526_prime_6144, BN_get_rfc3526_prime_8192,
 };
 
 // RFC 6989 2.1 test: 0, 1, p - 1, p and p + 1 are not taken; 2 and p - 2 are.
@@ -108,9 +117,10 @@ static void modp_values_out_of_range_are_refused(void **state)
 {
     (void)state;
     static const struct {
-        int offset;  // from p, or from 0 when small
+        int offset; // from p, or from 0 when small
         bool small, good;
-    } rows[] = {{0, true, false}, {1, true, false}, {2, true, true}, {-2, false, true}, {-1, false, false}, {0, false, false}, {1, false, false}};
+    } rows[] = {{0, true, false},   {1, true, false},  {2, true, true},  {-2, false, true},
+                {-1, false, false}, {0, false, false}, {1, false, false}};
     struct rng_seeded rng;
     rng_seed(&rng, 5);
     for (size_t i = 0; i < COUNT(primes); i++) {
@@ -121,11 +131,14 @@ static void modp_values_out_of_range_are_refused(void **state)
             uint8_t value[1024];
             SECRET(shared);
             BIGNUM *number = rows[k].small ? BN_new() : primes[i](NULL);
-            if (rows[k].offset < 0) BN_sub_word(number, (BN_ULONG)-rows[k].offset);
-            else BN_add_word(number, (BN_ULONG)rows[k].offset);
+            if (rows[k].offset < 0)
+                BN_sub_word(number, (BN_ULONG)-rows[k].offset);
+            else
+                BN_add_word(number, (BN_ULONG)rows[k].offset);
             assert_int_equal(BN_bn2binpad(number, value, (int)public.size), public.size);
             BN_free(number);
-            CHECK_FAULT(ke_share(methods[i], &private, bytes_of(value, public.size), &shared), rows[k].good ? OK : FAULT_KE_VALUE_INVALID);
+            CHECK_FAULT(ke_share(methods[i], &private, bytes_of(value, public.size), &shared),
+                        rows[k].good ? OK : FAULT_KE_VALUE_INVALID);
         }
     }
 }
@@ -144,7 +157,8 @@ static void modp_values_outside_the_subgroup_are_refused(void **state)
         uint8_t value[256] = {0};
         CHECK_FAULT(ke_make(groups[i], &rng.rng, &private, &public), OK);
         value[public.size - 1] = 2;
-        CHECK_FAULT(ke_share(groups[i], &private, bytes_of(value, public.size), &shared), FAULT_KE_VALUE_INVALID);
+        CHECK_FAULT(ke_share(groups[i], &private, bytes_of(value, public.size), &shared),
+                    FAULT_KE_VALUE_INVALID);
     }
 }
 
@@ -162,7 +176,8 @@ static void points_beside_the_curve_are_refused(void **state)
         CHECK_FAULT(ke_make(ke, &rng.rng, &private, &public), OK);
         for (size_t bit = 0; bit < 8 * public.size; bit += 13) {
             public.at[bit / 8] ^= (uint8_t)(1 << bit % 8);
-            CHECK_FAULT(ke_share(ke, &private, buf_bytes(&public), &shared), FAULT_KE_VALUE_INVALID);
+            CHECK_FAULT(ke_share(ke, &private, buf_bytes(&public), &shared),
+                        FAULT_KE_VALUE_INVALID);
             public.at[bit / 8] ^= (uint8_t)(1 << bit % 8);
         }
     }

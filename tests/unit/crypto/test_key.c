@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Keys: every format that people have them in, what is refused, identifiers.
-#include "vectors.h"
 #include "crypto/sig.h"
+#include "vectors.h"
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
@@ -10,7 +10,7 @@ static const struct {
     enum key_type type;
     unsigned bits;
 } kinds[] = {
-    {"RSA", KEY_RSA, 2048},   {"P-256", KEY_ECDSA, 256},          {"P-384", KEY_ECDSA, 384},
+    {"RSA", KEY_RSA, 2048},    {"P-256", KEY_ECDSA, 256},           {"P-384", KEY_ECDSA, 384},
     {"P-521", KEY_ECDSA, 521}, {"brainpoolP256r1", KEY_ECDSA, 256}, {"ED25519", KEY_ED25519, 253},
     {"ED448", KEY_ED448, 448},
 };
@@ -24,23 +24,43 @@ static EVP_PKEY *openssl_key(size_t i)
     return pkey;
 }
 
-enum format { PKCS8_PEM, PKCS8_DER, PKCS8_PEM_LOCKED, PKCS8_DER_LOCKED, OLD_PEM, OLD_DER, OLD_PEM_LOCKED, FORMATS };
+enum format {
+    PKCS8_PEM,
+    PKCS8_DER,
+    PKCS8_PEM_LOCKED,
+    PKCS8_DER_LOCKED,
+    OLD_PEM,
+    OLD_DER,
+    OLD_PEM_LOCKED,
+    FORMATS
+};
 
 // Writes in the format; false when the key type has it not.
 static bool key_written(EVP_PKEY *pkey, enum format format, BIO *bio)
 {
-    bool edwards = EVP_PKEY_get_base_id(pkey) == EVP_PKEY_ED25519 || EVP_PKEY_get_base_id(pkey) == EVP_PKEY_ED448;
+    bool edwards = EVP_PKEY_get_base_id(pkey) == EVP_PKEY_ED25519 ||
+                   EVP_PKEY_get_base_id(pkey) == EVP_PKEY_ED448;
     static unsigned char phrase[] = "test";
     switch (format) {
-    case PKCS8_PEM: return PEM_write_bio_PKCS8PrivateKey(bio, pkey, NULL, NULL, 0, NULL, NULL) == 1;
-    case PKCS8_DER: return i2d_PKCS8PrivateKey_bio(bio, pkey, NULL, NULL, 0, NULL, NULL) == 1;
-    case PKCS8_PEM_LOCKED: return PEM_write_bio_PKCS8PrivateKey(bio, pkey, EVP_aes_256_cbc(), "test", 4, NULL, NULL) == 1;
-    case PKCS8_DER_LOCKED: return i2d_PKCS8PrivateKey_bio(bio, pkey, EVP_aes_256_cbc(), "test", 4, NULL, NULL) == 1;
-    case OLD_PEM: return !edwards && PEM_write_bio_PrivateKey_traditional(bio, pkey, NULL, NULL, 0, NULL, NULL) == 1;
+    case PKCS8_PEM:
+        return PEM_write_bio_PKCS8PrivateKey(bio, pkey, NULL, NULL, 0, NULL, NULL) == 1;
+    case PKCS8_DER:
+        return i2d_PKCS8PrivateKey_bio(bio, pkey, NULL, NULL, 0, NULL, NULL) == 1;
+    case PKCS8_PEM_LOCKED:
+        return PEM_write_bio_PKCS8PrivateKey(bio, pkey, EVP_aes_256_cbc(), "test", 4, NULL, NULL) ==
+               1;
+    case PKCS8_DER_LOCKED:
+        return i2d_PKCS8PrivateKey_bio(bio, pkey, EVP_aes_256_cbc(), "test", 4, NULL, NULL) == 1;
+    case OLD_PEM:
+        return !edwards &&
+               PEM_write_bio_PrivateKey_traditional(bio, pkey, NULL, NULL, 0, NULL, NULL) == 1;
     case OLD_PEM_LOCKED:
-        return !edwards && PEM_write_bio_PrivateKey_traditional(bio, pkey, EVP_aes_128_cbc(), phrase, 4, NULL, NULL) == 1;
-    case OLD_DER: return !edwards && i2d_PrivateKey_bio(bio, pkey) == 1;
-    case FORMATS: break;
+        return !edwards && PEM_write_bio_PrivateKey_traditional(bio, pkey, EVP_aes_128_cbc(),
+                                                                phrase, 4, NULL, NULL) == 1;
+    case OLD_DER:
+        return !edwards && i2d_PrivateKey_bio(bio, pkey) == 1;
+    case FORMATS:
+        break;
     }
     return false;
 }
@@ -72,12 +92,14 @@ static void keys_are_read_in_every_format(void **state)
         for (int format = 0; format < FORMATS; format++) {
             struct private_key *key = NULL;
             BIO *bio = BIO_new(BIO_s_mem());
-            bool locked = format == PKCS8_PEM_LOCKED || format == PKCS8_DER_LOCKED || format == OLD_PEM_LOCKED;
+            bool locked = format == PKCS8_PEM_LOCKED || format == PKCS8_DER_LOCKED ||
+                          format == OLD_PEM_LOCKED;
             if (key_written(pkey, (enum format)format, bio)) {
                 struct bytes in = bio_bytes(bio);
                 CHECK_FAULT(private_key_read(in, locked ? BYTES("test") : BYTES_NONE, &key), OK);
                 assert_int_equal(private_key_type(key), kinds[i].type);
-                if (kinds[i].type != KEY_ED25519 && kinds[i].type != KEY_ED448) assert_int_equal(private_key_bits(key), kinds[i].bits);
+                if (kinds[i].type != KEY_ED25519 && kinds[i].type != KEY_ED448)
+                    assert_int_equal(private_key_bits(key), kinds[i].bits);
                 check_same_key(pkey, key);
                 private_key_free(key);
                 if (locked) {
@@ -98,7 +120,9 @@ static void blocks_in_front_of_the_key_are_passed_over(void **state)
     struct private_key *key = NULL;
     EVP_PKEY *pkey = openssl_key(1);
     BIO *bio = BIO_new(BIO_s_mem());
-    BIO_puts(bio, "Some words.\n-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n");
+    BIO_puts(bio,
+             "Some words.\n-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC "
+             "PARAMETERS-----\n");
     assert_true(key_written(pkey, OLD_PEM, bio));
     CHECK_FAULT(private_key_read(bio_bytes(bio), BYTES_NONE, &key), OK);
     check_same_key(pkey, key);
@@ -136,10 +160,12 @@ static void what_is_no_key_is_refused(void **state)
     (void)state;
     struct private_key *key = NULL;
     struct public_key *public = NULL;
-    static const char *const texts[] = {"", "x", "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n",
-                                        "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", "0\x03\x02\x01\x00"};
+    static const char *const texts[] = {
+        "", "x", "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n",
+        "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", "0\x03\x02\x01\x00"};
     for (size_t i = 0; i < COUNT(texts); i++) {
-        CHECK_FAULT(private_key_read(bytes_of_text(texts[i]), BYTES_NONE, &key), FAULT_KEY_UNREADABLE);
+        CHECK_FAULT(private_key_read(bytes_of_text(texts[i]), BYTES_NONE, &key),
+                    FAULT_KEY_UNREADABLE);
         CHECK_FAULT(public_key_read_spki(bytes_of_text(texts[i]), &public), FAULT_KEY_UNREADABLE);
     }
     assert_null(key);
@@ -170,29 +196,35 @@ static void truncated_and_changed_keys_do_no_harm(void **state)
         EVP_PKEY *pkey = openssl_key(i);
         int size = i2d_PUBKEY(pkey, &der);
         for (int cut = 0; cut < size; cut++)
-            CHECK_FAULT(public_key_read_spki(bytes_of(der, (size_t)cut), &public), FAULT_KEY_UNREADABLE);
+            CHECK_FAULT(public_key_read_spki(bytes_of(der, (size_t)cut), &public),
+                        FAULT_KEY_UNREADABLE);
         for (int at = 0; at < size; at++) {
             der[at] ^= 1;
-            if (public_key_read_spki(bytes_of(der, (size_t)size), &public) == OK) public_key_free(public);
+            if (public_key_read_spki(bytes_of(der, (size_t)size), &public) == OK)
+                public_key_free(public);
             der[at] ^= 1;
         }
         uint8_t longer[256];
         memcpy(longer, der, (size_t)size);
         longer[size] = 0;
-        CHECK_FAULT(public_key_read_spki(bytes_of(longer, (size_t)size + 1), &public), FAULT_KEY_UNREADABLE);
+        CHECK_FAULT(public_key_read_spki(bytes_of(longer, (size_t)size + 1), &public),
+                    FAULT_KEY_UNREADABLE);
         OPENSSL_free(der);
         EVP_PKEY_free(pkey);
     }
 }
 
-// RFC 7296 3.7 test: the key of RFC 8410 10.1, whose subject key identifier RFC 8410 10.2 does not use; SHA-1 of its 32 octets.
+// RFC 7296 3.7 test: the key of RFC 8410 10.1, whose subject key identifier RFC 8410 10.2 does not
+// use; SHA-1 of its 32 octets.
 static void the_identifier_is_of_the_bit_string(void **state)
 {
     (void)state;
     struct arena arena = {0};
     struct public_key *key = NULL;
     uint8_t id[20], expected[20];
-    struct bytes spki = hex_bytes(&arena, "302a300506032b657003210019bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1");
+    struct bytes spki = hex_bytes(
+        &arena,
+        "302a300506032b657003210019bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1");
     CHECK_FAULT(public_key_read_spki(spki, &key), OK);
     public_key_id(key, id);
     sha1(PIECES(bytes_of(spki.at + 12, 32)), expected);
@@ -205,9 +237,12 @@ static void the_identifier_is_of_the_bit_string(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(keys_are_read_in_every_format),     cmocka_unit_test(blocks_in_front_of_the_key_are_passed_over),
-        cmocka_unit_test(what_is_written_is_read_again),     cmocka_unit_test(what_is_no_key_is_refused),
-        cmocka_unit_test(keys_that_cannot_sign_are_refused), cmocka_unit_test(truncated_and_changed_keys_do_no_harm),
+        cmocka_unit_test(keys_are_read_in_every_format),
+        cmocka_unit_test(blocks_in_front_of_the_key_are_passed_over),
+        cmocka_unit_test(what_is_written_is_read_again),
+        cmocka_unit_test(what_is_no_key_is_refused),
+        cmocka_unit_test(keys_that_cannot_sign_are_refused),
+        cmocka_unit_test(truncated_and_changed_keys_do_no_harm),
         cmocka_unit_test(the_identifier_is_of_the_bit_string),
     };
     return cmocka_run_group_tests(tests, crypto_setup, NULL);

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Signatures of AUTH payloads: published vectors, those of real daemons, our own in every combination, and what is refused.
-#include "vectors.h"
+// Signatures of AUTH payloads: published vectors, those of real daemons, our own in every
+// combination, and what is refused.
 #include "crypto/scheme.h"
 #include "crypto/sig.h"
+#include "vectors.h"
 
 #define OCTETS PIECES(BYTES("message"), BYTES("nonce"), BYTES("mac of the identity"))
-enum { ALL_HASHES = 1 << HASH_SHA1 | 1 << HASH_SHA2_256 | 1 << HASH_SHA2_384 | 1 << HASH_SHA2_512 | 1 << HASH_IDENTITY };
+enum {
+    ALL_HASHES = 1 << HASH_SHA1 | 1 << HASH_SHA2_256 | 1 << HASH_SHA2_384 | 1 << HASH_SHA2_512 |
+                 1 << HASH_IDENTITY
+};
 
 static const char *fault_of(enum fault fault)
 {
@@ -27,7 +31,9 @@ static void auth_data_make(struct vector *vector, uint16_t hash, uint8_t *method
     struct bytes sig = vector_bytes(vector, "sig");
     buf_clear(data);
     if (vector_is(vector, "kind", "RAW")) {
-        *method = (uint8_t)(hash == HASH_SHA2_256 ? AUTH_ECDSA_256 : hash == HASH_SHA2_384 ? AUTH_ECDSA_384 : AUTH_ECDSA_521);
+        *method = (uint8_t)(hash == HASH_SHA2_256   ? AUTH_ECDSA_256
+                            : hash == HASH_SHA2_384 ? AUTH_ECDSA_384
+                                                    : AUTH_ECDSA_521);
     } else {
         const struct scheme *scheme = scheme_find(kind_of(vector_text(vector, "kind")), hash);
         const uint8_t length = (uint8_t)scheme->algorithm.size;
@@ -54,11 +60,14 @@ static void signatures_give_the_published_results(void **state)
             CHECK_FAULT(public_key_read_spki(vector_bytes(&vector, "spki"), &key), OK);
             continue;
         }
-        auth_data_make(&vector, (uint16_t)id_of("HASH", vector_text(&vector, "hash")), &method, &data);
-        enum fault fault = auth_verify(key, method, buf_bytes(&data), BYTES_NONE, PIECES(vector_bytes(&vector, "msg")), &name);
+        auth_data_make(&vector, (uint16_t)id_of("HASH", vector_text(&vector, "hash")), &method,
+                       &data);
+        enum fault fault = auth_verify(key, method, buf_bytes(&data), BYTES_NONE,
+                                       PIECES(vector_bytes(&vector, "msg")), &name);
         *(fault ? &bad : &good) += 1;
         if (vector_is(&vector, "result", "acceptable")) continue;
-        if (vector_is(&vector, "result", "valid") != (fault == OK)) fail_msg("%s: %s", vector_text(&vector, "id"), fault_of(fault));
+        if (vector_is(&vector, "result", "valid") != (fault == OK))
+            fail_msg("%s: %s", vector_text(&vector, "id"), fault_of(fault));
         if (fault) assert_string_equal(fault_of(fault), "SIGNATURE_WRONG");
     }
     public_key_free(key);
@@ -80,7 +89,9 @@ static void recorded_signatures_verify(void **state)
         CHECK_FAULT(public_key_read_spki(vector_bytes(&vector, "spki"), &key), OK);
         enum fault fault = auth_verify(key, method, data, BYTES_NONE, PIECES(octets), &name);
         if (fault) fail_msg("%s: %s", vector_text(&vector, "id"), fault_of(fault));
-        CHECK_FAULT(auth_verify(key, method, data, BYTES_NONE, PIECES(bytes_of(octets.at, octets.size - 1)), &name), FAULT_SIGNATURE_WRONG);
+        CHECK_FAULT(auth_verify(key, method, data, BYTES_NONE,
+                                PIECES(bytes_of(octets.at, octets.size - 1)), &name),
+                    FAULT_SIGNATURE_WRONG);
         pss += strcmp(name, "RSA_EMSA_PSS_SHA2_256") == 0;
         public_key_free(key);
         count++;
@@ -92,7 +103,8 @@ static const struct {
     enum scheme_kind kind;
     uint16_t hash;
     const char *der;
-} algorithms[] = {  // RFC 7427 A, RFC 8420 A
+} algorithms[] = {
+    // RFC 7427 A, RFC 8420 A
     {SCHEME_RSA_PKCS1, HASH_SHA1, "300d 0609 2a86 4886 f70d 0101 0505 00"},
     {SCHEME_RSA_PKCS1, HASH_SHA2_256, "300d 0609 2a86 4886 f70d 0101 0b05 00"},
     {SCHEME_RSA_PKCS1, HASH_SHA2_384, "300d 0609 2a86 4886 f70d 0101 0c05 00"},
@@ -102,7 +114,8 @@ static const struct {
     {SCHEME_ECDSA, HASH_SHA2_384, "300a 0608 2a86 48ce 3d04 0303"},
     {SCHEME_ECDSA, HASH_SHA2_512, "300a 0608 2a86 48ce 3d04 0304"},
     {SCHEME_RSA_PSS, HASH_SHA2_256,
-     "3046 0609 2a86 4886 f70d 0101 0a30 39a0 0f30 0d06 0960 8648 0165 0304 0201 0500 a11c 301a 0609 2a86 4886 f70d 0101 0830"
+     "3046 0609 2a86 4886 f70d 0101 0a30 39a0 0f30 0d06 0960 8648 0165 0304 0201 0500 a11c 301a "
+     "0609 2a86 4886 f70d 0101 0830"
      "0d06 0960 8648 0165 0304 0201 0500 a203 0201 20a3 0302 0101"},
     {SCHEME_ED25519, HASH_IDENTITY, "3005 0603 2b65 70"},
     {SCHEME_ED448, HASH_IDENTITY, "3005 0603 2b65 71"},
@@ -133,14 +146,20 @@ static const struct {
     // No parameters instead of NULL.
     {"300b 0609 2a86 4886 f70d 0101 0b", SCHEME_RSA_PKCS1, HASH_SHA2_256, 0, true},
     // PSS without the default trailer, and hashes without NULL.
-    {"303d 0609 2a86 4886 f70d 0101 0a30 30a0 0d30 0b06 0960 8648 0165 0304 0202 a11a 3018 0609 2a86 4886 f70d 0101 0830"
-     "0b06 0960 8648 0165 0304 0202 a203 0201 30", SCHEME_RSA_PSS, HASH_SHA2_384, 48, true},
+    {"303d 0609 2a86 4886 f70d 0101 0a30 30a0 0d30 0b06 0960 8648 0165 0304 0202 a11a 3018 0609 "
+     "2a86 4886 f70d 0101 0830"
+     "0b06 0960 8648 0165 0304 0202 a203 0201 30",
+     SCHEME_RSA_PSS, HASH_SHA2_384, 48, true},
     // PSS with SHA-1 by default, with SHA-1 in full, and with two different hashes.
     {"300d 0609 2a86 4886 f70d 0101 0a30 00", SCHEME_RSA_PSS, 0, 0, false},
-    {"303e 0609 2a86 4886 f70d 0101 0a30 31a0 0b30 0906 052b 0e03 021a 0500 a118 3016 0609 2a86 4886 f70d 0101 0830 0906 052b"
-     "0e03 021a 0500 a203 0201 14a3 0302 0101", SCHEME_RSA_PSS, 0, 0, false},
-    {"303d 0609 2a86 4886 f70d 0101 0a30 30a0 0d30 0b06 0960 8648 0165 0304 0202 a11a 3018 0609 2a86 4886 f70d 0101 0830"
-     "0b06 0960 8648 0165 0304 0201 a203 0201 30", SCHEME_RSA_PSS, 0, 0, false},
+    {"303e 0609 2a86 4886 f70d 0101 0a30 31a0 0b30 0906 052b 0e03 021a 0500 a118 3016 0609 2a86 "
+     "4886 f70d 0101 0830 0906 052b"
+     "0e03 021a 0500 a203 0201 14a3 0302 0101",
+     SCHEME_RSA_PSS, 0, 0, false},
+    {"303d 0609 2a86 4886 f70d 0101 0a30 30a0 0d30 0b06 0960 8648 0165 0304 0202 a11a 3018 0609 "
+     "2a86 4886 f70d 0101 0830"
+     "0b06 0960 8648 0165 0304 0201 a203 0201 30",
+     SCHEME_RSA_PSS, 0, 0, false},
     // DSA with SHA-256, MD5 with RSA, something behind the end.
     {"300b 0609 6086 4801 6503 0403 02", SCHEME_RSA_PSS, 0, 0, false},
     {"300d 0609 2a86 4886 f70d 0101 0405 00", SCHEME_RSA_PSS, 0, 0, false},
@@ -157,13 +176,15 @@ static void variants_of_identifiers_are_read_or_refused(void **state)
         const struct scheme *scheme;
         int salt = 0;
         struct bytes der = hex_bytes(&arena, variants[i].der);
-        CHECK_FAULT(scheme_read(der, &scheme, &salt), variants[i].good ? OK : FAULT_SIGNATURE_ALGORITHM);
+        CHECK_FAULT(scheme_read(der, &scheme, &salt),
+                    variants[i].good ? OK : FAULT_SIGNATURE_ALGORITHM);
         if (!variants[i].good) continue;
         assert_int_equal(scheme->kind, variants[i].kind);
         assert_int_equal(scheme->hash, variants[i].hash);
         assert_int_equal(salt, variants[i].salt);
         for (size_t size = 0; size < der.size; size++)
-            CHECK_FAULT(scheme_read(bytes_of(der.at, size), &scheme, &salt), FAULT_SIGNATURE_ALGORITHM);
+            CHECK_FAULT(scheme_read(bytes_of(der.at, size), &scheme, &salt),
+                        FAULT_SIGNATURE_ALGORITHM);
     }
     arena_free(&arena);
 }
@@ -181,7 +202,8 @@ static int keyring_new(void **state)
     static const struct {
         enum key_type type;
         unsigned bits;
-    } kinds[KEYS] = {{KEY_RSA, 2048}, {KEY_ECDSA, 256}, {KEY_ECDSA, 384}, {KEY_ECDSA, 521}, {KEY_ED25519, 0}, {KEY_ED448, 0}};
+    } kinds[KEYS] = {{KEY_RSA, 2048},  {KEY_ECDSA, 256}, {KEY_ECDSA, 384},
+                     {KEY_ECDSA, 521}, {KEY_ED25519, 0}, {KEY_ED448, 0}};
     crypto_start();
     for (size_t i = 0; i < KEYS; i++) {
         CHECK_FAULT(private_key_make(kinds[i].type, kinds[i].bits, &ring.private[i]), OK);
@@ -207,7 +229,7 @@ static const struct choice {
     uint32_t hashes;
     const char *schemes;
     uint8_t method;
-    const char *name;  // what the verifier says; NULL: cannot be signed
+    const char *name; // what the verifier says; NULL: cannot be signed
 } choices[] = {
     // clang-format off
     {RSA_KEY, ALL_HASHES, "", AUTH_SIGNATURE, "RSA_EMSA_PKCS1_SHA2_256"},
@@ -252,21 +274,28 @@ static void a_signer_uses_what_peer_and_rules_allow(void **state)
         AUTOFREE_BUF struct buf data = BUF(4096);
         uint8_t method = 0;
         const char *name;
-        enum fault fault = auth_sign(ring->private[choice->key], choice->hashes, bytes_of_text(choice->schemes), OCTETS, &method, &data);
+        enum fault fault = auth_sign(ring->private[choice->key], choice -> hashes,
+                                     bytes_of_text(choice->schemes), OCTETS, &method, &data);
         if (!choice->name) {
             assert_string_equal(fault_of(fault), "HASH_NOT_COMMON");
             continue;
         }
         if (fault) fail_msg("row %zu: %s", i, fault_of(fault));
         assert_int_equal(method, choice->method);
-        CHECK_FAULT(auth_verify(ring->public[choice->key], method, buf_bytes(&data), bytes_of_text(choice->schemes), OCTETS, &name), OK);
+        CHECK_FAULT(auth_verify(ring->public[choice->key], method, buf_bytes(&data),
+                                bytes_of_text(choice->schemes), OCTETS, &name),
+                    OK);
         assert_string_equal(name, choice->name);
         // Any other octets, and any other key, do not fit.
-        CHECK_FAULT(auth_verify(ring->public[choice->key], method, buf_bytes(&data), bytes_of_text(choice->schemes),
-                                PIECES(BYTES("message"), BYTES("nonce"), BYTES("mac")), &name), FAULT_SIGNATURE_WRONG);
+        CHECK_FAULT(auth_verify(ring->public[choice->key], method, buf_bytes(&data),
+                                bytes_of_text(choice->schemes),
+                                PIECES(BYTES("message"), BYTES("nonce"), BYTES("mac")), &name),
+                    FAULT_SIGNATURE_WRONG);
         for (size_t other = 0; other < KEYS; other++) {
             if ((int)other == choice->key) continue;
-            assert_int_not_equal(auth_verify(ring->public[other], method, buf_bytes(&data), bytes_of_text(choice->schemes), OCTETS, &name), OK);
+            assert_int_not_equal(auth_verify(ring->public[other], method, buf_bytes(&data),
+                                             bytes_of_text(choice->schemes), OCTETS, &name),
+                                 OK);
         }
     }
 }
@@ -279,16 +308,23 @@ static void damaged_signatures_are_refused(void **state)
         AUTOFREE_BUF struct buf data = BUF(4096);
         uint8_t method;
         const char *name;
-        CHECK_FAULT(auth_sign(ring->private[key], ALL_HASHES, BYTES_NONE, OCTETS, &method, &data), OK);
+        CHECK_FAULT(auth_sign(ring->private[key], ALL_HASHES, BYTES_NONE, OCTETS, &method, &data),
+                    OK);
         for (size_t size = 0; size < data.size; size++)
-            assert_int_not_equal(auth_verify(ring->public[key], method, bytes_of(data.at, size), BYTES_NONE, OCTETS, &name), OK);
+            assert_int_not_equal(auth_verify(ring->public[key], method, bytes_of(data.at, size),
+                                             BYTES_NONE, OCTETS, &name),
+                                 OK);
         for (size_t i = 0; i < data.size; i++) {
             data.at[i] ^= 0x20;
-            assert_int_not_equal(auth_verify(ring->public[key], method, buf_bytes(&data), BYTES_NONE, OCTETS, &name), OK);
+            assert_int_not_equal(
+                auth_verify(ring->public[key], method, buf_bytes(&data), BYTES_NONE, OCTETS, &name),
+                OK);
             data.at[i] ^= 0x20;
         }
         buf_add(&data, BYTES("x"));
-        assert_int_not_equal(auth_verify(ring->public[key], method, buf_bytes(&data), BYTES_NONE, OCTETS, &name), OK);
+        assert_int_not_equal(
+            auth_verify(ring->public[key], method, buf_bytes(&data), BYTES_NONE, OCTETS, &name),
+            OK);
     }
 }
 
@@ -300,7 +336,7 @@ static const struct {
 } constraints[] = {
     {RSA_KEY, "rsa-sha1", "", ALL_HASHES, FAULT_SIGNATURE_NOT_ALLOWED},
     {RSA_KEY, "rsa-sha1", "rsa-sha1", ALL_HASHES, OK},
-    {RSA_KEY, "rsa-sha1", "", 0, FAULT_SIGNATURE_WRONG},  // method 1: the hash cannot be seen
+    {RSA_KEY, "rsa-sha1", "", 0, FAULT_SIGNATURE_WRONG}, // method 1: the hash cannot be seen
     {RSA_KEY, "", "rsa/pss", ALL_HASHES, FAULT_SIGNATURE_NOT_ALLOWED},
     {RSA_KEY, "", "rsa", ALL_HASHES, OK},
     {RSA_KEY, "rsa/pss", "rsa", ALL_HASHES, OK},
@@ -325,8 +361,11 @@ static void a_verifier_takes_what_the_rules_allow(void **state)
         AUTOFREE_BUF struct buf data = BUF(4096);
         uint8_t method;
         const char *name;
-        CHECK_FAULT(auth_sign(ring->private[constraints[i].key], constraints[i].hashes, bytes_of_text(constraints[i].sign), OCTETS, &method, &data), OK);
-        enum fault fault = auth_verify(ring->public[constraints[i].key], method, buf_bytes(&data), bytes_of_text(constraints[i].verify), OCTETS, &name);
+        CHECK_FAULT(auth_sign(ring->private[constraints[i].key], constraints[i].hashes,
+                              bytes_of_text(constraints[i].sign), OCTETS, &method, &data),
+                    OK);
+        enum fault fault = auth_verify(ring->public[constraints[i].key], method, buf_bytes(&data),
+                                       bytes_of_text(constraints[i].verify), OCTETS, &name);
         if (fault != constraints[i].fault) fail_msg("row %zu: %s", i, fault_of(fault));
     }
 }
@@ -337,10 +376,18 @@ static void methods_that_are_no_signatures_are_refused(void **state)
     const char *name;
     static const uint8_t methods[] = {0, AUTH_PSK, AUTH_DSS, AUTH_GSPM, AUTH_NULL, 200};
     for (size_t i = 0; i < COUNT(methods); i++)
-        CHECK_FAULT(auth_verify(ring->public[0], methods[i], BYTES("data"), BYTES_NONE, OCTETS, &name), FAULT_SIGNATURE_METHOD);
-    CHECK_FAULT(auth_verify(ring->public[P256_KEY], AUTH_RSA, BYTES("data"), BYTES_NONE, OCTETS, &name), FAULT_SIGNATURE_OTHER_KEY);
-    CHECK_FAULT(auth_verify(ring->public[P256_KEY], AUTH_ECDSA_384, BYTES("data"), BYTES_NONE, OCTETS, &name), FAULT_SIGNATURE_OTHER_KEY);
-    CHECK_FAULT(auth_verify(ring->public[RSA_KEY], AUTH_ECDSA_256, BYTES("data"), BYTES_NONE, OCTETS, &name), FAULT_SIGNATURE_OTHER_KEY);
+        CHECK_FAULT(
+            auth_verify(ring->public[0], methods[i], BYTES("data"), BYTES_NONE, OCTETS, &name),
+            FAULT_SIGNATURE_METHOD);
+    CHECK_FAULT(
+        auth_verify(ring->public[P256_KEY], AUTH_RSA, BYTES("data"), BYTES_NONE, OCTETS, &name),
+        FAULT_SIGNATURE_OTHER_KEY);
+    CHECK_FAULT(auth_verify(ring->public[P256_KEY], AUTH_ECDSA_384, BYTES("data"), BYTES_NONE,
+                            OCTETS, &name),
+                FAULT_SIGNATURE_OTHER_KEY);
+    CHECK_FAULT(auth_verify(ring->public[RSA_KEY], AUTH_ECDSA_256, BYTES("data"), BYTES_NONE,
+                            OCTETS, &name),
+                FAULT_SIGNATURE_OTHER_KEY);
 }
 
 // RFC 8247 4.1 test
@@ -355,9 +402,14 @@ static void short_rsa_keys_are_refused_unless_named(void **state)
     CHECK_FAULT(public_key_read_spki(vector_bytes(&vector, "spki"), &key), OK);
     assert_int_equal(public_key_bits(key), 1024);
     struct bytes data = vector_bytes(&vector, "data"), octets = vector_bytes(&vector, "octets");
-    CHECK_FAULT(auth_verify(key, AUTH_SIGNATURE, data, BYTES_NONE, PIECES(octets), &name), FAULT_KEY_TOO_WEAK);
-    CHECK_FAULT(auth_verify(key, AUTH_SIGNATURE, data, BYTES("rsa-1024-sha256"), PIECES(octets), &name), OK);
-    CHECK_FAULT(auth_verify(key, AUTH_SIGNATURE, data, BYTES("rsa-2048-sha256"), PIECES(octets), &name), FAULT_KEY_TOO_WEAK);
+    CHECK_FAULT(auth_verify(key, AUTH_SIGNATURE, data, BYTES_NONE, PIECES(octets), &name),
+                FAULT_KEY_TOO_WEAK);
+    CHECK_FAULT(
+        auth_verify(key, AUTH_SIGNATURE, data, BYTES("rsa-1024-sha256"), PIECES(octets), &name),
+        OK);
+    CHECK_FAULT(
+        auth_verify(key, AUTH_SIGNATURE, data, BYTES("rsa-2048-sha256"), PIECES(octets), &name),
+        FAULT_KEY_TOO_WEAK);
     public_key_free(key);
     assert_false(vector_next(&vector));
     struct private_key *made = NULL;

@@ -93,7 +93,8 @@ static const struct {
 unsigned id_of(const char *registry, const char *name)
 {
     for (size_t i = 0; i < COUNT(ids); i++)
-        if (strcmp(ids[i].registry, registry) == 0 && strcmp(ids[i].name, name) == 0) return ids[i].value;
+        if (strcmp(ids[i].registry, registry) == 0 && strcmp(ids[i].name, name) == 0)
+            return ids[i].value;
     fail_msg("no %s %s", registry, name);
     return 0;
 }

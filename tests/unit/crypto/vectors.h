@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the tests of this folder share: cmocka, checks in our words, and the reader of tests/vectors/crypto/*.txt.
+// What the tests of this folder share: cmocka, checks in our words, and the reader of
+// tests/vectors/crypto/*.txt.
 #pragma once
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +16,8 @@
 #include "crypto/crypto.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
-#define CHECK_FAULT(expression, expected) assert_string_equal(fault_name(expression), fault_name(expected))
+#define CHECK_FAULT(expression, expected)                                                          \
+    assert_string_equal(fault_name(expression), fault_name(expected))
 
 enum { VECTOR_FIELDS_MAX = 16, VECTOR_LINE_MAX = 16384 };
 
@@ -28,17 +30,18 @@ struct vector {
     struct {
         const char *name, *value;
     } fields[VECTOR_FIELDS_MAX];
-    struct arena arena;  // of the bytes of this line
+    struct arena arena; // of the bytes of this line
 };
 void vectors_open(struct vector *vector, const char *name);
-bool vector_next(struct vector *vector);  // closes the file at its end
-const char *vector_text(const struct vector *vector, const char *name);  // "" when there is no such field
+bool vector_next(struct vector *vector); // closes the file at its end
+const char *vector_text(const struct vector *vector,
+                        const char *name); // "" when there is no such field
 bool vector_is(const struct vector *vector, const char *name, const char *value);
 struct bytes vector_bytes(struct vector *vector, const char *name);
 
-struct bytes hex_bytes(struct arena *arena, const char *text);  // spaces are skipped
+struct bytes hex_bytes(struct arena *arena, const char *text); // spaces are skipped
 void check_bytes(struct bytes got, struct bytes expected);
-unsigned id_of(const char *registry, const char *name);  // "PRF", "HMAC_SHA1" -> PRF_HMAC_SHA1
+unsigned id_of(const char *registry, const char *name); // "PRF", "HMAC_SHA1" -> PRF_HMAC_SHA1
 
 // A source of randomness that gives these bytes, over and over.
 struct rng_fixed {
@@ -47,4 +50,4 @@ struct rng_fixed {
     size_t place;
 };
 void rng_fix(struct rng_fixed *rng, struct bytes bytes);
-int crypto_setup(void **state);  // crypto_start() as a cmocka group's setup
+int crypto_setup(void **state); // crypto_start() as a cmocka group's setup
