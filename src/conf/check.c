@@ -82,7 +82,9 @@ void options_check(const struct tree *root, struct complaints *complaints)
     TREE_EACH(item, root)
     {
         const struct option *row = option_find("", item->name);
-        if (!row || row->type != TYPE_SECTION)
+        if (row && row->type == TYPE_INCLUDE)
+            complain(complaints, FAULT_CONF_SYNTAX, item->place, "include is written without an equals sign: include FILES");
+        else if (!row)
             top_check(item, complaints);
         else if (item->kind != TREE_SECTION)
             complain(complaints, FAULT_OPTION_VALUE, item->place, "\"%s\" is a section: write %s { … }", item->name, item->name);

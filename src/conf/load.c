@@ -160,7 +160,7 @@ static void folders_load(struct loading *l)
     };
     static const struct folder keys[] = {
         {"private", "any", NULL, key_labels, "private key"}, {"rsa", "rsa", NULL, key_labels, "private key"},
-        {"ecdsa", "ecdsa", NULL, key_labels, "private key"}, {"pkcs8", "pkcs8", NULL, key_labels, "private key"},
+        {"ecdsa", "ecdsa", NULL, key_labels, "private key"}, {"pkcs8", "any", NULL, key_labels, "private key"},
     };
     static const struct folder unsupported[] = {
         {"x509ac", NULL, NULL, NULL, "attribute certificates"}, {"pkcs12", NULL, NULL, NULL, "PKCS#12 containers"},
@@ -285,11 +285,13 @@ static bool item_copy(struct loading *l, const struct tree *item, struct arena *
     return good;
 }
 
+// Settings go before sections, as clients are used to.
 static bool section_copy(struct loading *l, const struct tree *from, struct arena *arena, struct tree *to)
 {
     bool good = true;
     to->place = from->place;
-    TREE_EACH(item, from) good &= item_copy(l, item, arena, to);
+    TREE_EACH(item, from) if (item->kind != TREE_SECTION) good &= item_copy(l, item, arena, to);
+    TREE_EACH(item, from) if (item->kind == TREE_SECTION) good &= item_copy(l, item, arena, to);
     return good;
 }
 

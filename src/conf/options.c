@@ -181,10 +181,11 @@ void option_complain(struct complaints *complaints, enum fault fault, const char
 static void unknown_complain(struct checking *c, const struct tree *item, const char *path, const char *where)
 {
     const char *kind = item->kind == TREE_SECTION ? "section" : "option";
-    const char *nearest = options_nearest(path, item->name);
-    const struct option *elsewhere = nearest ? NULL : option_elsewhere(item->name);
+    const struct option *elsewhere = option_elsewhere(item->name);
+    const char *nearest = elsewhere ? NULL : options_nearest(path, item->name);
     if (nearest)
-        option_complain(c->complaints, FAULT_OPTION_UNKNOWN, where, item->place, "unknown %s \"%s\": did you mean %s?", kind, item->name, nearest);
+        option_complain(c->complaints, FAULT_OPTION_UNKNOWN, where, item->place, "unknown %s \"%s\": did you mean %s?", kind,
+                        item->name, nearest);
     else if (elsewhere)
         option_complain(c->complaints, FAULT_OPTION_UNKNOWN, where, item->place, "unknown %s \"%s\" here: it belongs into %.*s", kind,
                       item->name, (int)(strrchr(elsewhere->path, '.') - elsewhere->path), elsewhere->path);

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "conf.h"
+#include "base/mem.h"
+
+// Where a line under test stands; it is always the third of its file.
+enum where { CONN, CHILD, LOCAL, REMOTE, SECRETS, IKE_SECRET, POOL, AUTHORITY, TOP };
+
+static const char *const frames[] = {
+    [CONN] = "connections {\n office {\n%s\n local { auth = psk }\n remote { auth = psk }\n }\n}\n",
+    [CHILD] = "connections { a { remote_addrs = 192.0.2.1\n local { auth = psk } remote { auth = psk } children { b {\n%s\n } } } }",
+    [LOCAL] = "connections { office { remote { auth = psk }\n local {\n%s\n auth = psk } } }\n",
+    [REMOTE] = "connections { office { local { auth = psk }\n remote {\n%s\n } } }\n",
+    [SECRETS] = "\nsecrets {\n%s\n}\n",
+    [IKE_SECRET] = "secrets {\n ike-1 {\n%s\n } }\n",
+    [POOL] = "pools {\n lab { addrs = 10.3.0.0/24\n%s\n } }\n",
+    [AUTHORITY] = "authorities {\n ca { cacert = ca.pem\n%s\n } }\n",
+    [TOP] = "\n\n%s\n",
+};
+
+static struct read_conf framed(enum where where, const char *line)
+{
+    struct buf text = BUF(10000);
+    const char *frame = frames[where], *at = strstr(frame, "%s");
+    buf_add(&text, bytes_of(frame, (size_t)(at - frame)));
+    buf_add_text(&text, line);
+    buf_add_text(&text, at + 2);
+    struct read_conf conf = conf_read(buf_text(&text));
+    options_check(conf.root, &conf.complaints);
+    buf_free(&text);
+    return conf;
+}
+
+static const struct {
+    enum where where;
+    const char *line;
+    unsigned caret;            // column
+    const char *sentence;
+} refused[] = {
+    // unknown ones
+    {CONN, "remote_adrs = 192.0.2.1", 1, "unknown option \"remote_adrs\": did you mean remote_addrs?"},
+    {CONN, "  proposal = default", 3, "unknown option \"proposal\": did you mean proposals?"},
+    {CONN, "rekey-time = 1h", 1, "unknown option \"rekey-time\": did you mean rekey_time?"},
+    {CONN, "local_adrs = 192.0.2.1", 1, "unknown option \"local_adrs\": did you mean local_addrs?"},
+    {CONN, "frobnicate = yes", 1, "unknown option \"frobnicate\""},
+    {CONN, "frobnicate { }", 1, "unknown section \"frobnicate\""},
+    {CONN, "childrens { }", 1, "unknown section \"childrens\": did you mean children?"},
+    {CONN, "esp_proposals = default", 1,
+     "unknown option \"esp_proposals\" here: it belongs into connections.<conn>.children.<child>"},
+    {CONN, "start_action = start", 1,
+     "unknown option \"start_action\" here: it belongs into connections.<conn>.children.<child>"},
+    {CHILD, "mod = tunnel", 1, "unknown option \"mod\": did you mean mode?"},
+    {CHILD, "modes = tunnel", 1, "unknown option \"modes\": did you mean mode?"},
+    {REMOTE, "cert_polcy = x", 1, "unknown option \"cert_polcy\": did you mean cert_policy?"},
+    {LOCAL, "cert-keyids = 0011", 1, "unknown option \"cert-keyids\""},
+    {SECRETS, "foo { }", 1, "unknown section \"foo\""},
+    {SECRETS, "ike = x", 1, "unknown option \"ike\""},
+    {IKE_SECRET, "secret = x\nfile = y", 0, NULL},
+    {POOL, "dnss = 192.0.2.1", 1, "unknown option \"dnss\""},
+    {POOL, "0 = x", 1, "unknown option \"0\""},
+    {POOL, "70000 = x", 1, "unknown option \"70000\""},
+    {TOP, "conections { }", 1, "unknown section \"conections\": did you mean connections?"},
+    {TOP, "version = 2", 1, "option \"version\" stands in no section"},
+    {TOP, "include = x", 1, "include is written without an equals sign: include FILES"},
+    // of the wrong kind
+    {CONN, "proposals { }", 1, "\"proposals\" is an option, not a section: write proposals = …"},
+    {CONN, "children = x", 1, "\"children\" is a section: write children { … }"},
+    {TOP, "secrets = x", 1, "\"secrets\" is a section: write secrets { … }"},
+    {TOP, "connections { x = 1 }", 15, "unknown option \"x\": connections holds a section for each connection"},
+    // not supported yet
+    {CONN, "mediation = yes", 1, "option \"mediation\" is known but not supported yet"},
+    {CONN, "version = 1", 11, "version = 1 is known but not supported yet"},
+    {CONN, "pull = no", 1, "option \"pull\" is known but not supported yet"},
+    {CONN, "fragmentation = force", 17, "fragmentation = force is known but not supported yet"},
+    {CONN, "ppk_id = a", 1, "option \"ppk_id\" is known but not supported yet"},
+    {CONN, "if_id_in = 5", 1, "option \"if_id_in\" is known but not supported yet"},
+    {CHILD, "mode = beet", 8, "mode = beet is known but not supported yet"},
+    {CHILD, "ipcomp = yes", 1, "option \"ipcomp\" is known but not supported yet"},
+    {CHILD, "ah_proposals = sha256", 1, "option \"ah_proposals\" is known but not supported yet"},
+    {CHILD, "hw_offload = packet", 14, "hw_offload = packet is known but not supported yet"},
+    {LOCAL, "pubkeys = a.pem", 1, "option \"pubkeys\" is known but not supported yet"},
+    {REMOTE, "auth = eap-mschapv2", 8, "auth = eap-mschapv2 is known but not supported yet: use pubkey or psk"},
+    {REMOTE, "auth = xauth", 8, "auth = xauth is known but not supported yet: use pubkey or psk"},
+    {REMOTE, "auth = rsa-3072-sha256", 8,
+     "auth = rsa-3072-sha256 is known but constraints on keys and signatures are not supported yet: use pubkey"},
+    {SECRETS, "eap-carol { secret = x }", 1, "option \"eap-carol\" is known but not supported yet"},
+    {SECRETS, "xauth { secret = x }", 1, "option \"xauth\" is known but not supported yet"},
+    {SECRETS, "pkcs12-a { file = x }", 1, "option \"pkcs12-a\" is known but not supported yet"},
+    {SECRETS, "token { pin = 1 }", 1, "option \"token\" is known but not supported yet"},
+    // values
+    {CONN, "version = 3", 11, "version = 3: expected one of 0, 2"},
+    {CONN, "encap = perhaps", 9, "encap = perhaps: expected yes or no"},
+    {CONN, "mobike = on", 10, "mobike = on: expected yes or no"},
+    {CONN, "local_port = 70000", 14, "local_port = 70000: must be from 0 to 65535"},
+    {CONN, "local_port = 5k", 14, "local_port = 5k: expected a number from 0 to 65535"},
+    {CONN, "local_port = -1", 14, "local_port = -1: expected a number from 0 to 65535"},
+    {CONN, "local_port = 99999999999999999999", 14, "local_port = 99999999999999999999: expected a number from 0 to 65535"},
+    {CONN, "dpd_delay = soon", 13, "dpd_delay = soon: expected a time like 30s, 5m, 4h or 1d"},
+    {CONN, "dpd_delay = 5w", 13, "dpd_delay = 5w: expected a time like 30s, 5m, 4h or 1d"},
+    {CONN, "dpd_delay = 1h30m", 13, "dpd_delay = 1h30m: expected a time like 30s, 5m, 4h or 1d"},
+    {CONN, "dpd_delay = \"\"", 13, "dpd_delay = : expected a time like 30s, 5m, 4h or 1d"},
+    {CONN, "dscp = 10111", 8, "dscp = 10111: expected six binary digits like 101110"},
+    {CONN, "dscp = 101112", 8, "dscp = 101112: expected six binary digits like 101110"},
+    {CONN, "local_addrs = 192.0.2.1, 1.2.3.400/8", 26,
+     "local_addrs = 1.2.3.400/8: expected an address, a name, a prefix or a range"},
+    {CONN, "remote_addrs = 192.0.2.9-192.0.2.1", 16,
+     "remote_addrs = 192.0.2.9-192.0.2.1: expected an address, a name, a prefix or a range"},
+    {CONN, "unique = maybe", 10, "unique = maybe: expected one of no, never, keep, replace"},
+    {CHILD, "local_ts = 10.0.0.0/8, 10.1.0.0/99", 24, NULL},
+    {CHILD, "rekey_bytes = 10x", 15, "rekey_bytes = 10x: expected a number of bytes like 500000, 64k, 500m or 2g"},
+    {CHILD, "rekey_packets = 1k", 17, "rekey_packets = 1k: expected a number from 0 to 4611686018427387903"},
+    {CHILD, "replay_window = 100000", 17, "replay_window = 100000: must be from 0 to 65536"},
+    {CHILD, "start_action = trap|now", 21, "start_action = trap|now: expected one of none, clear, trap, route, start, restart"},
+    {CHILD, "copy_dscp = maybe", 13, "copy_dscp = maybe: expected one of out, in, yes, no"},
+    {REMOTE, "auth = frob", 8, "auth = frob: expected pubkey or psk"},
+    {REMOTE, "revocation = never", 14, "revocation = never: expected one of relaxed, ifuri, strict"},
+    {IKE_SECRET, "secret = 0xabc", 10, "secret: expected pairs of hexadecimal digits behind 0x"},
+    {IKE_SECRET, "secret = 0s***", 10, "secret: expected Base64 behind 0s"},
+    {IKE_SECRET, "secret = \"\"", 10, "secret is empty"},
+    {POOL, "addrs = 10.3.0.0/33", 9, "addrs = 10.3.0.0/33: expected a prefix or a range like 10.3.0.0/24 or 10.3.0.1-10.3.0.99"},
+    {AUTHORITY, "crl_uris = http://a/x.crl, ftp://b", 28,
+     "crl_uris = ftp://b: expected an address that begins with http://, https://, ldap:// or file://"},
+    // what contradicts itself
+    {CHILD, "rekey_time = 1h\nlife_time = 1h", 0, NULL},
+    {CONN, "rand_time = 4h", 1,
+     "rand_time must be less than rekey_time and reauth_time, or keys could be replaced all the time"},
+    {CHILD, "life_time = 0s", 0, ""},
+    {CHILD, "life_time = 1h rekey_time = 2h", 13, NULL},
+    {CHILD, "rand_time = 2h", 1, "rand_time must be less than rekey_time, or keys could be replaced all the time"},
+};
+
+static void what_is_wrong_is_said_exactly(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(refused); i++) {
+        struct read_conf conf = framed(refused[i].where, refused[i].line);
+        if (!refused[i].sentence || !*refused[i].sentence) {
+            assert_int_equal(conf.complaints.errors == 0, refused[i].sentence != NULL);
+            conf_free(&conf);
+            continue;
+        }
+        bool secret = refused[i].where == IKE_SECRET || refused[i].where == SECRETS;
+        struct buf expected = BUF(2000);
+        buf_printf(&expected, "test.conf:3:%u: %s\n    %s\n    %*s^\n", refused[i].caret, refused[i].sentence,
+                   refused[i].line, (int)refused[i].caret - 1, "");
+        const char *got = conf_complaints(&conf);
+        if (secret) {   // the line is shown up to the secret only
+            assert_memory_equal(got, buf_text(&expected), strcspn(got, "\n"));
+            assert_null(strstr(got, "secret = x"));
+        }
+        if (!secret) assert_string_equal(got, buf_text(&expected));
+        buf_free(&expected);
+        conf_free(&conf);
+    }
+}
+
+static const struct {
+    enum where where;
+    const char *line;
+} taken[] = {
+    {CONN, "mobike = yes"}, {CONN, "mobike = no"}, {CONN, "mediation = no"}, {CONN, "mediation = false"}, {CONN, "pull = yes"},
+    {CONN, "fragmentation = accept"}, {CONN, "ocsp = never"}, {CONN, "dpd_timeout = 0"}, {CONN, "if_id_in = 0"}, {CONN, "ppk_id ="},
+    {CONN, "version = 2"}, {CONN, "encap = YES"}, {CONN, "encap = enabled"}, {CONN, "dscp = 101110"}, {CONN, "local_addrs = %any"},
+    {CONN, "local_addrs = 192.0.2.1, 2001:db8::/32, 10.0.0.1-10.0.0.9, gw.example.org"}, {CONN, "keyingtries = 0"},
+    {CONN, "proposals = aes256gcm16-prfsha384-x25519, aes128-sha256-modp2048, default"}, {CONN, "children { }"},
+    {CHILD, "mode = tunnel"}, {CHILD, "hw_offload = auto"}, {CHILD, "ipcomp = no"}, {CHILD, "updown = \"\""}, {CHILD, "reqid = 0"},
+    {CHILD, "mark_in = 0/0x00000000"}, {CHILD, "start_action = trap|start"}, {CHILD, "rekey_bytes = 500m"}, {CHILD, "life_time = 2h"},
+    {CHILD, "local_ts = dynamic, 10.0.0.0/8[tcp/443], 2001:db8::/32"}, {CHILD, "policies = yes"},
+    {REMOTE, "id = \"C=CH, O=Acme, CN=*\""}, {REMOTE, "id = %any"}, {REMOTE, "cacert-1 { file = a.pem }"}, {LOCAL, "round = 1"},
+    {IKE_SECRET, "secret = 0x00ff"}, {IKE_SECRET, "secret = 0sAAEC\nid-a = 192.0.2.1\nid-b = gw.example.org"},
+    {SECRETS, "private-a { file = a.pem\n secret = x }"}, {SECRETS, "rsa { file = a.pem\n secret = x }"},
+    {POOL, "dns = 192.0.2.1, 192.0.2.2"}, {POOL, "28673 = x"}, {POOL, "split_include = 10.0.0.0/8"},
+    {AUTHORITY, "crl_uris = http://a/x.crl, ldap://b"}, {TOP, ""},
+};
+
+static void what_is_right_is_taken_without_a_word(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(taken); i++) {
+        struct read_conf conf = framed(taken[i].where, taken[i].line);
+        assert_string_equal(conf_complaints(&conf), "");
+        conf_free(&conf);
+    }
+}
+
+static void check_whole(const char *text, const char *complaints)
+{
+    struct read_conf conf = conf_read(text);
+    options_check(conf.root, &conf.complaints);
+    assert_string_equal(conf_complaints(&conf), complaints);
+    conf_free(&conf);
+}
+
+static void sections_that_lack_something_are_pointed_at(void **state)
+{
+    (void)state;
+    check_whole("connections {\n a { remote { auth = psk } }\n}\n",
+                "test.conf:2:2: connection \"a\" has no local section that says how to prove our identity\n"
+                "     a { remote { auth = psk } }\n     ^\n");
+    check_whole("connections {\n a { local { auth = psk } }\n}\n",
+                "test.conf:2:2: connection \"a\" has no remote section that says how the peer proves its identity\n"
+                "     a { local { auth = psk } }\n     ^\n");
+    check_whole("connections {\n a { remote { auth = psk }\n local { } }\n}\n",
+                "test.conf:3:2: local needs certs to prove its identity with, or auth = psk\n     local { } }\n     ^\n");
+    check_whole("secrets {\n ike-1 { id = a }\n}\n",
+                "test.conf:2:2: secrets.ike-1 needs secret\n     ike-1 { id = a }\n     ^\n");
+    check_whole("pools { lab { dns = 192.0.2.1 } }",
+                "test.conf:1:9: pools.lab needs addrs\n    pools { lab { dns = 192.0.2.1 } }\n            ^\n");
+    check_whole("authorities { ca { } }",
+                "test.conf:1:15: authorities.ca needs cacert\n    authorities { ca { } }\n                  ^\n");
+    check_whole("connections { a { local { auth = psk } remote { auth = psk }\n children { b { start_action = trap\n} } } }",
+                "test.conf:2:17: start_action = trap needs an address or a name in remote_addrs to go to\n"
+                "     children { b { start_action = trap\n                    ^\n");
+}
+
+static void templates_are_not_options(void **state)
+{
+    (void)state;
+    check_whole("base { version = 2\n local { auth = psk }\n remote { auth = psk } }\nconnections { a : base { } }", "");
+    check_whole("unused { version = 2 }", "test.conf:1:1: warning: section \"unused\" is without effect: nothing inherits from it\n"
+                                          "    unused { version = 2 }\n    ^\n");
+    // an error in a template is said once
+    check_whole("base { local { auth = psk } remote { auth = psk }\n encapp = yes }\nconnections { a : base { } b : base { } }",
+                "test.conf:2:2: unknown option \"encapp\": did you mean encap?\n     encapp = yes }\n     ^\n");
+}
+
+static void all_errors_come_at_once(void **state)
+{
+    (void)state;
+    struct read_conf conf = conf_read("connections { a {\n versoin = 2\n encap = x\n local { auth = foo }\n remote { id = }\n"
+                                      " children { c { mode = beet\n life_time = x } } } }\nsecrets { eap { } }\n}\n");
+    options_check(conf.root, &conf.complaints);
+    assert_int_equal(conf.complaints.errors, 7);
+    conf_free(&conf);
+}
+
+static void the_table_is_whole_and_every_row_has_its_help(void **state)
+{
+    (void)state;
+    const struct option_row *rows;
+    size_t count = options_rows(&rows);
+    assert_int_equal(count, 165);
+    for (size_t i = 0; i < count; i++) {
+        size_t size = strlen(rows[i].help);
+        assert_true(size > 10);
+        char last = rows[i].help[size - 1];
+        assert_true(last == '.' || last == ')');
+        for (size_t j = 0; j < i; j++) assert_string_not_equal(rows[i].path, rows[j].path);
+    }
+}
+
+static void the_nearest_name_is_found(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *section, *name, *nearest;
+    } names[] = {
+        {"connections.<conn>", "remoteaddrs", "remote_addrs"},
+        {"connections.<conn>", "dpd_dely", "dpd_delay"},
+        {"connections.<conn>", "Encap", "encap"},
+        {"connections.<conn>", "xyz", NULL},
+        {"connections.<conn>", "a", NULL},
+        {"connections.<conn>.children.<child>", "esp_proposal", "esp_proposals"},
+        {"connections.<conn>.children.<child>", "rekey_tme", "rekey_time"},
+        {"", "secret", "secrets"},
+        {"authorities.<name>", "crl_uri", "crl_uris"},
+    };
+    for (size_t i = 0; i < COUNT(names); i++) {
+        const char *nearest = options_nearest(names[i].section, names[i].name);
+        assert_int_equal(nearest == NULL, names[i].nearest == NULL);
+        if (nearest) assert_string_equal(nearest, names[i].nearest);
+    }
+    char longest[300];
+    memset(longest, 'x', sizeof longest - 1);
+    longest[sizeof longest - 1] = '\0';
+    assert_null(options_nearest("connections.<conn>", longest));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_wrong_is_said_exactly),
+        cmocka_unit_test(what_is_right_is_taken_without_a_word),
+        cmocka_unit_test(sections_that_lack_something_are_pointed_at),
+        cmocka_unit_test(templates_are_not_options),
+        cmocka_unit_test(all_errors_come_at_once),
+        cmocka_unit_test(the_table_is_whole_and_every_row_has_its_help),
+        cmocka_unit_test(the_nearest_name_is_found),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
