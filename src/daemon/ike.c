@@ -125,6 +125,7 @@ void ike_role_step(struct ike_role *role, struct ike_in *in)
     role->stepping = false;
     ike_answer_next(role);   // steps again, and so on until none is ready
     timer_set(role);
+    if (role->stopping && ike_stats(role->core)->sas == 0) event_base_loopbreak(role->base);
 }
 
 // --- inputs: time and datagrams
@@ -397,6 +398,18 @@ static void keylog_start(struct ike_role *role)
     ike_set_keylog(role->core, &keylog.log);
 }
 
+// The peers are told that all SAs end; the loop is left when they have answered, or when its own patience is over.
+static void stop(void *context)
+{
+    struct ike_role *role = context;
+    role->stopping = true;
+    for (uint32_t id = 0; (id = ike_sa_after(role->core, id));) {
+        struct ike_in in = {.kind = IKE_IN_COMMAND, .command = {.kind = IKE_TERMINATE, .ike_id = id}};
+        ike_role_step(role, &in);
+    }
+    if (ike_stats(role->core)->sas == 0) event_base_loopbreak(role->base);
+}
+
 static void sockets_watch(struct ike_role *role)
 {
     const struct udp_ports *ports[] = {&role->options->udp4, &role->options->udp6};
@@ -436,5 +449,9 @@ int role_ike(const struct role_options *options)
     keylog_start(&role);
     links_open(&role);
     sockets_watch(&role);
-    return role_loop(role.base, options->alive);
+    role_on_stop(stop, &role);
+    int code = role_loop(role.base, options->alive);
+    ike_free(role.core);
+    free(role.space);
+    return code;
 }
