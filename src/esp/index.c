@@ -10,6 +10,7 @@
 enum {
     BUCKETS_MIN = 64,
     PREFIXES_MAX = 8,           // a range of more is stored under the one prefix that covers it; entries are compared exactly
+    SERIAL_MASK = (1 << 29) - 1,
     PRIORITY_COMPUTED = 200000, // strongSwan's computed priorities lie around here: smaller ones that people write win
 };
 
@@ -87,9 +88,9 @@ static uint64_t pair_rank(const struct policy *policy, const struct selector *lo
 {
     static const uint8_t order[] = {[POLICY_BYPASS] = 0, [POLICY_DISCARD] = 1, [POLICY_PROTECT] = 2};
     uint32_t priority = policy->priority ? policy->priority : pair_priority(local, remote);
-    uint32_t late = UINT32_MAX - policy->serial;
+    uint32_t late = ~policy->serial & SERIAL_MASK;
     return (uint64_t)priority << 32 | (uint64_t)order[policy->action] << 30 |
-           (uint64_t)(policy->trap == POLICY_TRAP) << 29 | late >> 3;
+           (uint64_t)(policy->trap == POLICY_TRAP) << 29 | late;
 }
 
 // Tuples -----------------------------------------------------------------------------------------------------------
@@ -167,12 +168,11 @@ static void index_grow(struct policy_index *index)
     free(old);
 }
 
-// All ports of one prefix, which the entry is stored under?
-static bool selector_is_prefix(const struct selector *selector, const struct prefix *prefix)
+// Any protocol and ports of one prefix: then the place under which it is stored says it all.
+static bool selector_is_prefix(const struct selector *selector)
 {
     struct prefix whole;
-    return !selector->protocol && !selector_has_ports(selector) && range_is_prefix(&selector->range, &whole) &&
-           whole.bits == prefix->bits;
+    return !selector->protocol && !selector_has_ports(selector) && range_is_prefix(&selector->range, &whole);
 }
 
 static void index_add_pair(struct policy_index *index, struct policy *policy, const struct selector *local,
@@ -186,7 +186,7 @@ static void index_add_pair(struct policy_index *index, struct policy *policy, co
         .local = local,
         .remote = remote,
         .rank = pair_rank(policy, local, remote),
-        .exact = selector_is_prefix(local, source) && selector_is_prefix(remote, destination),
+        .exact = selector_is_prefix(local) && selector_is_prefix(remote),
     };
     entry->tuple = tuple_take(index, source, destination, entry->rank);
     index_address(entry->tuple, addr_wide(&source->addr), addr_wide(&destination->addr), entry->address);

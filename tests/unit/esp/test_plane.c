@@ -253,6 +253,8 @@ static void unknown_spis_cannot_fill_the_event_queue(void **state)
     while (plane_event(rig.b, &event)) events++;
     assert_int_equal(events, EVENTS_UNKNOWN_MAX);
     assert_int_equal(plane_stats(rig.b)->events_lost, 1000 - EVENTS_UNKNOWN_MAX);
+    (void)rig_receive(&rig, BYTES_ARRAY(esp));
+    assert_true(plane_event(rig.b, &event));
     rig_close(&rig);
 }
 
@@ -360,7 +362,13 @@ static void inner_packets_outside_the_selectors_are_dropped(void **state)
         {"10.2.0.0/16", "10.1.0.0/16", {"10.3.0.5", "10.2.0.9", 17, 0, 1, 2, false, 60}, false},
         {"10.2.0.0/16", "10.1.0.0/16", {"10.1.0.5", "10.3.0.9", 17, 0, 1, 2, false, 60}, false},
         {"10.2.0.0/16", "10.1.0.0/16", {"10.2.0.9", "10.1.0.5", 17, 0, 1, 2, false, 60}, false},
+        {"10.2.0.0/16", "10.1.0.0/16", {"10.0.255.255", "10.2.0.9", 17, 0, 1, 2, false, 60}, false},
+        {"10.2.0.0/16", "10.1.0.0/16", {"10.1.0.5", "10.1.255.255", 17, 0, 1, 2, false, 60}, false},
+        {"10.2.0.0/16", "10.1.0.0/16", {"10.1.255.255", "10.2.255.255", 17, 0, 1, 2, false, 60}, true},
         {"10.2.0.0/16", "10.1.0.0/16", {"2001:db8::1", "2001:db8::2", 17, 0, 1, 2, false, 60}, false},
+        // where IPv4 has its addresses there is 10.1.0.5 and 10.2.0.9
+        {"10.2.0.0/16", "10.1.0.0/16", {"2001:db8:a01:5:a02:9::1", "2001:db8::2", 17, 0, 1, 2, false, 60}, false},
+        {"10.2.0.0/16[udp]", "10.1.0.0/16", {"10.1.0.5", "10.2.0.9", 6, 0, 1, 2, false, 60}, false},
         {"10.2.0.0/16[udp/2]", "10.1.0.0/16[udp]", {"10.1.0.5", "10.2.0.9", 17, 0, 1, 2, false, 60}, true},
         {"10.2.0.0/16[udp/2]", "10.1.0.0/16[udp]", {"10.1.0.5", "10.2.0.9", 17, 0, 2, 1, false, 60}, false},
         {"10.2.0.0/16[udp/2]", "10.1.0.0/16[udp]", {"10.1.0.5", "10.2.0.9", 6, 0, 1, 2, false, 60}, false},
@@ -488,6 +496,8 @@ static void a_packet_is_taken_once(void **state)
         assert_int_equal(twice[0]->verdict, VERDICT_DELIVER);
         CHECK_FAULT(twice[1]->fault, FAULT_REPLAY_SEEN);
         check_dropped(&rig, bytes_of(first, esp.size), FAULT_REPLAY_SEEN);
+        first[esp.size - 1] ^= 1;  // the window is asked before the cipher
+        check_dropped(&rig, bytes_of(first, esp.size), FAULT_REPLAY_SEEN);
         run_out(&rig)->out.sequence = windows[i];
         check_delivered(&rig, inner_v4(100, inner_space));
         check_dropped(&rig, bytes_of(first, esp.size), FAULT_REPLAY_OLD);
@@ -606,6 +616,17 @@ static void a_peer_that_moved_is_reported_once(void **state)
     packet->from = elsewhere;
     open_one(rig.b, packet);
     assert_false(plane_event(rig.b, &event));
+
+    path.remote.port++;  // ike did not believe it, and it comes again
+    packet = box_put(&box_b, rig_seal(&rig, inner_v4(100, inner_space)));
+    packet->from = path.remote;
+    open_one(rig.b, packet);
+    assert_true(plane_event(rig.b, &event));
+    CHECK_FAULT(plane_sa_move(rig.b, SPI_AB, SA_IN, &(struct path){path.local, elsewhere, true}), OK);
+    packet = box_put(&box_b, rig_seal(&rig, inner_v4(100, inner_space)));
+    packet->from = path.remote;
+    open_one(rig.b, packet);
+    assert_true(plane_event(rig.b, &event));
     rig_close(&rig);
 }
 
@@ -753,10 +774,15 @@ static void packets_without_room_or_too_large_are_dropped(void **state)
     seal_one(rig.a, packet);
     CHECK_FAULT(packet->fault, FAULT_NO_ROOM);
     packet = box_put(&box_a, inner_v4(100, inner_space));
-    packet->room = PACKET_HEAD + 100 + 17;  // two of padding, two of trailer, sixteen of ICV
+    packet->room = PACKET_HEAD + 100 + 19;  // two of padding, two of trailer, sixteen of ICV
     seal_one(rig.a, packet);
     CHECK_FAULT(packet->fault, FAULT_NO_ROOM);
     assert_true(run_out(&rig)->out.sequence == before);
+    packet = box_put(&box_a, inner_v4(100, inner_space));
+    packet->space = packet->at - 16;
+    packet->room = 16 + 100 + 20;
+    seal_one(rig.a, packet);
+    assert_int_equal(packet->verdict, VERDICT_SEND);
     rig_close(&rig);
 }
 
