@@ -290,6 +290,10 @@ static void include_read(struct run *run, struct source *in, struct tree *sectio
         skip_line(in);
         return;
     }
+    if (!in->file) {
+        complain(run->settings.complaints, FAULT_CONF_SYNTAX, place, "a text that is in no file cannot include files");
+        return;
+    }
     if (in->depth + 1 >= INCLUDE_DEPTH_MAX) {
         complain(run->settings.complaints, FAULT_CONF_LIMIT, place,
                  "files include files more than %d deep", INCLUDE_DEPTH_MAX);

@@ -25,4 +25,5 @@ void complaints_free(struct complaints *complaints);
 void complaints_print(const struct complaints *complaints, struct buf *out);
 
 struct tree *settings_load(const char *path, struct arena *arena, struct complaints *complaints);    // NULL only if the file cannot be read
+// Without a file_name nothing can be included.
 struct tree *settings_parse(const char *file_name, struct bytes text, struct arena *arena, struct complaints *complaints);
