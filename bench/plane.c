@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a packet costs in the data plane, in process: nanoseconds to seal and to open, beside the ciphers alone.
+// What a packet costs in the data plane, in process: nanoseconds to seal and to open, beside the
+// ciphers alone.
 //
 //   bare     ipsec-mb jobs in bursts of 32, nothing around them
-//   batch    crypto/batch.h with ipsec-mb: the same with IVs, associated data and the check of the ICV
-//   plane    plane_seal() and plane_open() with ipsec-mb: policy, SA, sequence numbers, window, headers, padding, selectors
+//   batch    crypto/batch.h with ipsec-mb: IVs, associated data and the check of the ICV as well
+//   plane    plane_seal() and plane_open() with ipsec-mb: policy, SA, sequence, window, padding
 //   openssl  the same with OpenSSL
 //
-// Each figure is the median of rounds; rounds of all columns take turns, so that what else the machine does hits all alike. Packets are
-// made ready outside of the time that is taken. The second table has 1 and 100,000 SAs.
-#include "esp/internal.h"
+// Each figure is the median of rounds; rounds of all columns take turns, so that what else the
+// machine does hits all alike. Packets are made ready outside of the time that is taken. The second
+// table has 1 and 100,000 SAs.
 #include "crypto/crypto.h"
+#include "esp/internal.h"
 #include <stdio.h>
 #include <time.h>
 #ifdef HAVE_IPSEC_MB
@@ -17,8 +19,8 @@
 #endif
 
 enum {
-    RUN = 32,              // packets in a burst
-    ROUND = 8 * RUN,       // packets that are measured at once
+    RUN = 32,        // packets in a burst
+    ROUND = 8 * RUN, // packets that are measured at once
     ROUNDS = 301,
     BOX_ROOM = 2048,
     MANY = 100000,
@@ -35,7 +37,8 @@ static const struct suite_row {
     {"AES-128-CBC SHA-256", ENCR_AES_CBC, 128, INTEG_HMAC_SHA2_256_128, 16, 32},
 };
 static const size_t sizes[] = {64, 1400};
-static const uint8_t key_bytes[64] = {1, 2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71};
+static const uint8_t key_bytes[64] = {1,  2,  3,  5,  7,  11, 13, 17, 19, 23, 29,
+                                      31, 37, 41, 43, 47, 53, 59, 61, 67, 71};
 
 // One table of packets for all; 64-byte lines so that nothing depends on chance.
 struct work {
@@ -64,13 +67,14 @@ static double median(double *values, size_t count)
     return values[count / 2];
 }
 
-// Packets ------------------------------------------------------------------------------------------------------------
+// Packets -----------------------------------------------------------------------------------------
 
 // An SA of number n is for 10.x.y.z, the number in its lower three bytes.
 static void packet_make(struct work *work, size_t which, uint32_t number, size_t size)
 {
     struct packet *packet = &work->packets[which];
-    *packet = (struct packet){.space = work->space[which], .room = BOX_ROOM, .size = (uint32_t)size};
+    *packet =
+        (struct packet){.space = work->space[which], .room = BOX_ROOM, .size = (uint32_t)size};
     packet->at = packet->space + PACKET_HEAD;
     uint8_t *ip = packet->at;
     memset(ip, 0, 28);
@@ -86,7 +90,8 @@ static void packet_make(struct work *work, size_t which, uint32_t number, size_t
     work->order[which] = packet;
 }
 
-static struct sa_spec spec_make(const struct suite_row *suite, enum sa_direction direction, uint32_t number)
+static struct sa_spec spec_make(const struct suite_row *suite, enum sa_direction direction,
+                                uint32_t number)
 {
     struct sa_spec spec = {
         .spi = 0x10000 + number * 2654435761u % 0xfff00000u,
@@ -102,7 +107,8 @@ static struct sa_spec spec_make(const struct suite_row *suite, enum sa_direction
         .encr_key = bytes_of(key_bytes, suite->key_size),
         .integ_key = bytes_of(key_bytes, suite->integ_size),
     };
-    struct addr host = addr_v4(10, (uint8_t)(number >> 16), (uint8_t)(number >> 8), (uint8_t)number);
+    struct addr host =
+        addr_v4(10, (uint8_t)(number >> 16), (uint8_t)(number >> 8), (uint8_t)number);
     struct selector here = selector_any(ADDR_V4), there = selector_of_addr(&host);
     spec.local = (struct selectors){1, {direction == SA_OUT ? here : there}};
     spec.remote = (struct selectors){1, {direction == SA_OUT ? there : here}};
@@ -117,14 +123,20 @@ static void must(enum fault fault)
 }
 
 // Both directions in one plane: what it seals it opens again.
-static struct plane *plane_make(struct batch_backend *backend, const struct suite_row *suite, uint32_t sas)
+static struct plane *plane_make(struct batch_backend *backend, const struct suite_row *suite,
+                                uint32_t sas)
 {
     struct rng_seeded rng;
     rng_seed(&rng, 1);
-    struct plane *plane = plane_new(backend, &rng.rng, &(struct plane_limits){2 * (size_t)sas, sas});
+    struct plane *plane =
+        plane_new(backend, &rng.rng, &(struct plane_limits){2 * (size_t)sas, sas});
     for (uint32_t i = 0; i < sas; i++) {
         struct sa_spec out = spec_make(suite, SA_OUT, i), in = spec_make(suite, SA_IN, i);
-        struct policy_spec policy = {.number = i + 1, .action = POLICY_PROTECT, .trap = POLICY_BLOCK, .local = out.local, .remote = out.remote};
+        struct policy_spec policy = {.number = i + 1,
+                                     .action = POLICY_PROTECT,
+                                     .trap = POLICY_BLOCK,
+                                     .local = out.local,
+                                     .remote = out.remote};
         must(plane_policy_add(plane, &policy));
         must(plane_sa_add(plane, &out));
         must(plane_sa_add(plane, &in));
@@ -132,14 +144,15 @@ static struct plane *plane_make(struct batch_backend *backend, const struct suit
     return plane;
 }
 
-// Measures -----------------------------------------------------------------------------------------------------------
+// Measures ----------------------------------------------------------------------------------------
 
 struct cost {
     double seal[ROUNDS], open[ROUNDS];
 };
 
 // numbers: which SA each packet of a round belongs to.
-static void plane_round(struct plane *plane, struct work *work, const uint32_t *numbers, size_t size, struct cost *cost, size_t round)
+static void plane_round(struct plane *plane, struct work *work, const uint32_t *numbers,
+                        size_t size, struct cost *cost, size_t round)
 {
     for (size_t i = 0; i < ROUND; i++) packet_make(work, i, numbers[i], size);
     double begin = now_ns();
@@ -166,12 +179,14 @@ struct batch_pair {
     uint64_t sequence;
 };
 
-static void batch_round(struct batch_pair *pair, struct work *work, size_t size, struct cost *cost, size_t round)
+static void batch_round(struct batch_pair *pair, struct work *work, size_t size, struct cost *cost,
+                        size_t round)
 {
     struct batch_packet batch[ROUND];
     for (size_t i = 0; i < ROUND; i++) {
         packet_make(work, i, 0, size);
-        batch[i] = (struct batch_packet){.esp = work->packets[i].at, .payload_size = payload_of(pair->seal, size)};
+        batch[i] = (struct batch_packet){.esp = work->packets[i].at,
+                                         .payload_size = payload_of(pair->seal, size)};
         put_u32(batch[i].esp + 4, (uint32_t)++pair->sequence);
     }
     double begin = now_ns();
@@ -213,8 +228,11 @@ static void bare_init(struct bare *bare, const struct suite_row *suite)
     bare->mgr = alloc_mb_mgr(0);
     init_mb_mgr_auto(bare->mgr, NULL);
     IMB_JOB *job = &bare->seal;
-    *job = (IMB_JOB){.cipher_direction = IMB_DIR_ENCRYPT, .chain_order = IMB_ORDER_CIPHER_HASH, .iv_len_in_bytes = 12,
-                     .auth_tag_output_len_in_bytes = 16, .key_len_in_bytes = 16};
+    *job = (IMB_JOB){.cipher_direction = IMB_DIR_ENCRYPT,
+                     .chain_order = IMB_ORDER_CIPHER_HASH,
+                     .iv_len_in_bytes = 12,
+                     .auth_tag_output_len_in_bytes = 16,
+                     .key_len_in_bytes = 16};
     if (suite->encr == ENCR_AES_GCM_16) {
         IMB_AES128_GCM_PRE(bare->mgr, key_bytes, &bare->gcm);
         job->cipher_mode = IMB_CIPHER_GCM;
@@ -240,8 +258,10 @@ static void bare_init(struct bare *bare, const struct suite_row *suite)
     bare->open.chain_order = IMB_ORDER_HASH_CIPHER;
 }
 
-// A burst as the library's own examples fill it: the template, and places. Tags go into the packet both ways.
-static void bare_burst(struct bare *bare, const IMB_JOB *job, struct packet *const *packets, uint32_t payload)
+// A burst as the library's own examples fill it: the template, and places. Tags go into the packet
+// both ways.
+static void bare_burst(struct bare *bare, const IMB_JOB *job, struct packet *const *packets,
+                       uint32_t payload)
 {
     IMB_JOB *jobs[RUN];
     uint32_t head = job->cipher_mode == IMB_CIPHER_CBC ? 24 : 16;
@@ -254,17 +274,20 @@ static void bare_burst(struct bare *bare, const IMB_JOB *job, struct packet *con
         jobs[i]->cipher_start_src_offset_in_bytes = head;
         jobs[i]->hash_start_src_offset_in_bytes = job->cipher_mode == IMB_CIPHER_CBC ? 0 : head;
         jobs[i]->msg_len_to_cipher_in_bytes = payload;
-        jobs[i]->msg_len_to_hash_in_bytes = job->cipher_mode == IMB_CIPHER_CBC ? payload + head : payload;
+        jobs[i]->msg_len_to_hash_in_bytes =
+            job->cipher_mode == IMB_CIPHER_CBC ? payload + head : payload;
         jobs[i]->iv = esp;
         jobs[i]->auth_tag_output = esp + head + payload;
         if (job->cipher_mode == IMB_CIPHER_GCM) jobs[i]->u.GCM.aad = esp;
-        if (job->cipher_mode == IMB_CIPHER_CHACHA20_POLY1305) jobs[i]->u.CHACHA20_POLY1305.aad = esp;
+        if (job->cipher_mode == IMB_CIPHER_CHACHA20_POLY1305)
+            jobs[i]->u.CHACHA20_POLY1305.aad = esp;
     }
     uint32_t done = IMB_SUBMIT_BURST_NOCHECK(bare->mgr, RUN, jobs);
     while (done < RUN) done += IMB_FLUSH_BURST(bare->mgr, RUN - done, jobs);
 }
 
-static void bare_round(struct bare *bare, struct work *work, uint32_t payload, struct cost *cost, size_t round)
+static void bare_round(struct bare *bare, struct work *work, uint32_t payload, struct cost *cost,
+                       size_t round)
 {
     for (size_t i = 0; i < ROUND; i++) packet_make(work, i, 0, 64);
     double begin = now_ns();
@@ -276,24 +299,26 @@ static void bare_round(struct bare *bare, struct work *work, uint32_t payload, s
 }
 #endif
 
-// Tables -------------------------------------------------------------------------------------------------------------
+// Tables ------------------------------------------------------------------------------------------
 
-static struct batch_key *key_make(struct batch_backend *backend, const struct suite_row *suite, bool seal)
+static struct batch_key *key_make(struct batch_backend *backend, const struct suite_row *suite,
+                                  bool seal)
 {
     struct batch_key *key;
-    must(batch_key_new(backend, suite->encr, suite->key_bits, suite->integ, bytes_of(key_bytes, suite->key_size),
-                       bytes_of(key_bytes, suite->integ_size), seal, &key));
+    must(batch_key_new(backend, suite->encr, suite->key_bits, suite->integ,
+                       bytes_of(key_bytes, suite->key_size), bytes_of(key_bytes, suite->integ_size),
+                       seal, &key));
     return key;
 }
 
 static void suite_print_row(const char *name, size_t size, const char *what, const double values[4])
 {
-    printf("%-20s %5zu B  %-5s %8.1f %8.1f %8.1f %8.1f   %5.2f\n", name, size, what, values[0], values[1], values[2], values[3],
-           values[0] > 0 ? values[2] / values[0] : 0.0);
+    printf("%-20s %5zu B  %-5s %8.1f %8.1f %8.1f %8.1f   %5.2f\n", name, size, what, values[0],
+           values[1], values[2], values[3], values[0] > 0 ? values[2] / values[0] : 0.0);
 }
 
-static void suite_measure(struct work *work, struct batch_backend *mb, struct batch_backend *evp, const struct suite_row *suite,
-                          size_t size)
+static void suite_measure(struct work *work, struct batch_backend *mb, struct batch_backend *evp,
+                          const struct suite_row *suite, size_t size)
 {
     static struct cost costs[4];
     static const uint32_t numbers[ROUND];
@@ -346,12 +371,15 @@ static const char *const spread_names[] = {
     "all in use, each packet for a random one",
 };
 
-static void numbers_choose(struct rng *rng, enum spread spread, uint32_t sas, uint32_t numbers[ROUND])
+static void numbers_choose(struct rng *rng, enum spread spread, uint32_t sas,
+                           uint32_t numbers[ROUND])
 {
-    bool few = spread == SPREAD_ACTIVE || spread == SPREAD_MIXED, each = spread == SPREAD_MIXED || spread == SPREAD_ALL;
+    bool few = spread == SPREAD_ACTIVE || spread == SPREAD_MIXED,
+         each = spread == SPREAD_MIXED || spread == SPREAD_ALL;
     uint32_t range = spread == SPREAD_ONE ? 1 : few ? ACTIVE : sas;
     for (size_t i = 0; i < ROUND; i++)
-        numbers[i] = each || i % RUN == 0 ? (uint32_t)(rng_below(rng, range) * (sas / range)) : numbers[i - 1];
+        numbers[i] = each || i % RUN == 0 ? (uint32_t)(rng_below(rng, range) * (sas / range))
+                                          : numbers[i - 1];
 }
 
 // Every SA once, so that no page is touched for the first time while time is taken.
@@ -365,7 +393,8 @@ static void many_warm(struct work *work, struct plane *plane, uint32_t sas)
     }
 }
 
-static void many_measure(struct work *work, uint32_t sas, enum spread spread, struct plane *plane, size_t size, double base[2])
+static void many_measure(struct work *work, uint32_t sas, enum spread spread, struct plane *plane,
+                         size_t size, double base[2])
 {
     static struct cost cost;
     struct rng_seeded rng;
@@ -380,8 +409,8 @@ static void many_measure(struct work *work, uint32_t sas, enum spread spread, st
         base[0] = seal;
         base[1] = open;
     }
-    printf("%7u SAs %5zu B  seal %7.1f (%4.2f)  open %7.1f (%4.2f)  %s\n", sas, size, seal, seal / base[0], open, open / base[1],
-           spread_names[spread]);
+    printf("%7u SAs %5zu B  seal %7.1f (%4.2f)  open %7.1f (%4.2f)  %s\n", sas, size, seal,
+           seal / base[0], open, open / base[1], spread_names[spread]);
 }
 
 static void many_sas(struct work *work, struct batch_backend *backend)
@@ -400,8 +429,10 @@ static void many_sas(struct work *work, struct batch_backend *backend)
             many_measure(work, MANY, spread, many, sizes[i], base);
     }
     double kib = (double)(memory_kib() - before) / MANY;
-    printf("a pair of SAs and its policy: %.2f KiB, of them %.2f outside the back end; %.1f us to make\n", kib,
-           (double)plane_stats(many)->bytes_memory / 1024 / MANY, pair_us);
+    printf(
+        "a pair of SAs and its policy: %.2f KiB, of them %.2f outside the back end; %.1f us to "
+        "make\n",
+        kib, (double)plane_stats(many)->bytes_memory / 1024 / MANY, pair_us);
     plane_free(one);
     plane_free(many);
 }
@@ -413,9 +444,11 @@ int main(void)
     work.space = mem_aligned(ROUND, BOX_ROOM, &work.memory);
     struct batch_backend *mb = batch_backend_new(BATCH_MB), *evp = batch_backend_new(BATCH_EVP);
     printf("ns per packet, bursts of %d, medians of %d rounds\n", RUN, ROUNDS);
-    printf("%-20s %7s  %-5s %8s %8s %8s %8s   %s\n", "", "inner", "", "bare", "batch", "plane", "openssl", "plane/bare");
+    printf("%-20s %7s  %-5s %8s %8s %8s %8s   %s\n", "", "inner", "", "bare", "batch", "plane",
+           "openssl", "plane/bare");
     for (size_t i = 0; i < sizeof suites / sizeof suites[0]; i++)
-        for (size_t j = 0; j < sizeof sizes / sizeof sizes[0]; j++) suite_measure(&work, mb, evp, &suites[i], sizes[j]);
+        for (size_t j = 0; j < sizeof sizes / sizeof sizes[0]; j++)
+            suite_measure(&work, mb, evp, &suites[i], sizes[j]);
     many_sas(&work, mb ? mb : evp);
     batch_backend_free(mb);
     batch_backend_free(evp);

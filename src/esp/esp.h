@@ -76,7 +76,7 @@ CHECKED enum fault plane_sa_del_of(struct plane *plane, uint32_t spi, enum sa_di
 // All SAs one after the other: start with *cursor = 0; false at the end.
 bool plane_usage_next(const struct plane *plane, size_t *cursor, struct sa_usage *usage);
 
-// At most BURST_MAX packets a call. `now` is for usage times only.
+// At most BURST_MAX packets a call. `now` is for usage times, and for how long packets are held and acquires are not repeated.
 void plane_seal(struct plane *plane, nsec now, struct packet *const *packets, size_t count);
 void plane_open(struct plane *plane, nsec now, struct packet *const *packets, size_t count);
 // Packets that were held for a policy which now has an SA: fills up to count packets of the caller's (with buffers), returns how many;

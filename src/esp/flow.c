@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading an IP packet's flow. This runs for every packet, so it looks at bytes in place: each step first makes sure
-// that what it looks at lies inside `size`, and the walk over extension headers has a hard end.
+// Reading an IP packet's flow. This runs for every packet, so it looks at bytes in place: each step
+// first makes sure that what it looks at lies inside `size`, and the walk over extension headers
+// has a hard end.
 //
 //   word 4 of a key:   destination port | source port | 0 | protocol | ports known | family
 //                      63            48  47         32     23      16  15         8  7    0
@@ -9,7 +10,7 @@
 #include "model/iana.h"
 
 enum {
-    EXTENSIONS_MAX = 8,  // more than any sane packet has; what lies behind counts as unknown
+    EXTENSIONS_MAX = 8, // more than any sane packet has; what lies behind counts as unknown
     HEADER_HOP_BY_HOP = 0,
     HEADER_ROUTING = 43,
     HEADER_FRAGMENT = 44,
@@ -35,7 +36,8 @@ enum fault ip_check(const uint8_t *at, uint32_t size, uint32_t *total)
     if (at[0] >> 4 == 4) {
         uint32_t header = (at[0] & 0xfu) * 4;
         *total = get_u16(at + 2);
-        return header >= IPV4_HEADER && *total >= header && *total <= size ? OK : FAULT_INNER_LENGTH;
+        return header >= IPV4_HEADER && *total >= header && *total <= size ? OK
+                                                                           : FAULT_INNER_LENGTH;
     }
     if (at[0] >> 4 != 6) return FAULT_INNER_NOT_IP;
     if (size < IPV6_HEADER) return FAULT_INNER_LENGTH;
@@ -67,7 +69,7 @@ static bool extension_skip(const uint8_t *at, uint32_t size, struct transport *f
     case HEADER_FRAGMENT:
         if (get_u16(at + offset + 2) & IPV6_OFFSET_MASK) found->here = false;
         break;
-    case IPPROTO_NUMBER_AH:  // RFC 4302 2.2: counted in 32-bit words, less two
+    case IPPROTO_NUMBER_AH: // RFC 4302 2.2: counted in 32-bit words, less two
         length += at[offset + 1] * 4u;
         break;
     default:
@@ -86,8 +88,10 @@ static struct transport ipv6_transport(const uint8_t *at, uint32_t size)
     return found;
 }
 
-// RFC 4301 4.4.1.1: ports, the ICMP type and code, or the type of a Mobility Header, are what the "port" selectors mean.
-static bool transport_ports(const uint8_t *at, uint32_t size, const struct transport *found, uint16_t ports[2])
+// RFC 4301 4.4.1.1: ports, the ICMP type and code, or the type of a Mobility Header, are what the
+// "port" selectors mean.
+static bool transport_ports(const uint8_t *at, uint32_t size, const struct transport *found,
+                            uint16_t ports[2])
 {
     uint32_t left = found->here && found->offset <= size ? size - found->offset : 0;
     const uint8_t *header = at + found->offset;
@@ -131,8 +135,8 @@ enum fault flow_key_read(const uint8_t *at, uint32_t size, struct flow_key *key,
     }
     uint16_t ports[2];
     bool known = transport_ports(at, *total, &found, ports);
-    key->word[4] = family | (uint64_t)known << 8 | (uint64_t)found.protocol << 16 | (uint64_t)ports[0] << 32 |
-                   (uint64_t)ports[1] << 48;
+    key->word[4] = family | (uint64_t)known << 8 | (uint64_t)found.protocol << 16 |
+                   (uint64_t)ports[0] << 32 | (uint64_t)ports[1] << 48;
     return OK;
 }
 

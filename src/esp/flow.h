@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an IP packet shows to selectors: addresses, protocol, ports. The walk through extension headers is bounded.
+// What an IP packet shows to selectors: addresses, protocol, ports. The walk through extension
+// headers is bounded.
 #pragma once
 #include "base/fault.h"
 #include "model/selector.h"
 
 enum { IPV4_HEADER = 20, IPV6_HEADER = 40 };
 
-// A flow packed into five words, so that it is hashed and compared without branches. Addresses are in network order:
-// IPv4 has both in word 0, IPv6 the source in 0 and 1, the destination in 2 and 3. See flow.c for word 4.
+// A flow packed into five words, so that it is hashed and compared without branches. Addresses are
+// in network order: IPv4 has both in word 0, IPv6 the source in 0 and 1, the destination in 2
+// and 3. See flow.c for word 4.
 struct flow_key {
     uint64_t word[5];
 };
 
-// Checks that the bytes begin with a whole IP packet and says how long it is; what follows it is padding.
+// Checks that the bytes begin with a whole IP packet and says how long it is; what follows it is
+// padding.
 CHECKED enum fault ip_check(const uint8_t *at, uint32_t size, uint32_t *total);
-CHECKED enum fault flow_key_read(const uint8_t *at, uint32_t size, struct flow_key *key, uint32_t *total);
+CHECKED enum fault flow_key_read(const uint8_t *at, uint32_t size, struct flow_key *key,
+                                 uint32_t *total);
 void flow_of_key(const struct flow_key *key, struct flow *flow);
 CHECKED enum fault flow_read(struct bytes packet, struct flow *flow);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Packets that wait for an SA. All memory is made with the plane: a packet is copied into a chain of chunks; it is in two
-// queues, that of its policy and that of all in order of time. When a policy's queue is full its oldest packet gives
-// way, since what is sent again is worth more; when the whole store is full the new one is dropped, so that
-// one policy's packets cannot push out another's.
+// Packets that wait for an SA. All memory is made with the plane: a packet is copied into a chain
+// of chunks; it is in two queues, that of its policy and that of all in order of time. When a
+// policy's queue is full its oldest packet gives way, since what is sent again is worth more; when
+// the whole store is full the new one is dropped, so that one policy's packets cannot push out
+// another's.
 #include "esp/internal.h"
 
 void hold_init(struct hold *hold)
@@ -30,7 +31,8 @@ static uint32_t chunks_fill(struct hold *hold, const uint8_t *at, uint32_t size)
 {
     uint32_t first = 0, *link = &first;
     for (uint32_t done = 0; done < size; done += HELD_CHUNK) {
-        uint32_t chunk = hold->chunk_unused, part = size - done < HELD_CHUNK ? size - done : HELD_CHUNK;
+        uint32_t chunk = hold->chunk_unused,
+                 part = size - done < HELD_CHUNK ? size - done : HELD_CHUNK;
         hold->chunk_unused = hold->chunk_next[chunk];
         hold->chunk_left--;
         memcpy(hold->chunks[chunk], at + done, part);
@@ -58,7 +60,7 @@ static void chunks_release(struct hold *hold, uint32_t chunk)
     }
 }
 
-// Queues -----------------------------------------------------------------------------------------------------------
+// Queues ------------------------------------------------------------------------------------------
 
 static void held_append(struct hold *hold, struct policy *policy, uint32_t number)
 {
@@ -103,8 +105,10 @@ static void ready_remove(struct hold *hold, struct policy *policy)
         before = at;
         at = at->ready_next;
     }
-    if (before) before->ready_next = policy->ready_next;
-    else hold->ready_first = policy->ready_next;
+    if (before)
+        before->ready_next = policy->ready_next;
+    else
+        hold->ready_first = policy->ready_next;
     if (hold->ready_last == policy) hold->ready_last = before;
     policy->ready = false;
     policy->ready_next = NULL;
@@ -115,8 +119,10 @@ void hold_ready(struct plane *plane, struct policy *policy)
     struct hold *hold = &plane->hold;
     if (policy->ready || !policy->held.count) return;
     policy->ready = true;
-    if (hold->ready_last) hold->ready_last->ready_next = policy;
-    else hold->ready_first = policy;
+    if (hold->ready_last)
+        hold->ready_last->ready_next = policy;
+    else
+        hold->ready_first = policy;
     hold->ready_last = policy;
 }
 
@@ -126,10 +132,12 @@ void hold_drop_all(struct plane *plane, struct policy *policy, enum fault fault)
     ready_remove(&plane->hold, policy);
 }
 
-// Holding ----------------------------------------------------------------------------------------------------------
+// Holding -----------------------------------------------------------------------------------------
 
-// One acquire until an SA comes; again when none has come for long. When the queue of events is full the next packet tries.
-static void acquire(struct plane *plane, nsec now, struct policy *policy, const struct flow_key *key)
+// One acquire until an SA comes; again when none has come for long. When the queue of events is
+// full the next packet tries.
+static void acquire(struct plane *plane, nsec now, struct policy *policy,
+                    const struct flow_key *key)
 {
     if (policy->acquiring && now - policy->acquired_at < ACQUIRE_AGAIN) return;
     struct plane_event event = {.kind = PLANE_ACQUIRE, .policy = policy->number};
@@ -138,7 +146,8 @@ static void acquire(struct plane *plane, nsec now, struct policy *policy, const 
     policy->acquired_at = now;
 }
 
-void hold_packet(struct plane *plane, nsec now, struct policy *policy, const struct flow_key *key, struct packet *packet)
+void hold_packet(struct plane *plane, nsec now, struct policy *policy, const struct flow_key *key,
+                 struct packet *packet)
 {
     struct hold *hold = &plane->hold;
     if (policy->trap != POLICY_TRAP) {
@@ -194,8 +203,10 @@ size_t plane_released(struct plane *plane, nsec oldest, struct packet *const *pa
     held_expire(plane, oldest);
     while (done < count && hold->ready_first) {
         struct policy *policy = hold->ready_first;
-        if (held_take(hold, policy, packets[done])) done++;
-        else plane->stats.dropped[FAULT_NO_ROOM]++;
+        if (held_take(hold, policy, packets[done]))
+            done++;
+        else
+            plane->stats.dropped[FAULT_NO_ROOM]++;
         if (!policy->held.count) ready_remove(hold, policy);
     }
     return done;

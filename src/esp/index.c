@@ -1,27 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which policy covers a packet, among any number of them: tuple-space search.
 //
-// Each pair of a policy's selectors is stored under its two prefixes. All entries whose prefixes have the same two lengths
-// form a tuple; a look-up masks the packet's addresses to the lengths of one tuple after the other and asks one hash table.
-// Configurations have a handful of such pairs of lengths however many tunnels they have. Tuples are visited in the order
-// of the best entry that they hold, so most look-ups end at the first hit.
+// Each pair of a policy's selectors is stored under its two prefixes. All entries whose prefixes
+// have the same two lengths form a tuple; a look-up masks the packet's addresses to the lengths of
+// one tuple after the other and asks one hash table. Configurations have a handful of such pairs of
+// lengths however many tunnels they have. Tuples are visited in the order of the best entry that
+// they hold, so most look-ups end at the first hit.
 #include "esp/internal.h"
 
 enum {
     BUCKETS_MIN = 64,
-    PREFIXES_MAX = 8,           // a range of more is stored under the one prefix that covers it; entries are compared exactly
+    PREFIXES_MAX = 8, // a range of more is stored under the one prefix that covers it; entries are
+                      // compared exactly
     SERIAL_MASK = (1 << 29) - 1,
-    PRIORITY_COMPUTED = 200000, // strongSwan's computed priorities lie around here: smaller ones that people write win
+    PRIORITY_COMPUTED = 200000, // strongSwan's computed priorities lie around here: smaller ones
+                                // that people write win
 };
 
 struct tuple {
     uint8_t family, source_bits, destination_bits;
     size_t count;
-    uint64_t rank;  // no entry's is lower
+    uint64_t rank; // no entry's is lower
 };
 
 struct wide_addr {
-    uint64_t high, low;  // IPv4 in the upper half of high
+    uint64_t high, low; // IPv4 in the upper half of high
 };
 
 static struct wide_addr addr_wide(const struct addr *addr)
@@ -36,16 +39,18 @@ static struct wide_addr wide_mask(struct wide_addr addr, unsigned bits)
     return (struct wide_addr){addr.high & high, addr.low & low};
 }
 
-static uint64_t index_hash(const struct policy_index *index, const struct tuple *tuple, const uint64_t address[4])
+static uint64_t index_hash(const struct policy_index *index, const struct tuple *tuple,
+                           const uint64_t address[4])
 {
-    uint64_t lengths = (uint64_t)tuple->family << 16 | (uint64_t)tuple->source_bits << 8 | tuple->destination_bits;
+    uint64_t lengths =
+        (uint64_t)tuple->family << 16 | (uint64_t)tuple->source_bits << 8 | tuple->destination_bits;
     uint64_t hash = mix(lengths ^ index->seed, address[0]);
     hash = mix(hash ^ address[2], index->seed);
     return address[1] | address[3] ? mix(hash ^ address[1], address[3]) : hash;
 }
 
-static void index_address(const struct tuple *tuple, struct wide_addr source, struct wide_addr destination,
-                          uint64_t address[4])
+static void index_address(const struct tuple *tuple, struct wide_addr source,
+                          struct wide_addr destination, uint64_t address[4])
 {
     source = wide_mask(source, tuple->source_bits);
     destination = wide_mask(destination, tuple->destination_bits);
@@ -55,14 +60,14 @@ static void index_address(const struct tuple *tuple, struct wide_addr source, st
     address[3] = destination.low;
 }
 
-// Ranks ------------------------------------------------------------------------------------------------------------
+// Ranks -------------------------------------------------------------------------------------------
 
 static unsigned selector_width(const struct selector *selector)
 {
     struct wide_addr low = addr_wide(&selector->range.low), high = addr_wide(&selector->range.high);
     unsigned bits = (unsigned)addr_size(&selector->range.low) * 8;
     uint64_t differ = low.high ^ high.high;
-    unsigned common = differ ? (unsigned)__builtin_clzll(differ)
+    unsigned common = differ               ? (unsigned)__builtin_clzll(differ)
                       : low.low ^ high.low ? 64 + (unsigned)__builtin_clzll(low.low ^ high.low)
                                            : 128;
     return common < bits ? common : bits;
@@ -82,18 +87,20 @@ static uint32_t pair_priority(const struct selector *local, const struct selecto
     return PRIORITY_COMPUTED - narrow;
 }
 
-// Among equals: what passes before what drops before what protects, an SA's own policy before a trap, the later before
-// the earlier one, so that a new connection for the same traffic takes over.
-static uint64_t pair_rank(const struct policy *policy, const struct selector *local, const struct selector *remote)
+// Among equals: what passes before what drops before what protects, an SA's own policy before a
+// trap, the later before the earlier one, so that a new connection for the same traffic takes over.
+static uint64_t pair_rank(const struct policy *policy, const struct selector *local,
+                          const struct selector *remote)
 {
-    static const uint8_t order[] = {[POLICY_BYPASS] = 0, [POLICY_DISCARD] = 1, [POLICY_PROTECT] = 2};
+    static const uint8_t order[] = {
+        [POLICY_BYPASS] = 0, [POLICY_DISCARD] = 1, [POLICY_PROTECT] = 2};
     uint32_t priority = policy->priority ? policy->priority : pair_priority(local, remote);
     uint32_t late = ~policy->serial & SERIAL_MASK;
     return (uint64_t)priority << 32 | (uint64_t)order[policy->action] << 30 |
            (uint64_t)(policy->trap == POLICY_TRAP) << 29 | late;
 }
 
-// Tuples -----------------------------------------------------------------------------------------------------------
+// Tuples ------------------------------------------------------------------------------------------
 
 static void tuples_sort(struct policy_index *index, size_t place)
 {
@@ -118,7 +125,8 @@ static struct tuple *tuple_take(struct policy_index *index, const struct prefix 
     if (place == index->tuple_count) {
         index->tuples = mem_grow(index->tuples, ++index->tuple_count, sizeof *index->tuples);
         index->tuples[place] = NEW(struct tuple);
-        *index->tuples[place] = (struct tuple){source->addr.family, source->bits, destination->bits, 0, rank};
+        *index->tuples[place] =
+            (struct tuple){source->addr.family, source->bits, destination->bits, 0, rank};
     }
     struct tuple *tuple = index->tuples[place];
     tuple->count++;
@@ -138,11 +146,13 @@ static void tuple_give_back(struct policy_index *index, struct tuple *tuple)
     free(tuple);
 }
 
-// Entries ----------------------------------------------------------------------------------------------------------
+// Entries -----------------------------------------------------------------------------------------
 
-static struct index_entry **index_bucket(const struct policy_index *index, const struct index_entry *entry)
+static struct index_entry **index_bucket(const struct policy_index *index,
+                                         const struct index_entry *entry)
 {
-    return &index->buckets[index_hash(index, entry->tuple, entry->address) & (index->bucket_count - 1)];
+    return &index->buckets[index_hash(index, entry->tuple, entry->address) &
+                           (index->bucket_count - 1)];
 }
 
 static void index_link(struct policy_index *index, struct index_entry *entry)
@@ -172,11 +182,13 @@ static void index_grow(struct policy_index *index)
 static bool selector_is_prefix(const struct selector *selector)
 {
     struct prefix whole;
-    return !selector->protocol && !selector_has_ports(selector) && range_is_prefix(&selector->range, &whole);
+    return !selector->protocol && !selector_has_ports(selector) &&
+           range_is_prefix(&selector->range, &whole);
 }
 
-static void index_add_pair(struct policy_index *index, struct policy *policy, const struct selector *local,
-                           const struct selector *remote, const struct prefix *source, const struct prefix *destination)
+static void index_add_pair(struct policy_index *index, struct policy *policy,
+                           const struct selector *local, const struct selector *remote,
+                           const struct prefix *source, const struct prefix *destination)
 {
     if (++index->count > index->bucket_count) index_grow(index);
     struct index_entry *entry = NEW(struct index_entry);
@@ -189,7 +201,8 @@ static void index_add_pair(struct policy_index *index, struct policy *policy, co
         .exact = selector_is_prefix(local) && selector_is_prefix(remote),
     };
     entry->tuple = tuple_take(index, source, destination, entry->rank);
-    index_address(entry->tuple, addr_wide(&source->addr), addr_wide(&destination->addr), entry->address);
+    index_address(entry->tuple, addr_wide(&source->addr), addr_wide(&destination->addr),
+                  entry->address);
     policy->entries = entry;
     index_link(index, entry);
 }
@@ -198,7 +211,8 @@ static size_t selector_prefixes(const struct selector *selector, struct prefix o
 {
     size_t count = range_prefixes(&selector->range, out, PREFIXES_MAX);
     if (count <= PREFIXES_MAX) return count;
-    out[0] = (struct prefix){.addr = selector->range.low, .bits = (uint8_t)selector_width(selector)};
+    out[0] =
+        (struct prefix){.addr = selector->range.low, .bits = (uint8_t)selector_width(selector)};
     return 1;
 }
 
@@ -240,14 +254,15 @@ void policy_index_remove(struct policy_index *index, struct policy *policy)
     policy->entries = NULL;
 }
 
-// Look-up ----------------------------------------------------------------------------------------------------------
+// Look-up -----------------------------------------------------------------------------------------
 
-static const struct index_entry *tuple_find(const struct policy_index *index, const struct tuple *tuple,
-                                            const struct flow *flow)
+static const struct index_entry *tuple_find(const struct policy_index *index,
+                                            const struct tuple *tuple, const struct flow *flow)
 {
     uint64_t address[4];
     index_address(tuple, addr_wide(&flow->source), addr_wide(&flow->destination), address);
-    const struct index_entry *entry = index->buckets[index_hash(index, tuple, address) & (index->bucket_count - 1)];
+    const struct index_entry *entry =
+        index->buckets[index_hash(index, tuple, address) & (index->bucket_count - 1)];
     for (; entry; entry = entry->next)
         if (entry->tuple == tuple && memcmp(entry->address, address, sizeof address) == 0 &&
             (entry->exact || selector_pair_match(entry->local, entry->remote, flow)))
@@ -283,6 +298,7 @@ void policy_index_wipe(struct policy_index *index)
 
 size_t policy_index_memory(const struct policy_index *index)
 {
-    return index->bucket_count * sizeof(struct index_entry *) + index->count * sizeof(struct index_entry) +
+    return index->bucket_count * sizeof(struct index_entry *) +
+           index->count * sizeof(struct index_entry) +
            index->tuple_count * (sizeof(struct tuple) + sizeof(struct tuple *));
 }

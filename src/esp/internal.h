@@ -2,8 +2,8 @@
 // The data plane's own structs, shared by its files and by its tests.
 //
 //   struct sa      what is rarely looked at: selectors, counters of faults, the way to its policy
-//   struct sa_run  what every packet touches: two cache lines, in one array; table.c finds it by SPI
-//   struct policy  selectors and action, the SAs that serve it (newest first), packets that wait for one
+//   struct sa_run  what every packet touches: two cache lines, in one array, found by SPI (table.c)
+//   struct policy  selectors and action, the SAs that serve it, packets that wait for one
 #pragma once
 #include "base/map.h"
 #include "base/mem.h"
@@ -15,7 +15,7 @@
 #include <assert.h>
 
 enum {
-    SPI_RESERVED = 256,      // RFC 4303 2.1: 1 to 255 are IANA's, 0 is for local use
+    SPI_RESERVED = 256, // RFC 4303 2.1: 1 to 255 are IANA's, 0 is for local use
     ESP_HEADER = 8,
     ESP_TRAILER = 2,
     ESP_ALIGN_MAX = 16,
@@ -25,11 +25,10 @@ enum {
     EVENTS_UNKNOWN_MAX = 16, // of them at most these for unknown SPIs: anybody can send those
     HELD_MAX = 1024,         // packets that wait, of all policies
     HELD_CHUNK = 2048,       // bytes; a packet takes as many chunks as it needs
-    NEXT_NONE = UINT8_MAX,
 };
 
-// When the last quarter of the sequence numbers begins it is time to rekey: at ten million packets a second without ESN
-// that leaves a hundred seconds.
+// When the last quarter of the sequence numbers begins it is time to rekey: at ten million packets
+// a second without ESN that leaves a hundred seconds.
 #define SEQUENCE_LAST(esn) ((esn) ? UINT64_MAX : UINT64_C(0xffffffff))
 #define SEQUENCE_SOFT(esn) (SEQUENCE_LAST(esn) / 4 * 3)
 // An acquire that brought no SA is repeated after this time at the earliest.
@@ -38,16 +37,18 @@ enum {
 // --- traffic.c: selectors in the size that they need
 struct traffic {
     uint8_t local_count, remote_count;
-    struct selector at[];    // local ones, then remote ones
+    struct selector at[]; // local ones, then remote ones
 };
 struct traffic *traffic_new(const struct selectors *local, const struct selectors *remote);
 // Is all that inner has in outer, too?
 bool traffic_within(const struct traffic *inner, const struct traffic *outer);
 // Does a packet from `local` to `remote` match?
 bool traffic_match(const struct traffic *traffic, const struct flow *flow);
-bool selector_pair_match(const struct selector *source, const struct selector *destination, const struct flow *flow);
+bool selector_pair_match(const struct selector *source, const struct selector *destination,
+                         const struct flow *flow);
 
-// An inbound SA for one range of IPv4 addresses on each side, any protocol and ports, is checked without reading ports.
+// An inbound SA for one range of IPv4 addresses on each side, any protocol and ports, is checked
+// without reading ports.
 struct gate {
     uint32_t remote_low, remote_high, local_low, local_high;
 };
@@ -62,44 +63,45 @@ struct sa_run {
     uint64_t bytes, packets;
     nsec last_used;
     uint32_t spi, policy;
-    uint32_t burst;              // the burst that touched it last, and its group there
+    uint32_t burst; // the burst that touched it last, and its group there
     uint8_t group;
-    uint8_t flags;               // enum sa_flag
-    uint8_t mode;                // enum sa_mode
+    uint8_t flags; // enum sa_flag
+    uint8_t mode;  // enum sa_mode
     uint8_t iv_size, icv_size, align;
     union {
         struct {
             struct replay replay;
-            uint64_t words[REPLAY_SMALL_WORDS];  // the ring when it is that small
-            uint64_t peer;                       // endpoint_tag() of where the peer is
+            uint64_t words[REPLAY_SMALL_WORDS]; // the ring when it is that small
+            uint64_t peer;                      // endpoint_tag() of where the peer is
             struct gate gate;
         } in;
         struct {
-            uint64_t sequence;                   // the last that was used
+            uint64_t sequence; // the last that was used
             uint64_t soft;
             struct endpoint local, remote;
         } out;
     };
 } __attribute__((aligned(64)));
-_Static_assert(sizeof(struct sa_run) <= 128, "what a packet touches of its SA fits two cache lines");
+_Static_assert(sizeof(struct sa_run) <= 128,
+               "what a packet touches of its SA fits two cache lines");
 
 struct sa {
     struct sa_run *run;
     struct traffic *traffic;
-    struct policy *policy;       // outbound: the one it serves
-    struct sa *older, *newer;    // in that policy's list
-    uint64_t *ring;              // owned, when the window does not fit the run struct
+    struct policy *policy;    // outbound: the one it serves
+    struct sa *older, *newer; // in that policy's list
+    uint64_t *ring;           // owned, when the window does not fit the run struct
     struct path path;
-    uint64_t moved;              // tag of the place that was reported last; 0: none
+    uint64_t moved; // tag of the place that was reported last; 0: none
     uint64_t dropped_replay, dropped_auth, dropped_selector;
     uint8_t direction;
 };
 
 // --- table.c: SPI to slot
-// Open addressing with seeded hash, at most half full: on average one cache line is read. Outbound an SPI may be there
-// several times, since peers choose them.
+// Open addressing with seeded hash, at most half full: on average one cache line is read. Outbound
+// an SPI may be there several times, since peers choose them.
 struct spi_slot {
-    uint32_t spi, number;        // number + 1 in the array of run structs; 0: empty
+    uint32_t spi, number; // number + 1 in the array of run structs; 0: empty
 };
 struct spi_table {
     struct spi_slot *slots;
@@ -114,7 +116,8 @@ static inline uint32_t spi_table_place(const struct spi_table *table, uint32_t s
     return (uint32_t)mix(spi, table->seed) & table->mask;
 }
 // The slot at or after a place that holds the SPI; NULL when there is none.
-static inline const struct spi_slot *spi_table_from(const struct spi_table *table, uint32_t spi, uint32_t place)
+static inline const struct spi_slot *spi_table_from(const struct spi_table *table, uint32_t spi,
+                                                    uint32_t place)
 {
     for (;; place = (place + 1) & table->mask) {
         const struct spi_slot *slot = &table->slots[place];
@@ -125,9 +128,9 @@ static inline const struct spi_slot *spi_table_from(const struct spi_table *tabl
 
 // --- sad.c
 struct sad {
-    struct sa_run *runs;         // sas_max of them, aligned
+    struct sa_run *runs; // sas_max of them, aligned
     void *runs_memory;
-    uint32_t *unused;            // numbers of runs that are not in use
+    uint32_t *unused; // numbers of runs that are not in use
     uint32_t unused_count, room;
     struct spi_table in, out;
     uint64_t tag_seed;
@@ -135,7 +138,8 @@ struct sad {
 void sad_init(struct sad *sad, size_t sas_max, struct rng *rng);
 void sad_wipe(struct plane *plane);
 uint64_t endpoint_tag(const struct sad *sad, const struct endpoint *endpoint);
-struct sa_run *sad_find_out(const struct sad *sad, uint32_t spi, const struct addr *remote, enum fault *fault);
+struct sa_run *sad_find_out(const struct sad *sad, uint32_t spi, const struct addr *remote,
+                            enum fault *fault);
 static inline struct sa_run *sad_find_in(const struct sad *sad, uint32_t spi)
 {
     const struct spi_slot *slot = spi_table_from(&sad->in, spi, spi_table_place(&sad->in, spi));
@@ -143,21 +147,21 @@ static inline struct sa_run *sad_find_in(const struct sad *sad, uint32_t spi)
 }
 
 // --- index.c: which policies may match an address pair
-struct tuple;                    // policies with the same two prefix lengths
+struct tuple; // policies with the same two prefix lengths
 struct index_entry {
     struct index_entry *next;    // in the bucket, by rank
     struct index_entry *sibling; // of the same policy
     struct tuple *tuple;
     uint64_t address[4];
-    uint64_t rank;               // the lowest wins
+    uint64_t rank; // the lowest wins
     struct policy *policy;
     const struct selector *local, *remote;
-    bool exact;                  // the prefixes say all that the selectors say
+    bool exact; // the prefixes say all that the selectors say
 };
 struct policy_index {
     struct index_entry **buckets;
     size_t bucket_count, count;
-    struct tuple **tuples;       // by the lowest rank in each
+    struct tuple **tuples; // by the lowest rank in each
     size_t tuple_count;
     uint64_t seed;
 };
@@ -174,16 +178,17 @@ struct held_queue {
 };
 struct policy {
     uint32_t number;
-    bool defined;                // an SA may come before the policy that it serves, and stay after it
+    bool defined; // an SA may come before the policy that it serves, and stay after it
     uint8_t action, trap;
     uint32_t priority;
-    uint32_t serial;             // order of arrival
+    uint32_t serial; // order of arrival
     struct traffic *traffic;
     struct index_entry *entries;
     struct sa *newest;
-    struct sa_run *run;          // the newest's, when that is for all of the policy's traffic; NULL otherwise
+    struct sa_run
+        *run; // the newest's, when that is for all of the policy's traffic; NULL otherwise
     struct held_queue held;
-    struct policy *ready_next;   // waits to hand out its held packets
+    struct policy *ready_next; // waits to hand out its held packets
     bool ready;
     bool acquiring;
     nsec acquired_at;
@@ -191,19 +196,19 @@ struct policy {
 
 struct flow_slot {
     struct flow_key key;
-    struct policy *policy;       // NULL: none covers it
-    struct sa_run *run;          // NULL: none serves it now
-    uint32_t generation;         // of the tables when this was found; 0: empty
+    struct policy *policy; // NULL: none covers it
+    struct sa_run *run;    // NULL: none serves it now
+    uint32_t generation;   // of the tables when this was found; 0: empty
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct flow_slot) == 64, "a look-up in the flow cache reads one cache line");
 
 struct spd {
-    struct map policies;         // number -> struct policy, defined or not
+    struct map policies; // number -> struct policy, defined or not
     struct policy_index index;
     struct flow_slot *flows;
     void *flows_memory;
     uint32_t flow_mask;
-    uint32_t generation;         // every change of policies or outbound SAs makes what the cache holds void
+    uint32_t generation; // every change of policies or outbound SAs makes what the cache holds void
     uint64_t flow_seed;
     size_t defined, policies_max;
     uint32_t serial;
@@ -212,25 +217,27 @@ struct spd {
 void spd_init(struct spd *spd, size_t policies_max, struct rng *rng);
 void spd_wipe(struct plane *plane);
 void spd_changed(struct spd *spd);
-struct policy *spd_policy(struct spd *spd, uint32_t number);       // made when it is not there
-void spd_policy_done(struct plane *plane, struct policy *policy);  // freed when nothing needs it any more
-void policy_sa_add(struct policy *policy, struct sa *sa);          // it becomes the newest
+struct policy *spd_policy(struct spd *spd, uint32_t number); // made when it is not there
+void spd_policy_done(struct plane *plane,
+                     struct policy *policy);              // freed when nothing needs it any more
+void policy_sa_add(struct policy *policy, struct sa *sa); // it becomes the newest
 void policy_sa_remove(struct policy *policy, struct sa *sa);
 const struct flow_slot *spd_find(struct spd *spd, const struct flow_key *key, uint64_t hash);
 static inline uint64_t flow_hash(const struct spd *spd, const struct flow_key *key)
 {
     const uint64_t *word = key->word;
     uint64_t hash = mix(word[0] ^ spd->flow_seed, word[4]);
-    return word[1] | word[2] | word[3] ? mix(mix(word[1] ^ hash, word[2]), word[3] ^ spd->flow_seed) : hash;
+    return word[1] | word[2] | word[3] ? mix(mix(word[1] ^ hash, word[2]), word[3] ^ spd->flow_seed)
+                                       : hash;
 }
 
 // --- hold.c: packets that wait for an SA
 struct held_packet {
     struct policy *policy;
     nsec at;
-    uint32_t size, chunk;        // its first chunk
-    uint32_t next;               // in the policy's queue, or in the list of unused ones
-    uint32_t later, earlier;     // in order of time
+    uint32_t size, chunk;    // its first chunk
+    uint32_t next;           // in the policy's queue, or in the list of unused ones
+    uint32_t later, earlier; // in order of time
 };
 struct hold {
     struct held_packet *packets; // [0] is not used
@@ -242,9 +249,11 @@ struct hold {
 };
 void hold_init(struct hold *hold);
 void hold_wipe(struct hold *hold);
-// What becomes of a packet that must be protected while no SA serves it: held, or dropped with a fault.
-void hold_packet(struct plane *plane, nsec now, struct policy *policy, const struct flow_key *key, struct packet *packet);
-void hold_ready(struct plane *plane, struct policy *policy);   // an SA has come
+// What becomes of a packet that must be protected while no SA serves it: held, or dropped with a
+// fault.
+void hold_packet(struct plane *plane, nsec now, struct policy *policy, const struct flow_key *key,
+                 struct packet *packet);
+void hold_ready(struct plane *plane, struct policy *policy); // an SA has come
 void hold_drop_all(struct plane *plane, struct policy *policy, enum fault fault);
 
 // --- event.c
@@ -255,19 +264,21 @@ struct events {
 // False when there was no room; it is counted.
 bool plane_event_add(struct plane *plane, const struct plane_event *event);
 
-// --- modes: what is done to the packet within ESP and around it. Framing, sequence numbers and ciphers are the same for all.
+// --- modes: what is done to the packet within ESP and around it. Framing, sequence numbers and
+// ciphers are the same for all.
 struct esp_mode {
     // Leaves at and size on what ESP is to carry, and sets tos, df. FAULT_… drops the packet.
     enum fault (*wrap)(const struct sa_run *run, struct packet *packet, uint8_t *next_header);
-    // at and size are what ESP carried, without padding: makes the inner packet of it and checks it against the SA.
+    // at and size are what ESP carried, without padding: makes the inner packet of it and checks it
+    // against the SA.
     enum fault (*unwrap)(const struct sa_run *run, struct packet *packet, uint8_t next_header);
 };
 extern const struct esp_mode tunnel_mode;
-const struct esp_mode *mode_of(uint8_t protocol, uint8_t mode);   // NULL: not known
+const struct esp_mode *mode_of(uint8_t protocol, uint8_t mode); // NULL: not known
 // outer.c
-uint8_t ecn_combine(uint8_t inner, uint8_t outer, bool *drop);    // RFC 6040 4.2
-void ecn_set(uint8_t *ip, uint8_t ecn);                           // with the IPv4 checksum
-void outer_set(const struct sa_run *run, struct packet *packet);  // verdict SEND
+uint8_t ecn_combine(uint8_t inner, uint8_t outer, bool *drop);   // RFC 6040 4.2
+void ecn_set(uint8_t *ip, uint8_t ecn);                          // with the IPv4 checksum
+void outer_set(const struct sa_run *run, struct packet *packet); // verdict SEND
 
 // --- the plane
 // Packets of one SA within one burst, chained by number.
@@ -293,7 +304,8 @@ void burst_prefetch_key(const struct burst *burst, size_t group);
 
 struct plane {
     struct batch_backend *backend;
-    struct batch_backend *fallback;  // own one, for ciphers that the backend lacks; NULL until needed
+    struct batch_backend
+        *fallback; // own one, for ciphers that the backend lacks; NULL until needed
     struct sad sad;
     struct spd spd;
     struct hold hold;
@@ -304,4 +316,5 @@ struct plane {
     struct plane_stats stats;
 };
 void packet_drop(struct plane *plane, struct packet *packet, enum fault fault);
-void *mem_aligned(size_t count, size_t size, void **memory);      // zeroed, on a cache line; free *memory
+void *mem_aligned(size_t count, size_t size,
+                  void **memory); // zeroed, on a cache line; free *memory

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Big-endian numbers in packets whose bounds have been checked, and the mixing function of the data plane's tables.
-// Everything here is inline: it runs several times for each packet, where the latched reader would cost more than the work.
+// Big-endian numbers in packets whose bounds have been checked, and the mixing function of the data
+// plane's tables. Everything here is inline: it runs several times for each packet, where the
+// latched reader would cost more than the work.
 #pragma once
 #include <endian.h>
 #include <stdint.h>
@@ -39,8 +40,8 @@ static inline void put_u32(uint8_t *at, uint32_t value)
     memcpy(at, &value, sizeof value);
 }
 
-// Folds the 128-bit product: every bit of both reaches every bit of the result. With a secret seed nobody outside can
-// aim at a slot; all tables that use it bound what a collision costs.
+// Folds the 128-bit product: every bit of both reaches every bit of the result. With a secret seed
+// nobody outside can aim at a slot; all tables that use it bound what a collision costs.
 static inline uint64_t mix(uint64_t a, uint64_t b)
 {
     __extension__ typedef unsigned __int128 wide;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Inbound: a burst of ESP packets becomes a burst of inner packets, in stages, each a loop over the array.
+// Inbound: a burst of ESP packets becomes a burst of inner packets, in stages, each a loop over the
+// array.
 //
 //   spis_find     the SA of each packet
-//   packets_check sizes and, before any cipher runs, the replay window; packets of one SA are chained
-//   group_open    one cipher call for the group; then each packet: the window for good, trailer, mode
+//   packets_check sizes and, before any cipher runs, the window; packets of one SA are chained
+//   group_open    one cipher call for the group; then each packet: window for good, trailer, mode
 #include "esp/internal.h"
 
 static void packet_begin(struct packet *packet)
@@ -13,12 +14,14 @@ static void packet_begin(struct packet *packet)
     packet->spi = packet->policy = 0;
 }
 
-// RFC 4303 3.4.2: a packet without an SA is dropped; ike may want to tell the sender (RFC 7296 1.5).
+// RFC 4303 3.4.2: a packet without an SA is dropped; ike may want to tell the sender (RFC
+// 7296 1.5).
 static void spi_unknown(struct plane *plane, struct packet *packet)
 {
-    struct plane_event event = {.kind = PLANE_UNKNOWN_SPI, .spi = packet->spi, .from = packet->from};
+    struct plane_event event = {
+        .kind = PLANE_UNKNOWN_SPI, .spi = packet->spi, .from = packet->from};
     packet_drop(plane, packet, FAULT_ESP_SPI_UNKNOWN);
-    (void)plane_event_add(plane, &event);  // lost ones are counted there
+    (void)plane_event_add(plane, &event); // lost ones are counted there
 }
 
 static enum fault spi_read(struct packet *packet)
@@ -34,8 +37,10 @@ static void spis_read(struct plane *plane, struct packet *const *packets, size_t
     for (size_t i = 0; i < count; i++) {
         packet_begin(packets[i]);
         enum fault fault = spi_read(packets[i]);
-        if (fault) packet_drop(plane, packets[i], fault);
-        else __builtin_prefetch(&table->slots[spi_table_place(table, packets[i]->spi)]);
+        if (fault)
+            packet_drop(plane, packets[i], fault);
+        else
+            __builtin_prefetch(&table->slots[spi_table_place(table, packets[i]->spi)]);
     }
 }
 
@@ -55,7 +60,7 @@ static void spis_find(struct plane *plane, struct packet *const *packets, size_t
     }
 }
 
-// Before the cipher --------------------------------------------------------------------------------------------------
+// Before the cipher -------------------------------------------------------------------------------
 
 static uint32_t packet_payload(const struct sa_run *run, const struct packet *packet)
 {
@@ -70,7 +75,8 @@ static enum fault packet_sizes(const struct sa_run *run, const struct packet *pa
     return (packet->size - around) & (run->align - 1u) ? FAULT_ESP_LENGTH : OK;
 }
 
-static enum fault packet_sequence(const struct sa_run *run, const struct packet *packet, uint64_t *sequence)
+static enum fault packet_sequence(const struct sa_run *run, const struct packet *packet,
+                                  uint64_t *sequence)
 {
     uint32_t low = get_u32(packet->at + 4);
     *sequence = low;
@@ -78,7 +84,8 @@ static enum fault packet_sequence(const struct sa_run *run, const struct packet 
     return replay_check(&run->in.replay, *sequence);
 }
 
-static void packet_refuse(struct plane *plane, const struct sa_run *run, struct packet *packet, enum fault fault)
+static void packet_refuse(struct plane *plane, const struct sa_run *run, struct packet *packet,
+                          enum fault fault)
 {
     packet_drop(plane, packet, fault);
     if (fault == FAULT_REPLAY_OLD || fault == FAULT_REPLAY_SEEN) run->sa->dropped_replay++;
@@ -96,14 +103,17 @@ static void packets_check(struct plane *plane, struct packet *const *packets, si
         packets[i]->policy = run->policy;
         enum fault fault = packet_sizes(run, packets[i]);
         if (!fault) fault = packet_sequence(run, packets[i], &burst->sequence[i]);
-        if (fault) packet_refuse(plane, run, packets[i], fault);
-        else burst_join(burst, run, i);
+        if (fault)
+            packet_refuse(plane, run, packets[i], fault);
+        else
+            burst_join(burst, run, i);
     }
 }
 
-// After it -----------------------------------------------------------------------------------------------------------
+// After it ----------------------------------------------------------------------------------------
 
-// The peer's place is that of its newest packet: one that was late may come from where it was before.
+// The peer's place is that of its newest packet: one that was late may come from where it was
+// before.
 static void peer_follow(struct plane *plane, const struct sa_run *run, const struct packet *packet)
 {
     uint64_t tag = endpoint_tag(&plane->sad, &packet->from);
@@ -118,7 +128,8 @@ static void peer_follow(struct plane *plane, const struct sa_run *run, const str
 }
 
 // RFC 4303 3.4.3: only now, authenticated, does a packet move the window.
-static enum fault packet_commit(struct plane *plane, struct sa_run *run, const struct packet *packet, uint64_t sequence)
+static enum fault packet_commit(struct plane *plane, struct sa_run *run,
+                                const struct packet *packet, uint64_t sequence)
 {
     bool newest = sequence > run->in.replay.top;
     TRY(replay_commit(&run->in.replay, sequence));
@@ -128,7 +139,8 @@ static enum fault packet_commit(struct plane *plane, struct sa_run *run, const s
 }
 
 // RFC 4303 2.4: padding is 1, 2, 3 … and is looked at.
-static enum fault trailer_strip(const struct sa_run *run, struct packet *packet, uint8_t *next_header)
+static enum fault trailer_strip(const struct sa_run *run, struct packet *packet,
+                                uint8_t *next_header)
 {
     uint32_t payload = packet_payload(run, packet);
     uint8_t *at = packet->at + ESP_HEADER + run->iv_size;
@@ -149,14 +161,16 @@ static enum fault packet_finish(struct plane *plane, struct sa_run *run, struct 
     TRY(packet_commit(plane, run, packet, sequence));
     uint8_t next_header;
     TRY(trailer_strip(run, packet, &next_header));
-    if (next_header == IPPROTO_NUMBER_NO_NEXT) return FAULT_ESP_DUMMY;  // RFC 4303 2.6
+    if (next_header == IPPROTO_NUMBER_NO_NEXT) return FAULT_ESP_DUMMY; // RFC 4303 2.6
     return mode_of(PROTOCOL_ESP, run->mode)->unwrap(run, packet, next_header);
 }
 
-static size_t group_gather(struct burst *burst, const struct group *group, struct packet *const *packets)
+static size_t group_gather(struct burst *burst, const struct group *group,
+                           struct packet *const *packets)
 {
     const struct sa_run *run = group->run;
-    for (unsigned i = 0, number = group->first; i < group->count; i++, number = burst->next[number]) {
+    for (unsigned i = 0, number = group->first; i < group->count;
+         i++, number = burst->next[number]) {
         burst->member[i] = (uint8_t)number;
         burst->batch[i] = (struct batch_packet){
             .esp = packets[number]->at,
@@ -168,7 +182,8 @@ static size_t group_gather(struct burst *burst, const struct group *group, struc
     return group->count;
 }
 
-static void group_open(struct plane *plane, nsec now, const struct group *group, struct packet *const *packets)
+static void group_open(struct plane *plane, nsec now, const struct group *group,
+                       struct packet *const *packets)
 {
     struct burst *burst = &plane->burst;
     struct sa_run *run = group->run;
@@ -179,7 +194,8 @@ static void group_open(struct plane *plane, nsec now, const struct group *group,
     for (size_t i = 0; i < count; i++) {
         size_t number = burst->member[i];
         struct packet *packet = packets[number];
-        enum fault fault = packet_finish(plane, run, packet, &burst->batch[i], burst->sequence[number]);
+        enum fault fault =
+            packet_finish(plane, run, packet, &burst->batch[i], burst->sequence[number]);
         alive |= burst->batch[i].good;
         if (fault) {
             packet_refuse(plane, run, packet, fault);
@@ -190,7 +206,7 @@ static void group_open(struct plane *plane, nsec now, const struct group *group,
     }
     run->bytes += bytes;
     run->packets += opened;
-    if (alive) run->last_used = now;  // a dummy packet, too, shows that the peer is there
+    if (alive) run->last_used = now; // a dummy packet, too, shows that the peer is there
     plane->stats.opened += opened;
     plane->stats.opened_bytes += bytes;
 }

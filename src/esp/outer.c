@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a sealed packet goes and what it weighs. The outer IP and UDP headers are the kernel's to write: a packet leaves
-// with its destination, TOS and DF, as the payload of a UDP or of a raw socket.
+// Where a sealed packet goes and what it weighs. The outer IP and UDP headers are the kernel's to
+// write: a packet leaves with its destination, TOS and DF, as the payload of a UDP or of a raw
+// socket.
 #include "esp/internal.h"
 #include "model/proposal.h"
 
@@ -12,8 +13,8 @@ void outer_set(const struct sa_run *run, struct packet *packet)
     packet->to = run->out.remote;
 }
 
-// RFC 6040 4.2 Figure 4: rows are what the inner header says, columns the outer: Not-ECT, ECT(1), ECT(0), CE as numbers
-// 0 to 3. Congestion that the ends would not understand is told by dropping.
+// RFC 6040 4.2 Figure 4: rows are what the inner header says, columns the outer: Not-ECT, ECT(1),
+// ECT(0), CE as numbers 0 to 3. Congestion that the ends would not understand is told by dropping.
 uint8_t ecn_combine(uint8_t inner, uint8_t outer, bool *drop)
 {
     enum { NOT = 0, ONE = 1, ZERO = 2, CE = 3, DROP = 4 };

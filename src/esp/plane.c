@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The plane as a whole: making and ending it, its events and counters, and what seal and open share.
+// The plane as a whole: making and ending it, its events and counters, and what seal and open
+// share.
 #include "esp/internal.h"
 
 // Zeroed memory that begins on a cache line. Pages that are not used yet cost nothing.
@@ -16,10 +17,12 @@ static size_t plane_memory(const struct plane *plane)
     size_t tables = ((size_t)sad->in.mask + sad->out.mask + 2) * sizeof *sad->in.slots;
     size_t runs = sad->room * (sizeof *sad->runs + sizeof *sad->unused);
     size_t flows = (plane->spd.flow_mask + (size_t)1) * sizeof *plane->spd.flows;
-    return sizeof *plane + tables + runs + flows + HELD_MAX * (HELD_CHUNK + sizeof(struct held_packet));
+    return sizeof *plane + tables + runs + flows +
+           HELD_MAX * (HELD_CHUNK + sizeof(struct held_packet));
 }
 
-struct plane *plane_new(struct batch_backend *backend, struct rng *rng, const struct plane_limits *limits)
+struct plane *plane_new(struct batch_backend *backend, struct rng *rng,
+                        const struct plane_limits *limits)
 {
     struct plane *plane = NEW(struct plane);
     plane->backend = backend;
@@ -52,7 +55,7 @@ void packet_drop(struct plane *plane, struct packet *packet, enum fault fault)
     plane->stats.dropped[fault]++;
 }
 
-// RFC 4303 and modes -------------------------------------------------------------------------------------------------
+// RFC 4303 and modes ------------------------------------------------------------------------------
 
 const struct esp_mode *mode_of(uint8_t protocol, uint8_t mode)
 {
@@ -61,7 +64,8 @@ const struct esp_mode *mode_of(uint8_t protocol, uint8_t mode)
     return modes[mode];
 }
 
-// Grouping: within a burst the packets of one SA are chained, in their order, wherever they stand ------------------------
+// Grouping: within a burst the packets of one SA are chained, in their order, wherever they stand
+// ------------------------
 
 void burst_begin(struct burst *burst)
 {
@@ -73,7 +77,8 @@ void burst_join(struct burst *burst, struct sa_run *run, size_t packet)
 {
     uint8_t number = (uint8_t)packet;
     burst->runs[packet] = run;
-    if (run->burst == burst->number && run->group < burst->group_count && burst->groups[run->group].run == run) {
+    if (run->burst == burst->number && run->group < burst->group_count &&
+        burst->groups[run->group].run == run) {
         struct group *group = &burst->groups[run->group];
         burst->next[group->last] = number;
         group->last = number;
@@ -82,11 +87,13 @@ void burst_join(struct burst *burst, struct sa_run *run, size_t packet)
     }
     run->burst = burst->number;
     run->group = (uint8_t)burst->group_count++;
-    burst->groups[run->group] = (struct group){.run = run, .first = number, .last = number, .count = 1};
+    burst->groups[run->group] =
+        (struct group){.run = run, .first = number, .last = number, .count = 1};
 }
 
-// With many SAs in a burst a key is fetched while the ciphers of the groups before it run. What a key is made of only the back end
-// knows; this many lines hold the schedules of all of them, and fetching too much does no harm.
+// With many SAs in a burst a key is fetched while the ciphers of the groups before it run. What a
+// key is made of only the back end knows; this many lines hold the schedules of all of them, and
+// fetching too much does no harm.
 void burst_prefetch_key(const struct burst *burst, size_t group)
 {
     enum { LINES = 16, LINE = 64 };
@@ -95,7 +102,7 @@ void burst_prefetch_key(const struct burst *burst, size_t group)
         __builtin_prefetch((const char *)burst->groups[group].run->key + line * LINE);
 }
 
-// Events -------------------------------------------------------------------------------------------------------------
+// Events ------------------------------------------------------------------------------------------
 
 bool plane_event_add(struct plane *plane, const struct plane_event *event)
 {

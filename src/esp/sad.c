@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The SAs of one plane. Run structs lie in one array; an SPI finds its run struct in one step (table.c), and the rest of
-// an SA, which packets do not need, hangs from that.
+// The SAs of one plane. Run structs lie in one array; an SPI finds its run struct in one step
+// (table.c), and the rest of an SA, which packets do not need, hangs from that.
 #include "esp/internal.h"
 
 void sad_init(struct sad *sad, size_t sas_max, struct rng *rng)
@@ -19,12 +19,14 @@ uint64_t endpoint_tag(const struct sad *sad, const struct endpoint *endpoint)
 {
     uint64_t half[2];
     memcpy(half, endpoint->addr.at, sizeof half);
-    uint64_t tag = mix(half[0] ^ sad->tag_seed, half[1] ^ (uint64_t)endpoint->port << 32 ^ endpoint->addr.family);
+    uint64_t tag = mix(half[0] ^ sad->tag_seed,
+                       half[1] ^ (uint64_t)endpoint->port << 32 ^ endpoint->addr.family);
     return tag ? tag : 1;
 }
 
 // With no address given the SPI has to be enough.
-struct sa_run *sad_find_out(const struct sad *sad, uint32_t spi, const struct addr *remote, enum fault *fault)
+struct sa_run *sad_find_out(const struct sad *sad, uint32_t spi, const struct addr *remote,
+                            enum fault *fault)
 {
     struct sa_run *found = NULL;
     *fault = FAULT_SA_UNKNOWN;
@@ -53,35 +55,39 @@ static struct sa_run *sad_find(const struct sad *sad, uint32_t spi, enum sa_dire
     return run;
 }
 
-// Making and ending an SA ------------------------------------------------------------------------------------------
+// Making and ending an SA -------------------------------------------------------------------------
 
 static bool path_is_usable(const struct path *path)
 {
     if (path->remote.addr.family == ADDR_NONE) return false;
-    return path->local.addr.family == ADDR_NONE || path->local.addr.family == path->remote.addr.family;
+    return path->local.addr.family == ADDR_NONE ||
+           path->local.addr.family == path->remote.addr.family;
 }
 
 static enum fault sa_spec_check(const struct sa_spec *spec)
 {
     if (!mode_of(spec->protocol, spec->mode)) return FAULT_SA_MODE;
-    if (spec->spi < SPI_RESERVED || spec->replay_window > REPLAY_WINDOW_MAX) return FAULT_SA_PARAMETERS;
+    if (spec->spi < SPI_RESERVED || spec->replay_window > REPLAY_WINDOW_MAX)
+        return FAULT_SA_PARAMETERS;
     if (spec->direction != SA_IN && spec->direction != SA_OUT) return FAULT_SA_PARAMETERS;
     if (spec->direction == SA_OUT && !path_is_usable(&spec->path)) return FAULT_SA_PARAMETERS;
     if (!spec->local.count || !spec->remote.count) return FAULT_SELECTORS_EMPTY;
-    if (spec->local.count > SELECTORS_MAX || spec->remote.count > SELECTORS_MAX) return FAULT_SA_PARAMETERS;
+    if (spec->local.count > SELECTORS_MAX || spec->remote.count > SELECTORS_MAX)
+        return FAULT_SA_PARAMETERS;
     return OK;
 }
 
 // What the plane's backend lacks is done by OpenSSL.
-static enum fault sa_key_new(struct plane *plane, const struct sa_spec *spec, struct batch_key **key)
+static enum fault sa_key_new(struct plane *plane, const struct sa_spec *spec,
+                             struct batch_key **key)
 {
     bool seal = spec->direction == SA_OUT;
-    enum fault fault = batch_key_new(plane->backend, spec->encr, spec->key_bits, spec->integ, spec->encr_key,
-                                     spec->integ_key, seal, key);
+    enum fault fault = batch_key_new(plane->backend, spec->encr, spec->key_bits, spec->integ,
+                                     spec->encr_key, spec->integ_key, seal, key);
     if (fault != FAULT_UNSUPPORTED_CIPHER && fault != FAULT_UNSUPPORTED_INTEGRITY) return fault;
     if (!plane->fallback) plane->fallback = batch_backend_new(BATCH_EVP);
-    return batch_key_new(plane->fallback, spec->encr, spec->key_bits, spec->integ, spec->encr_key, spec->integ_key,
-                         seal, key);
+    return batch_key_new(plane->fallback, spec->encr, spec->key_bits, spec->integ, spec->encr_key,
+                         spec->integ_key, seal, key);
 }
 
 static size_t sa_memory(const struct sa *sa)
@@ -119,7 +125,8 @@ static void run_set_out(struct sa_run *run, const struct sa_spec *spec)
     run->out.soft = SEQUENCE_SOFT(spec->esn);
 }
 
-static void sa_new(struct plane *plane, struct sa_run *run, const struct sa_spec *spec, struct batch_key *key)
+static void sa_new(struct plane *plane, struct sa_run *run, const struct sa_spec *spec,
+                   struct batch_key *key)
 {
     struct sa *sa = NEW(struct sa);
     sa->run = run;
@@ -137,8 +144,10 @@ static void sa_new(struct plane *plane, struct sa_run *run, const struct sa_spec
         .align = (uint8_t)batch_key_align(key),
     };
     assert(run->align >= 4 && run->align <= ESP_ALIGN_MAX && (run->align & (run->align - 1)) == 0);
-    if (spec->direction == SA_IN) run_set_in(run, spec);
-    else run_set_out(run, spec);
+    if (spec->direction == SA_IN)
+        run_set_in(run, spec);
+    else
+        run_set_out(run, spec);
     run_set_path(&plane->sad, run, &spec->path);
     plane->stats.sas++;
     plane->stats.bytes_memory += sa_memory(sa);
@@ -184,7 +193,8 @@ enum fault plane_sa_add(struct plane *plane, const struct sa_spec *spec)
     struct sad *sad = &plane->sad;
     TRY(sa_spec_check(spec));
     enum fault fault;
-    struct sa_run *former = sad_find(sad, spec->spi, spec->direction, &spec->path.remote.addr, &fault);
+    struct sa_run *former =
+        sad_find(sad, spec->spi, spec->direction, &spec->path.remote.addr, &fault);
     if (!former && sad->unused_count == 0) return FAULT_SAS_TOO_MANY;
     struct batch_key *key;
     TRY(sa_key_new(plane, spec, &key));
@@ -198,10 +208,10 @@ enum fault plane_sa_add(struct plane *plane, const struct sa_spec *spec)
     return OK;
 }
 
-// What is asked of one SA ------------------------------------------------------------------------------------------
+// What is asked of one SA -------------------------------------------------------------------------
 
-enum fault plane_sa_move_of(struct plane *plane, uint32_t spi, enum sa_direction direction, const struct addr *remote,
-                            const struct path *path)
+enum fault plane_sa_move_of(struct plane *plane, uint32_t spi, enum sa_direction direction,
+                            const struct addr *remote, const struct path *path)
 {
     enum fault fault;
     struct sa_run *run = sad_find(&plane->sad, spi, direction, remote, &fault);
@@ -211,12 +221,14 @@ enum fault plane_sa_move_of(struct plane *plane, uint32_t spi, enum sa_direction
     return OK;
 }
 
-enum fault plane_sa_move(struct plane *plane, uint32_t spi, enum sa_direction direction, const struct path *path)
+enum fault plane_sa_move(struct plane *plane, uint32_t spi, enum sa_direction direction,
+                         const struct path *path)
 {
     return plane_sa_move_of(plane, spi, direction, NULL, path);
 }
 
-enum fault plane_sa_del_of(struct plane *plane, uint32_t spi, enum sa_direction direction, const struct addr *remote)
+enum fault plane_sa_del_of(struct plane *plane, uint32_t spi, enum sa_direction direction,
+                           const struct addr *remote)
 {
     enum fault fault;
     struct sa_run *run = sad_find(&plane->sad, spi, direction, remote, &fault);
@@ -243,7 +255,8 @@ static void run_usage(const struct sa_run *run, struct sa_usage *usage)
     };
 }
 
-enum fault plane_usage(const struct plane *plane, uint32_t spi, enum sa_direction direction, struct sa_usage *usage)
+enum fault plane_usage(const struct plane *plane, uint32_t spi, enum sa_direction direction,
+                       struct sa_usage *usage)
 {
     enum fault fault;
     struct sa_run *run = sad_find(&plane->sad, spi, direction, NULL, &fault);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Outbound: a burst of inner packets becomes a burst of ESP packets, in stages, each a loop over the array.
+// Outbound: a burst of inner packets becomes a burst of ESP packets, in stages, each a loop over
+// the array.
 //
 //   flows_read      the flow of each packet, and its place in the flow cache
 //   policies_find   policy and SA; packets that need none, or that must wait, leave here
@@ -8,7 +9,8 @@
 #include "esp/internal.h"
 
 // 1, 2, 3 …: RFC 4303 2.4.
-static const uint8_t padding[ESP_ALIGN_MAX] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+static const uint8_t padding[ESP_ALIGN_MAX] = {1, 2,  3,  4,  5,  6,  7,  8,
+                                               9, 10, 11, 12, 13, 14, 15, 16};
 
 static void flows_read(struct plane *plane, struct packet *const *packets, size_t count)
 {
@@ -30,10 +32,13 @@ static void flows_read(struct plane *plane, struct packet *const *packets, size_
     }
 }
 
-// RFC 4301 5.1: the policy says what becomes of a packet; here a packet that no policy covers is not ours.
-static struct sa_run *policy_apply(struct plane *plane, nsec now, size_t number, struct packet *packet)
+// RFC 4301 5.1: the policy says what becomes of a packet; here a packet that no policy covers is
+// not ours.
+static struct sa_run *policy_apply(struct plane *plane, nsec now, size_t number,
+                                   struct packet *packet)
 {
-    const struct flow_slot *slot = spd_find(&plane->spd, &plane->keys[number], plane->hashes[number]);
+    const struct flow_slot *slot =
+        spd_find(&plane->spd, &plane->keys[number], plane->hashes[number]);
     struct policy *policy = slot->policy;
     if (policy) packet->policy = policy->number;
     if (!policy || policy->action == POLICY_BYPASS) {
@@ -49,11 +54,13 @@ static struct sa_run *policy_apply(struct plane *plane, nsec now, size_t number,
     return NULL;
 }
 
-static void policies_find(struct plane *plane, nsec now, struct packet *const *packets, size_t count)
+static void policies_find(struct plane *plane, nsec now, struct packet *const *packets,
+                          size_t count)
 {
     struct burst *burst = &plane->burst;
     for (size_t i = 0; i < count; i++) {
-        burst->runs[i] = packets[i]->verdict == VERDICT_SEND ? policy_apply(plane, now, i, packets[i]) : NULL;
+        burst->runs[i] =
+            packets[i]->verdict == VERDICT_SEND ? policy_apply(plane, now, i, packets[i]) : NULL;
         if (!burst->runs[i]) continue;
         __builtin_prefetch(burst->runs[i]);
         __builtin_prefetch((const char *)burst->runs[i] + 64);
@@ -73,20 +80,24 @@ static enum fault sequence_next(struct plane *plane, struct sa_run *run)
     if (run->out.sequence >= SEQUENCE_LAST(run->flags & SA_ESN)) return FAULT_SEQUENCE_EXHAUSTED;
     run->out.sequence++;
     if (run->out.sequence >= run->out.soft) {
-        struct plane_event event = {
-            .kind = PLANE_EXPIRE_SOFT_SEQUENCE, .spi = run->spi, .policy = run->policy, .from = run->out.remote};
+        struct plane_event event = {.kind = PLANE_EXPIRE_SOFT_SEQUENCE,
+                                    .spi = run->spi,
+                                    .policy = run->policy,
+                                    .from = run->out.remote};
         if (plane_event_add(plane, &event)) run->out.soft = UINT64_MAX;
     }
     return OK;
 }
 
 // Puts header and trailer around what is at `at`, and says to the cipher where everything is.
-static enum fault packet_frame(struct plane *plane, struct sa_run *run, struct packet *packet, struct batch_packet *batch)
+static enum fault packet_frame(struct plane *plane, struct sa_run *run, struct packet *packet,
+                               struct batch_packet *batch)
 {
     uint8_t next_header;
     TRY(mode_of(PROTOCOL_ESP, run->mode)->wrap(run, packet, &next_header));
     uint32_t head = ESP_HEADER + run->iv_size, mask = run->align - 1u;
-    uint32_t payload = (packet->size + ESP_TRAILER + mask) & ~mask, pad = payload - packet->size - ESP_TRAILER;
+    uint32_t payload = (packet->size + ESP_TRAILER + mask) & ~mask,
+             pad = payload - packet->size - ESP_TRAILER;
     uint32_t size = head + payload + run->icv_size;
     if (size > IP_SIZE_MAX - IPV4_HEADER - UDP_HEADER) return FAULT_PACKET_TOO_LARGE;
     size_t before = (size_t)(packet->at - packet->space);
@@ -110,7 +121,8 @@ static enum fault packet_frame(struct plane *plane, struct sa_run *run, struct p
     return OK;
 }
 
-static void group_count(struct plane *plane, nsec now, struct sa_run *run, uint64_t bytes, uint64_t packets)
+static void group_count(struct plane *plane, nsec now, struct sa_run *run, uint64_t bytes,
+                        uint64_t packets)
 {
     run->bytes += bytes;
     run->packets += packets;
@@ -119,13 +131,15 @@ static void group_count(struct plane *plane, nsec now, struct sa_run *run, uint6
     plane->stats.sealed_bytes += bytes;
 }
 
-static void group_seal(struct plane *plane, nsec now, const struct group *group, struct packet *const *packets)
+static void group_seal(struct plane *plane, nsec now, const struct group *group,
+                       struct packet *const *packets)
 {
     struct burst *burst = &plane->burst;
     struct sa_run *run = group->run;
     size_t count = 0;
     uint64_t bytes = 0;
-    for (unsigned i = 0, number = group->first; i < group->count; i++, number = burst->next[number]) {
+    for (unsigned i = 0, number = group->first; i < group->count;
+         i++, number = burst->next[number]) {
         struct packet *packet = packets[number];
         uint32_t size = packet->size;
         packet->spi = run->spi;

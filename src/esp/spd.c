@@ -12,7 +12,8 @@ void spd_init(struct spd *spd, size_t policies_max, struct rng *rng)
 {
     size_t flows = FLOWS_MIN;
     while (flows < FLOWS_MAX && flows < 2 * policies_max) flows *= 2;
-    *spd = (struct spd){.policies_max = policies_max, .flow_mask = (uint32_t)flows - 1, .generation = 1};
+    *spd = (struct spd){
+        .policies_max = policies_max, .flow_mask = (uint32_t)flows - 1, .generation = 1};
     uint64_t seed = rng_u64(rng);
     map_init(&spd->policies, seed, rng_u64(rng));
     policy_index_init(&spd->index, rng_u64(rng));
@@ -28,7 +29,7 @@ void spd_changed(struct spd *spd)
     spd->generation = 1;
 }
 
-// Policies and the SAs that serve them -----------------------------------------------------------------------------
+// Policies and the SAs that serve them ------------------------------------------------------------
 
 struct policy *spd_policy(struct spd *spd, uint32_t number)
 {
@@ -64,7 +65,8 @@ void spd_policy_done(struct plane *plane, struct policy *policy)
 static void policy_set_run(struct policy *policy)
 {
     struct sa *sa = policy->newest;
-    policy->run = policy->defined && sa && traffic_within(policy->traffic, sa->traffic) ? sa->run : NULL;
+    policy->run =
+        policy->defined && sa && traffic_within(policy->traffic, sa->traffic) ? sa->run : NULL;
 }
 
 void policy_sa_add(struct policy *policy, struct sa *sa)
@@ -78,8 +80,10 @@ void policy_sa_add(struct policy *policy, struct sa *sa)
 
 void policy_sa_remove(struct policy *policy, struct sa *sa)
 {
-    if (sa->newer) sa->newer->older = sa->older;
-    else policy->newest = sa->older;
+    if (sa->newer)
+        sa->newer->older = sa->older;
+    else
+        policy->newest = sa->older;
     if (sa->older) sa->older->newer = sa->newer;
     sa->older = sa->newer = NULL;
     policy_set_run(policy);
@@ -88,7 +92,8 @@ void policy_sa_remove(struct policy *policy, struct sa *sa)
 static enum fault policy_spec_check(const struct policy_spec *spec)
 {
     if (spec->action < POLICY_PROTECT || spec->action > POLICY_DISCARD) return FAULT_SA_PARAMETERS;
-    if (spec->local.count > SELECTORS_MAX || spec->remote.count > SELECTORS_MAX) return FAULT_SA_PARAMETERS;
+    if (spec->local.count > SELECTORS_MAX || spec->remote.count > SELECTORS_MAX)
+        return FAULT_SA_PARAMETERS;
     return spec->local.count && spec->remote.count ? OK : FAULT_SELECTORS_EMPTY;
 }
 
@@ -105,7 +110,8 @@ enum fault plane_policy_add(struct plane *plane, const struct policy_spec *spec)
     struct spd *spd = &plane->spd;
     TRY(policy_spec_check(spec));
     struct policy *policy = map_get(&spd->policies, map_key_u32(&spec->number));
-    if (!(policy && policy->defined) && spd->defined >= spd->policies_max) return FAULT_POLICIES_TOO_MANY;
+    if (!(policy && policy->defined) && spd->defined >= spd->policies_max)
+        return FAULT_POLICIES_TOO_MANY;
     policy = spd_policy(spd, spec->number);
     policy_undefine(plane, policy);
 
@@ -148,9 +154,10 @@ void spd_wipe(struct plane *plane)
     free(spd->flows_memory);
 }
 
-// Look-up ----------------------------------------------------------------------------------------------------------
+// Look-up -----------------------------------------------------------------------------------------
 
-// RFC 4301 4.4.1.2: the negotiated selectors may be narrower than the policy's; what lies outside them needs another SA.
+// RFC 4301 4.4.1.2: the negotiated selectors may be narrower than the policy's; what lies outside
+// them needs another SA.
 static struct sa_run *policy_sa(const struct policy *policy, const struct flow *flow)
 {
     if (policy->run) return policy->run;
@@ -165,7 +172,9 @@ static void flow_slot_fill(struct spd *spd, struct flow_slot *slot, const struct
     flow_of_key(key, &flow);
     slot->key = *key;
     slot->policy = policy_index_find(&spd->index, &flow);
-    slot->run = slot->policy && slot->policy->action == POLICY_PROTECT ? policy_sa(slot->policy, &flow) : NULL;
+    slot->run = slot->policy && slot->policy->action == POLICY_PROTECT
+                    ? policy_sa(slot->policy, &flow)
+                    : NULL;
     slot->generation = spd->generation;
 }
 
@@ -179,6 +188,7 @@ static bool flow_key_equal(const struct flow_key *a, const struct flow_key *b)
 const struct flow_slot *spd_find(struct spd *spd, const struct flow_key *key, uint64_t hash)
 {
     struct flow_slot *slot = &spd->flows[hash & spd->flow_mask];
-    if (slot->generation != spd->generation || !flow_key_equal(&slot->key, key)) flow_slot_fill(spd, slot, key);
+    if (slot->generation != spd->generation || !flow_key_equal(&slot->key, key))
+        flow_slot_fill(spd, slot, key);
     return slot;
 }

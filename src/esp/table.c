@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tables from SPI to SA: open addressing, linear probing, and removal by moving later entries back, so that no
-// marks of removed ones slow look-ups down.
+// The tables from SPI to SA: open addressing, linear probing, and removal by moving later entries
+// back, so that no marks of removed ones slow look-ups down.
 #include "esp/internal.h"
 
 void spi_table_init(struct spi_table *table, size_t count, uint64_t seed)
@@ -35,7 +35,8 @@ void spi_table_remove(struct spi_table *table, uint32_t spi, uint32_t number)
         assert(table->slots[hole].number);
         hole = (hole + 1) & table->mask;
     }
-    for (uint32_t from = (hole + 1) & table->mask; table->slots[from].number; from = (from + 1) & table->mask) {
+    for (uint32_t from = (hole + 1) & table->mask; table->slots[from].number;
+         from = (from + 1) & table->mask) {
         if (!spi_table_may_move(table, from, hole)) continue;
         table->slots[hole] = table->slots[from];
         hole = from;

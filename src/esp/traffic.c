@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Selectors of SAs and policies as the data plane keeps them: only as many as there are, since there may be 100,000 SAs.
+// Selectors of SAs and policies as the data plane keeps them: only as many as there are, since
+// there may be 100,000 SAs.
 #include "esp/internal.h"
 
 struct traffic *traffic_new(const struct selectors *local, const struct selectors *remote)
@@ -33,7 +34,8 @@ static bool selector_match(const struct selector *selector, const struct addr *a
            port_match(selector, port, flow->ports_known) && range_has(&selector->range, addr);
 }
 
-bool selector_pair_match(const struct selector *source, const struct selector *destination, const struct flow *flow)
+bool selector_pair_match(const struct selector *source, const struct selector *destination,
+                         const struct flow *flow)
 {
     return selector_match(source, &flow->source, flow->source_port, flow) &&
            selector_match(destination, &flow->destination, flow->destination_port, flow);
@@ -50,7 +52,8 @@ bool traffic_match(const struct traffic *traffic, const struct flow *flow)
     return destination;
 }
 
-static bool selector_within_any(const struct selector *inner, const struct selector *outer, size_t count)
+static bool selector_within_any(const struct selector *inner, const struct selector *outer,
+                                size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (selector_within(inner, &outer[i])) return true;
@@ -63,14 +66,15 @@ bool traffic_within(const struct traffic *inner, const struct traffic *outer)
     for (size_t i = 0; i < inner->local_count; i++)
         if (!selector_within_any(&inner->at[i], outer->at, outer->local_count)) return false;
     for (size_t i = 0; i < inner->remote_count; i++)
-        if (!selector_within_any(&inner->at[inner->local_count + i], remote, outer->remote_count)) return false;
+        if (!selector_within_any(&inner->at[inner->local_count + i], remote, outer->remote_count))
+            return false;
     return true;
 }
 
 static bool selector_is_plain_v4(const struct selector *selector)
 {
-    return selector->range.low.family == ADDR_V4 && selector->protocol == 0 && selector->port_low == 0 &&
-           selector->port_high == UINT16_MAX;
+    return selector->range.low.family == ADDR_V4 && selector->protocol == 0 &&
+           selector->port_low == 0 && selector->port_high == UINT16_MAX;
 }
 
 bool traffic_gate(const struct traffic *traffic, struct gate *gate)

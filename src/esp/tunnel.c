@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tunnel mode: ESP carries a whole IP packet, of either family within either (RFC 4303 3.1.2, RFC 4301 5.1.2, 5.2).
+// Tunnel mode: ESP carries a whole IP packet, of either family within either (RFC 4303 3.1.2, RFC
+// 4301 5.1.2, 5.2).
 #include "esp/internal.h"
 
 enum { IPV4_DONT_FRAGMENT = 0x4000 };
 
-// RFC 4301 5.1.2: the outer DSCP is the inner one. RFC 6040 4.1: and so is the ECN field, in normal mode.
-// RFC 4301 8.1: DF is copied; an IPv6 packet is never fragmented on its way, so outside IPv4 it has DF set.
+// RFC 4301 5.1.2: the outer DSCP is the inner one. RFC 6040 4.1: and so is the ECN field, in normal
+// mode. RFC 4301 8.1: DF is copied; an IPv6 packet is never fragmented on its way, so outside IPv4
+// it has DF set.
 static enum fault tunnel_wrap(const struct sa_run *run, struct packet *packet, uint8_t *next_header)
 {
     const uint8_t *ip = packet->at;
@@ -25,8 +27,8 @@ static enum fault tunnel_wrap(const struct sa_run *run, struct packet *packet, u
 static bool gate_has(const struct gate *gate, const uint8_t *ip)
 {
     uint32_t source = get_u32(ip + 12), destination = get_u32(ip + 16);
-    return gate->remote_low <= source && source <= gate->remote_high && gate->local_low <= destination &&
-           destination <= gate->local_high;
+    return gate->remote_low <= source && source <= gate->remote_high &&
+           gate->local_low <= destination && destination <= gate->local_high;
 }
 
 // The packet came from the side `remote`: seen the other way round it goes from local to remote.
@@ -44,7 +46,9 @@ static struct flow flow_turned(const struct flow *flow)
 static enum fault tunnel_check(const struct sa_run *run, const struct packet *packet)
 {
     if (run->flags & SA_GATE)
-        return packet->at[0] >> 4 == 4 && gate_has(&run->in.gate, packet->at) ? OK : FAULT_INNER_SELECTOR;
+        return packet->at[0] >> 4 == 4 && gate_has(&run->in.gate, packet->at)
+                   ? OK
+                   : FAULT_INNER_SELECTOR;
     struct flow flow;
     TRY(flow_read(bytes_of(packet->at, packet->size), &flow));
     struct flow turned = flow_turned(&flow);
@@ -67,10 +71,14 @@ static enum fault tunnel_ecn(struct packet *packet)
     return OK;
 }
 
-// RFC 4303 2.7: what follows the inner packet's own length is padding that hides its size; it is cut off.
-static enum fault tunnel_unwrap(const struct sa_run *run, struct packet *packet, uint8_t next_header)
+// RFC 4303 2.7: what follows the inner packet's own length is padding that hides its size; it is
+// cut off.
+static enum fault tunnel_unwrap(const struct sa_run *run, struct packet *packet,
+                                uint8_t next_header)
 {
-    unsigned version = next_header == IPPROTO_NUMBER_IPIP ? 4 : next_header == IPPROTO_NUMBER_IPV6 ? 6 : 0;
+    unsigned version = next_header == IPPROTO_NUMBER_IPIP   ? 4
+                       : next_header == IPPROTO_NUMBER_IPV6 ? 6
+                                                            : 0;
     if (!version) return FAULT_ESP_NEXT_HEADER;
     uint32_t total;
     TRY(ip_check(packet->at, packet->size, &total));

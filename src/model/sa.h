@@ -13,7 +13,7 @@ enum policy_action { POLICY_PROTECT = 1, POLICY_BYPASS, POLICY_DISCARD };
 enum policy_trap { POLICY_BLOCK = 1, POLICY_TRAP };
 
 struct sa_spec {
-    uint32_t spi;            // host order. Inbound: given out by the data plane's owner, see spi_* in esp.h
+    uint32_t spi;            // host order. Inbound: any number from 256 on that is not in use
     uint8_t direction;       // enum sa_direction
     uint8_t protocol;        // PROTOCOL_ESP, PROTOCOL_AH
     uint8_t mode;            // enum sa_mode

@@ -8,20 +8,27 @@
 //   bit 3      AES-CBC with HMAC instead of AES-GCM
 //   bits 4-5   outer ECN
 //
-// then come up to eight packets, each with two bytes of length before it. Must reach: every fault of open() but those of the window's left
-// side, flow_key_read() with all extension headers, the ECN table, padding and TFC. Holds: what is delivered is one whole IP packet inside
-// its buffer and within the SA's selectors; what is sealed opens to the same.
+// then come up to eight packets, each with two bytes of length before it. Must reach: every fault
+// of open() but those of the window's left side, flow_key_read() with all extension headers, the
+// ECN table, padding and TFC. Holds: what is delivered is one whole IP packet inside its buffer and
+// within the SA's selectors; what is sealed opens to the same.
 #include "crypto/crypto.h"
 #include "esp/internal.h"
 #include "fuzz.h"
 
-enum { PACKETS_MAX = 8, SIZE_MAX_HERE = 2048, ROOM = PACKET_HEAD + SIZE_MAX_HERE + PACKET_TAIL, SPI = 0x1000 };
+enum {
+    PACKETS_MAX = 8,
+    SIZE_MAX_HERE = 2048,
+    ROOM = PACKET_HEAD + SIZE_MAX_HERE + PACKET_TAIL,
+    SPI = 0x1000
+};
 
-static const uint8_t key_bytes[64] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20};
+static const uint8_t key_bytes[64] = {1,  2,  3,  4,  5,  6,  7,  8,  9,  10,
+                                      11, 12, 13, 14, 15, 16, 17, 18, 19, 20};
 
 struct bench {
-    struct plane *plane;        // has both directions of one SA
-    struct batch_key *key;      // to forge with
+    struct plane *plane;   // has both directions of one SA
+    struct batch_key *key; // to forge with
     bool cbc, esn;
     uint64_t forged;
     uint8_t ecn;
@@ -75,18 +82,21 @@ static void bench_start(struct bench *bench, uint8_t choice)
     *bench = (struct bench){.cbc = choice & 8, .esn = choice & 4, .ecn = choice >> 4 & 3};
     bench->plane = plane_new(backend(), &rng.rng, &(struct plane_limits){4, 4});
     struct sa_spec out = spec_make(bench, SA_OUT), in = spec_make(bench, SA_IN);
-    struct policy_spec policy = {.number = 1, .action = POLICY_PROTECT, .local = out.local, .remote = out.remote};
+    struct policy_spec policy = {
+        .number = 1, .action = POLICY_PROTECT, .local = out.local, .remote = out.remote};
     enum fault fault = plane_policy_add(bench->plane, &policy);
     if (!fault) fault = plane_sa_add(bench->plane, &out);
     if (!fault) fault = plane_sa_add(bench->plane, &in);
     if (!fault)
-        fault = batch_key_new(backend(), out.encr, out.key_bits, out.integ, out.encr_key, out.integ_key, true, &bench->key);
+        fault = batch_key_new(backend(), out.encr, out.key_bits, out.integ, out.encr_key,
+                              out.integ_key, true, &bench->key);
     assert(!fault);
 }
 
 static void packet_put(struct packet *packet, uint8_t *space, struct bytes bytes)
 {
-    *packet = (struct packet){.space = space, .room = ROOM, .at = space + PACKET_HEAD, .size = (uint32_t)bytes.size};
+    *packet = (struct packet){
+        .space = space, .room = ROOM, .at = space + PACKET_HEAD, .size = (uint32_t)bytes.size};
     if (bytes.size) memcpy(packet->at, bytes.at, bytes.size);
 }
 
@@ -97,12 +107,15 @@ static void packet_check(const struct packet *packet)
         return;
     }
     assert(packet->verdict == VERDICT_DELIVER && packet->fault == OK);
-    assert(packet->at >= packet->space && packet->at + packet->size <= packet->space + packet->room);
+    assert(packet->at >= packet->space &&
+           packet->at + packet->size <= packet->space + packet->room);
     uint32_t total;
     assert(ip_check(packet->at, packet->size, &total) == OK && total == packet->size);
     static const uint8_t remote_v4[] = {10, 1}, remote_v6[] = {0x20, 1, 0xd, 0xb8, 0, 1};
-    if (packet->at[0] >> 4 == 4) assert(memcmp(packet->at + 12, remote_v4, 2) == 0);
-    else assert(memcmp(packet->at + 8, remote_v6, 6) == 0);
+    if (packet->at[0] >> 4 == 4)
+        assert(memcmp(packet->at + 12, remote_v4, 2) == 0);
+    else
+        assert(memcmp(packet->at + 8, remote_v6, 6) == 0);
 }
 
 static void open_checked(struct bench *bench, struct packet *packet)
@@ -114,7 +127,8 @@ static void open_checked(struct bench *bench, struct packet *packet)
 
 static void forge_and_open(struct bench *bench, struct packet *packet)
 {
-    uint32_t align = (uint32_t)batch_key_align(bench->key), head = (uint32_t)batch_key_iv_size(bench->key) + ESP_HEADER;
+    uint32_t align = (uint32_t)batch_key_align(bench->key),
+             head = (uint32_t)batch_key_iv_size(bench->key) + ESP_HEADER;
     uint32_t payload = packet->size / align * align;
     if (!payload) return;
     packet->at -= head;
@@ -135,7 +149,8 @@ static void seal_and_open(struct bench *bench, struct packet *packet, struct byt
     assert(ip_check(inner.at, (uint32_t)inner.size, &total) == OK);
     bench->ecn = packet->tos;
     open_checked(bench, packet);
-    assert(packet->verdict == VERDICT_DELIVER && packet->size == total && memcmp(packet->at, inner.at, total) == 0);
+    assert(packet->verdict == VERDICT_DELIVER && packet->size == total &&
+           memcmp(packet->at, inner.at, total) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -153,9 +168,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct bytes bytes = bytes_of(data + at, length);
         struct packet packet;
         packet_put(&packet, space, bytes);
-        if ((data[0] & 3) == 0) open_checked(&bench, &packet);
-        else if ((data[0] & 3) == 1) forge_and_open(&bench, &packet);
-        else seal_and_open(&bench, &packet, bytes);
+        if ((data[0] & 3) == 0)
+            open_checked(&bench, &packet);
+        else if ((data[0] & 3) == 1)
+            forge_and_open(&bench, &packet);
+        else
+            seal_and_open(&bench, &packet, bytes);
         at += length;
     }
     struct plane_event event;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the tests of the data plane share: two planes with a pair of SAs between them, packets with room, inner packets.
+// What the tests of the data plane share: two planes with a pair of SAs between them, packets with
+// room, inner packets.
 #pragma once
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,14 +15,15 @@
 #include "esp/internal.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
-#define CHECK_FAULT(expression, expected) assert_string_equal(fault_name(expression), fault_name(expected))
+#define CHECK_FAULT(expression, expected)                                                          \
+    assert_string_equal(fault_name(expression), fault_name(expected))
 
 enum { SPI_AB = 0x2bcd1234, SPI_BA = 0x10203040, POLICY = 7 };
 
 struct cipher {
     const char *name;
     uint16_t encr, key_bits, integ;
-    uint8_t key_size, integ_size;  // with the salt
+    uint8_t key_size, integ_size; // with the salt
 };
 static const struct cipher ciphers[] = {
     {"aes128gcm16", ENCR_AES_GCM_16, 128, INTEG_NONE, 20, 0},
@@ -41,8 +43,10 @@ static const struct cipher ciphers[] = {
 static const enum batch_kind backend_kinds[] = {BATCH_EVP, BATCH_MB};
 
 static const uint8_t key_bytes[2][64] = {
-    {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 23, 42, 99, 21, 31, 74, 33, 81, 7, 9, 101, 66, 77, 78, 79, 80},
-    {200, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 61, 62, 63, 64, 65, 66, 67, 68, 69, 70, 71, 72, 73, 74, 75},
+    {1,  2,  3,  4,  5,  6,  7,  8,  9, 10, 11,  12, 13, 14, 15, 16,
+     23, 42, 99, 21, 31, 74, 33, 81, 7, 9,  101, 66, 77, 78, 79, 80},
+    {200, 2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16,
+     61,  62, 63, 64, 65, 66, 67, 68, 69, 70, 71, 72, 73, 74, 75},
 };
 
 static inline struct selectors selectors_of(const char *text)
@@ -62,7 +66,8 @@ static inline struct endpoint endpoint_of(const char *addr, uint16_t port)
     return endpoint;
 }
 
-static inline struct sa_spec spec_of(const struct cipher *cipher, enum sa_direction direction, uint32_t spi)
+static inline struct sa_spec spec_of(const struct cipher *cipher, enum sa_direction direction,
+                                     uint32_t spi)
 {
     return (struct sa_spec){
         .spi = spi,
@@ -94,7 +99,8 @@ static inline struct sa_spec spec_turned(const struct sa_spec *spec)
     return turned;
 }
 
-static inline struct policy_spec policy_of(uint32_t number, enum policy_action action, const char *local, const char *remote)
+static inline struct policy_spec policy_of(uint32_t number, enum policy_action action,
+                                           const char *local, const char *remote)
 {
     return (struct policy_spec){
         .number = number,
@@ -110,7 +116,7 @@ struct rig {
     struct batch_backend *backend;
     struct rng_seeded rng;
     struct plane *a, *b;
-    struct sa_spec spec;   // of the SA from a to b, as a has it
+    struct sa_spec spec; // of the SA from a to b, as a has it
 };
 
 static inline struct plane *plane_make(struct rig *rig)
@@ -134,8 +140,8 @@ static inline bool rig_start(struct rig *rig, enum batch_kind kind)
     rng_seed(&rig->rng, 1);
     rig->a = plane_make(rig);
     rig->b = plane_make(rig);
-    struct policy_spec policy =
-        policy_of(POLICY, POLICY_PROTECT, "10.1.0.0/16 2001:db8:1::/48", "10.2.0.0/16 2001:db8:2::/48");
+    struct policy_spec policy = policy_of(POLICY, POLICY_PROTECT, "10.1.0.0/16 2001:db8:1::/48",
+                                          "10.2.0.0/16 2001:db8:2::/48");
     CHECK_FAULT(plane_policy_add(rig->a, &policy), OK);
     return true;
 }
@@ -153,7 +159,7 @@ static inline void rig_close(struct rig *rig)
     batch_backend_free(rig->backend);
 }
 
-// Packets -----------------------------------------------------------------------------------------------------------
+// Packets -----------------------------------------------------------------------------------------
 
 enum { BOX_ROOM = PACKET_HEAD + 65536 + PACKET_TAIL };
 struct box {
@@ -164,7 +170,8 @@ struct box {
 static inline struct packet *box_put(struct box *box, struct bytes bytes)
 {
     assert_true(bytes.size <= 65536);
-    box->packet = (struct packet){.space = box->space, .room = BOX_ROOM, .at = box->space + PACKET_HEAD};
+    box->packet =
+        (struct packet){.space = box->space, .room = BOX_ROOM, .at = box->space + PACKET_HEAD};
     box->packet.size = (uint32_t)bytes.size;
     memcpy(box->packet.at, bytes.at, bytes.size);
     return &box->packet;
@@ -180,7 +187,7 @@ static inline uint16_t ipv4_sum(const uint8_t *ip)
     uint32_t sum = 0;
     for (size_t i = 0; i < (ip[0] & 0xfu) * 4u; i += 2) sum += get_u16(ip + i);
     sum = (sum & 0xffff) + (sum >> 16);
-    return (uint16_t)~((sum & 0xffff) + (sum >> 16));
+    return (uint16_t) ~((sum & 0xffff) + (sum >> 16));
 }
 
 struct inner {
@@ -194,7 +201,8 @@ struct inner {
 // A UDP, TCP or ICMP packet of the given size (at least 28 or 48 to have ports).
 static inline struct bytes inner_make(const struct inner *inner, uint8_t *out)
 {
-    struct addr source = endpoint_of(inner->source, 0).addr, destination = endpoint_of(inner->destination, 0).addr;
+    struct addr source = endpoint_of(inner->source, 0).addr,
+                destination = endpoint_of(inner->destination, 0).addr;
     memset(out, 0, inner->size);
     size_t header = source.family == ADDR_V4 ? 20 : 40;
     assert_true(inner->size >= header);
@@ -226,13 +234,15 @@ static inline struct bytes inner_make(const struct inner *inner, uint8_t *out)
 
 static inline struct bytes inner_v4(size_t size, uint8_t *out)
 {
-    const struct inner inner = {"10.1.0.5", "10.2.0.9", IPPROTO_NUMBER_UDP, 0, 1000, 2000, false, size};
+    const struct inner inner = {"10.1.0.5", "10.2.0.9", IPPROTO_NUMBER_UDP, 0, 1000, 2000,
+                                false,      size};
     return inner_make(&inner, out);
 }
 
 static inline struct bytes inner_v6(size_t size, uint8_t *out)
 {
-    const struct inner inner = {"2001:db8:1::5", "2001:db8:2::9", IPPROTO_NUMBER_UDP, 0, 1000, 2000, false, size};
+    const struct inner inner = {
+        "2001:db8:1::5", "2001:db8:2::9", IPPROTO_NUMBER_UDP, 0, 1000, 2000, false, size};
     return inner_make(&inner, out);
 }
 

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is read from packets: ports where they are, none where they cannot be seen, and a fault for what is no packet.
+// What is read from packets: ports where they are, none where they cannot be seen, and a fault for
+// what is no packet.
 #include "rig.h"
 
 struct flow_case {
-    const char *name, *packet;   // hexadecimal
+    const char *name, *packet; // hexadecimal
     const char *source, *destination;
     uint8_t protocol;
     bool known;
     uint16_t source_port, destination_port;
 };
 
+// clang-format off
 #define V4(total, offset, protocol) "4500" total "0001" offset "40" protocol "0000" "0a010005" "0a020009"
 #define V6(payload, next) "60000000" payload next "40" "20010db8000100000000000000000005" "20010db8000200000000000000000009"
 
@@ -41,6 +43,7 @@ static const struct flow_case flows[] = {
      "3c00000000000000" "3c00000000000000" "3c00000000000000" "3c00000000000000" "1100000000000000" "03e807d0",
      "2001:db8:1::5", "2001:db8:2::9", 60, false, 0, 0},
 };
+// clang-format on
 
 static size_t unhex(const char *text, uint8_t *out, size_t room)
 {
@@ -63,13 +66,16 @@ static void each_packet_shows_its_flow(void **state)
         size_t size = unhex(want->packet, packet, sizeof packet);
         struct flow flow;
         enum fault fault = flow_read(bytes_of(packet, size), &flow);
-        struct addr source = endpoint_of(want->source, 0).addr, destination = endpoint_of(want->destination, 0).addr;
-        bool right = fault == OK && addr_equal(&flow.source, &source) && addr_equal(&flow.destination, &destination) &&
+        struct addr source = endpoint_of(want->source, 0).addr,
+                    destination = endpoint_of(want->destination, 0).addr;
+        bool right = fault == OK && addr_equal(&flow.source, &source) &&
+                     addr_equal(&flow.destination, &destination) &&
                      flow.protocol == want->protocol && flow.ports_known == want->known &&
-                     flow.source_port == want->source_port && flow.destination_port == want->destination_port;
+                     flow.source_port == want->source_port &&
+                     flow.destination_port == want->destination_port;
         if (!right)
-            fail_msg("%s: %s, protocol %u, ports %d %u %u", want->name, fault_name(fault), flow.protocol, flow.ports_known,
-                     flow.source_port, flow.destination_port);
+            fail_msg("%s: %s, protocol %u, ports %d %u %u", want->name, fault_name(fault),
+                     flow.protocol, flow.ports_known, flow.source_port, flow.destination_port);
     }
 }
 
@@ -80,7 +86,7 @@ static void every_truncation_is_a_fault(void **state)
         uint8_t packet[512];
         size_t size = unhex(flows[i].packet, packet, sizeof packet);
         for (size_t cut = 0; cut < size; cut++) {
-            uint8_t *exact = mem_new(cut ? cut : 1);  // a sanitizer sees a read beyond the end
+            uint8_t *exact = mem_new(cut ? cut : 1); // a sanitizer sees a read beyond the end
             memcpy(exact, packet, cut);
             struct flow flow;
             CHECK_FAULT(flow_read(bytes_of(exact, cut), &flow), FAULT_INNER_LENGTH);
@@ -102,7 +108,8 @@ static void every_changed_byte_is_read_within_bounds(void **state)
                 exact[at] = (uint8_t)value;
                 uint32_t total = 0;
                 struct flow_key key;
-                if (flow_key_read(exact, (uint32_t)size, &key, &total) == OK) assert_true(total <= size && total >= 20);
+                if (flow_key_read(exact, (uint32_t)size, &key, &total) == OK)
+                    assert_true(total <= size && total >= 20);
             }
         free(exact);
     }
@@ -118,10 +125,10 @@ static void what_is_no_ip_is_refused(void **state)
         packet[0] = (uint8_t)(version << 4 | 5);
         CHECK_FAULT(flow_read(BYTES_ARRAY(packet), &flow), FAULT_INNER_NOT_IP);
     }
-    packet[0] = 0x44;  // header of 16 bytes
+    packet[0] = 0x44; // header of 16 bytes
     packet[3] = 64;
     CHECK_FAULT(flow_read(BYTES_ARRAY(packet), &flow), FAULT_INNER_LENGTH);
-    packet[0] = 0x4f;  // header of 60 bytes in a packet of 40
+    packet[0] = 0x4f; // header of 60 bytes in a packet of 40
     packet[3] = 40;
     CHECK_FAULT(flow_read(BYTES_ARRAY(packet), &flow), FAULT_INNER_LENGTH);
 }

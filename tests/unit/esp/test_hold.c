@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Packets that wait for an SA: reported once, kept in order and within limits, handed out when the SA is there, dropped
-// when none comes.
+// Packets that wait for an SA: reported once, kept in order and within limits, handed out when the
+// SA is there, dropped when none comes.
 #include "rig.h"
 
 static struct box box, boxes[BURST_MAX];
@@ -13,7 +13,8 @@ static void trap(struct rig *rig, uint32_t number, const char *local, const char
     CHECK_FAULT(plane_policy_add(rig->a, &policy), OK);
 }
 
-static struct packet *send(struct rig *rig, nsec now, const char *source, uint16_t port, size_t size)
+static struct packet *send(struct rig *rig, nsec now, const char *source, uint16_t port,
+                           size_t size)
 {
     const struct inner inner = {source, "10.2.0.9", 17, 0, 1000, port, false, size};
     struct packet *packet = box_put(&box, inner_make(&inner, inner_space));
@@ -46,7 +47,8 @@ static void held_packets_come_back_in_order_when_the_sa_is_there(void **state)
     struct plane_event event;
     rig_open(&rig, &ciphers[0]);
     trap(&rig, POLICY, "10.1.0.0/16", "10.2.0.0/16");
-    for (uint16_t i = 0; i < 10; i++) assert_int_equal(send(&rig, 100 + i, "10.1.0.5", i, 60 + i * 1000u)->verdict, VERDICT_HELD);
+    for (uint16_t i = 0; i < 10; i++)
+        assert_int_equal(send(&rig, 100 + i, "10.1.0.5", i, 60 + i * 1000u)->verdict, VERDICT_HELD);
     assert_int_equal(plane_stats(rig.a)->held, 10);
     assert_true(plane_event(rig.a, &event));
     assert_int_equal(event.kind, PLANE_ACQUIRE);
@@ -64,7 +66,8 @@ static void held_packets_come_back_in_order_when_the_sa_is_there(void **state)
         struct packet *packet = &boxes[i].packet;
         assert_int_equal(packet->size, 60 + (i + 4) * 1000);
         assert_int_equal(get_u16(packet->at + 22), i + 4);
-        for (size_t at = 28; at < packet->size; at++) assert_int_equal(packet->at[at], (uint8_t)(at * 7));
+        for (size_t at = 28; at < packet->size; at++)
+            assert_int_equal(packet->at[at], (uint8_t)(at * 7));
         plane_seal(rig.a, 200, &packet, 1);
         assert_int_equal(packet->verdict, VERDICT_SEND);
     }
@@ -78,7 +81,8 @@ static void an_acquire_is_repeated_when_no_sa_came_for_long(void **state)
     struct rig rig;
     rig_open(&rig, &ciphers[0]);
     trap(&rig, POLICY, "10.1.0.0/16", "10.2.0.0/16");
-    for (nsec now = 0; now < ACQUIRE_AGAIN; now += ACQUIRE_AGAIN / 20) (void)send(&rig, now, "10.1.0.5", 1, 60);
+    for (nsec now = 0; now < ACQUIRE_AGAIN; now += ACQUIRE_AGAIN / 20)
+        (void)send(&rig, now, "10.1.0.5", 1, 60);
     assert_int_equal(events(&rig, PLANE_ACQUIRE), 1);
     (void)send(&rig, ACQUIRE_AGAIN, "10.1.0.5", 1, 60);
     assert_int_equal(events(&rig, PLANE_ACQUIRE), 1);
@@ -100,11 +104,13 @@ static void a_policy_keeps_its_latest_packets(void **state)
     assert_int_equal(plane_stats(rig.a)->dropped[FAULT_HELD_TOO_MANY], 10);
     rig_add_sa(&rig);
     assert_int_equal(release(&rig, 0, BURST_MAX), HELD_PACKETS_MAX);
-    for (uint16_t i = 0; i < HELD_PACKETS_MAX; i++) assert_int_equal(get_u16(boxes[i].packet.at + 22), i + 10);
+    for (uint16_t i = 0; i < HELD_PACKETS_MAX; i++)
+        assert_int_equal(get_u16(boxes[i].packet.at + 22), i + 10);
     rig_close(&rig);
 }
 
-// Forty policies with 32 packets of 2,000 bytes each want more than there is; large ones take several chunks.
+// Forty policies with 32 packets of 2,000 bytes each want more than there is; large ones take
+// several chunks.
 static void all_policies_together_have_a_limit(void **state)
 {
     (void)state;
@@ -118,8 +124,10 @@ static void all_policies_together_have_a_limit(void **state)
             trap(&rig, 100 + i, source, "10.2.0.0/16");
             for (uint16_t n = 0; n < HELD_PACKETS_MAX; n++) {
                 struct packet *packet = send(&rig, 1, source, n, size);
-                if (packet->verdict == VERDICT_HELD) held++;
-                else CHECK_FAULT(packet->fault, FAULT_HELD_TOO_MANY);
+                if (packet->verdict == VERDICT_HELD)
+                    held++;
+                else
+                    CHECK_FAULT(packet->fault, FAULT_HELD_TOO_MANY);
             }
         }
         assert_int_equal(held, HELD_MAX / chunks);
@@ -138,7 +146,8 @@ static void packets_that_waited_too_long_are_dropped(void **state)
     rig_open(&rig, &ciphers[0]);
     trap(&rig, POLICY, "10.1.0.0/16", "10.2.0.0/16");
     trap(&rig, 8, "10.5.0.0/16", "10.2.0.0/16");
-    for (uint16_t i = 0; i < 10; i++) (void)send(&rig, 100 + i, i % 2 ? "10.1.0.5" : "10.5.0.5", i, 60);
+    for (uint16_t i = 0; i < 10; i++)
+        (void)send(&rig, 100 + i, i % 2 ? "10.1.0.5" : "10.5.0.5", i, 60);
     assert_int_equal(release(&rig, 105, BURST_MAX), 0);
     assert_int_equal(plane_stats(rig.a)->dropped[FAULT_HELD_TOO_LONG], 5);
     rig_add_sa(&rig);

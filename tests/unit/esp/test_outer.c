@@ -5,7 +5,8 @@
 static struct box box;
 static uint8_t inner_space[16384];
 
-// RFC 6040 4.2 test: Figure 4, rows inner, columns outer, both in the order Not-ECT, ECT(0), ECT(1), CE; -1: dropped.
+// RFC 6040 4.2 test: Figure 4, rows inner, columns outer, both in the order Not-ECT, ECT(0),
+// ECT(1), CE; -1: dropped.
 static void ecn_is_combined_as_figure_4_says(void **state)
 {
     (void)state;
@@ -25,7 +26,8 @@ static void ecn_is_combined_as_figure_4_says(void **state)
         }
 }
 
-// RFC 1624 3 test: every TOS, every change of ECN, and headers for which a naive sum gives the other zero.
+// RFC 1624 3 test: every TOS, every change of ECN, and headers for which a naive sum gives the
+// other zero.
 static void the_checksum_follows_a_change_of_ecn(void **state)
 {
     (void)state;
@@ -55,8 +57,9 @@ static void the_overhead_is_exact(void **state)
             for (int encap = 0; encap < 2; encap++) {
                 struct rig rig;
                 rig_open(&rig, &ciphers[i]);
-                rig.spec.path = (struct path){endpoint_of(v6 ? "2001:db8::1" : "192.0.2.1", 1),
-                                              endpoint_of(v6 ? "2001:db8::2" : "192.0.2.2", 2), encap};
+                rig.spec.path =
+                    (struct path){endpoint_of(v6 ? "2001:db8::1" : "192.0.2.1", 1),
+                                  endpoint_of(v6 ? "2001:db8::2" : "192.0.2.2", 2), encap};
                 rig_add_sa(&rig);
                 for (size_t size = 28; size < 128; size++) {
                     struct packet *packet = box_put(&box, inner_v4(size, inner_space));
@@ -68,7 +71,8 @@ static void the_overhead_is_exact(void **state)
             }
 }
 
-// Worked by hand: AES-GCM-16 over IPv4, raw: 20 + 8 + 8 + 16 = 52, and 2 bytes of trailer with padding to 4.
+// Worked by hand: AES-GCM-16 over IPv4, raw: 20 + 8 + 8 + 16 = 52, and 2 bytes of trailer with
+// padding to 4.
 static void known_overheads(void **state)
 {
     (void)state;
@@ -77,7 +81,7 @@ static void known_overheads(void **state)
     assert_int_equal(plane_overhead(&spec, 1440), 56);
     spec.path.encap = true;
     assert_int_equal(plane_overhead(&spec, 1438), 62);
-    spec = spec_of(&ciphers[6], SA_OUT, 1000);  // AES-CBC, SHA-256: 20 + 8 + 16 + 16, padding to 16
+    spec = spec_of(&ciphers[6], SA_OUT, 1000); // AES-CBC, SHA-256: 20 + 8 + 16 + 16, padding to 16
     assert_int_equal(plane_overhead(&spec, 1438), 62);
     assert_int_equal(plane_overhead(&spec, 1439), 77);
 }

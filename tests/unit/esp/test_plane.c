@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Packets through two planes: what is sealed is opened to the same, what is changed is dropped with its fault, and what
-// else a packet may meet on its way.
+// Packets through two planes: what is sealed is opened to the same, what is changed is dropped with
+// its fault, and what else a packet may meet on its way.
 #include "rig.h"
 
 static struct box box_a, box_b;
@@ -45,7 +45,7 @@ static void check_dropped(struct rig *rig, struct bytes esp, enum fault fault)
     assert_int_equal(plane_stats(rig->b)->dropped[fault], before + 1);
 }
 
-// Round trips --------------------------------------------------------------------------------------------------------
+// Round trips -------------------------------------------------------------------------------------
 
 static void what_is_sealed_opens_to_the_same(void **state)
 {
@@ -64,16 +64,19 @@ static void what_is_sealed_opens_to_the_same(void **state)
     }
 }
 
-// Inner IPv4 and IPv6 within outer IPv4 and IPv6, raw and in UDP: the ESP part is the same, where it goes is not.
+// Inner IPv4 and IPv6 within outer IPv4 and IPv6, raw and in UDP: the ESP part is the same, where
+// it goes is not.
 static void all_families_travel_in_all_families(void **state)
 {
     (void)state;
-    static const char *const outer[2][2] = {{"192.0.2.1", "192.0.2.2"}, {"2001:db8:ffff::1", "2001:db8:ffff::2"}};
+    static const char *const outer[2][2] = {{"192.0.2.1", "192.0.2.2"},
+                                            {"2001:db8:ffff::1", "2001:db8:ffff::2"}};
     for (int family = 0; family < 2; family++)
         for (int encap = 0; encap < 2; encap++) {
             struct rig rig;
             rig_open(&rig, &ciphers[0]);
-            rig.spec.path = (struct path){endpoint_of(outer[family][0], 4500), endpoint_of(outer[family][1], 4501), encap};
+            rig.spec.path = (struct path){endpoint_of(outer[family][0], 4500),
+                                          endpoint_of(outer[family][1], 4501), encap};
             rig_add_sa(&rig);
             check_delivered(&rig, inner_v4(100, inner_space));
             check_delivered(&rig, inner_v6(100, inner_space));
@@ -116,7 +119,8 @@ static void both_back_ends_make_and_understand_the_same_packets(void **state)
     batch_backend_free(mb);
 }
 
-// Several SAs, packets in disorder, some not to be sealed at all, in one burst; each keeps its place and its content.
+// Several SAs, packets in disorder, some not to be sealed at all, in one burst; each keeps its
+// place and its content.
 static void a_burst_of_many_sas_keeps_its_order(void **state)
 {
     (void)state;
@@ -137,8 +141,10 @@ static void a_burst_of_many_sas_keeps_its_order(void **state)
     for (unsigned burst = 0; burst < 20; burst++) {
         for (unsigned i = 0; i < BURST_MAX; i++) {
             char source[32];
-            snprintf(source, sizeof source, "10.%d.%u.7", i % 13 == 5 ? 9 : 1, (i * 7 + burst) % SAS);
-            const struct inner inner = {source, "10.2.3.4", 17, 0, (uint16_t)i, (uint16_t)burst, false, 60 + i};
+            snprintf(source, sizeof source, "10.%d.%u.7", i % 13 == 5 ? 9 : 1,
+                     (i * 7 + burst) % SAS);
+            const struct inner inner = {source,      "10.2.3.4",      17,    0,
+                                        (uint16_t)i, (uint16_t)burst, false, 60 + i};
             packets[i] = box_put(&boxes[i], inner_make(&inner, inner_space));
         }
         plane_seal(rig.a, 1, packets, BURST_MAX);
@@ -161,7 +167,7 @@ static void a_burst_of_many_sas_keeps_its_order(void **state)
     rig_close(&rig);
 }
 
-// Drops --------------------------------------------------------------------------------------------------------------
+// Drops -------------------------------------------------------------------------------------------
 
 static enum fault fault_of_change(size_t at)
 {
@@ -262,8 +268,8 @@ static void unknown_spis_cannot_fill_the_event_queue(void **state)
 static struct bytes forge(struct rig *rig, struct bytes payload, uint32_t sequence)
 {
     struct batch_key *key;
-    CHECK_FAULT(batch_key_new(rig->backend, rig->spec.encr, rig->spec.key_bits, rig->spec.integ, rig->spec.encr_key,
-                              rig->spec.integ_key, true, &key),
+    CHECK_FAULT(batch_key_new(rig->backend, rig->spec.encr, rig->spec.key_bits, rig->spec.integ,
+                              rig->spec.encr_key, rig->spec.integ_key, true, &key),
                 OK);
     size_t head = ESP_HEADER + batch_key_iv_size(key);
     put_u32(outer_space, rig->spec.spi);
@@ -291,7 +297,7 @@ static void trailers_are_checked(void **state)
     (void)state;
     static const struct {
         uint8_t pad, next_header;
-        int spoiled;  // index of the padding byte that is wrong, -1: none
+        int spoiled; // index of the padding byte that is wrong, -1: none
         enum fault fault;
     } cases[] = {
         {12, 4, -1, OK},
@@ -331,7 +337,7 @@ static void traffic_flow_padding_is_cut_off(void **state)
     assert_int_equal(packet->verdict, VERDICT_DELIVER);
     assert_int_equal(packet->size, 50);
 
-    put_u16(payload + 2, 511);  // the inner length goes beyond what is there
+    put_u16(payload + 2, 511); // the inner length goes beyond what is there
     packet = rig_receive(&rig, forge(&rig, BYTES_ARRAY(payload), 2));
     assert_int_equal(packet->verdict, VERDICT_DROP);
     CHECK_FAULT(packet->fault, FAULT_INNER_LENGTH);
@@ -345,7 +351,8 @@ static void a_payload_off_its_alignment_is_dropped(void **state)
     rig_open(&rig, &ciphers[0]);
     rig_add_sa(&rig);
     struct bytes esp = rig_seal(&rig, inner_v4(100, inner_space));
-    for (size_t less = 1; less < 4; less++) check_dropped(&rig, bytes_of(esp.at, esp.size - less), FAULT_ESP_LENGTH);
+    for (size_t less = 1; less < 4; less++)
+        check_dropped(&rig, bytes_of(esp.at, esp.size - less), FAULT_ESP_LENGTH);
     rig_close(&rig);
 }
 
@@ -354,7 +361,7 @@ static void inner_packets_outside_the_selectors_are_dropped(void **state)
 {
     (void)state;
     static const struct {
-        const char *local, *remote;  // of the SA as its receiver has it
+        const char *local, *remote; // of the SA as its receiver has it
         struct inner inner;
         bool delivered;
     } cases[] = {
@@ -364,32 +371,59 @@ static void inner_packets_outside_the_selectors_are_dropped(void **state)
         {"10.2.0.0/16", "10.1.0.0/16", {"10.2.0.9", "10.1.0.5", 17, 0, 1, 2, false, 60}, false},
         {"10.2.0.0/16", "10.1.0.0/16", {"10.0.255.255", "10.2.0.9", 17, 0, 1, 2, false, 60}, false},
         {"10.2.0.0/16", "10.1.0.0/16", {"10.1.0.5", "10.1.255.255", 17, 0, 1, 2, false, 60}, false},
-        {"10.2.0.0/16", "10.1.0.0/16", {"10.1.255.255", "10.2.255.255", 17, 0, 1, 2, false, 60}, true},
-        {"10.2.0.0/16", "10.1.0.0/16", {"2001:db8::1", "2001:db8::2", 17, 0, 1, 2, false, 60}, false},
+        {"10.2.0.0/16",
+         "10.1.0.0/16",
+         {"10.1.255.255", "10.2.255.255", 17, 0, 1, 2, false, 60},
+         true},
+        {"10.2.0.0/16",
+         "10.1.0.0/16",
+         {"2001:db8::1", "2001:db8::2", 17, 0, 1, 2, false, 60},
+         false},
         // where IPv4 has its addresses there is 10.1.0.5 and 10.2.0.9
-        {"10.2.0.0/16", "10.1.0.0/16", {"2001:db8:a01:5:a02:9::1", "2001:db8::2", 17, 0, 1, 2, false, 60}, false},
+        {"10.2.0.0/16",
+         "10.1.0.0/16",
+         {"2001:db8:a01:5:a02:9::1", "2001:db8::2", 17, 0, 1, 2, false, 60},
+         false},
         {"10.2.0.0/16[udp]", "10.1.0.0/16", {"10.1.0.5", "10.2.0.9", 6, 0, 1, 2, false, 60}, false},
-        {"10.2.0.0/16[udp/2]", "10.1.0.0/16[udp]", {"10.1.0.5", "10.2.0.9", 17, 0, 1, 2, false, 60}, true},
-        {"10.2.0.0/16[udp/2]", "10.1.0.0/16[udp]", {"10.1.0.5", "10.2.0.9", 17, 0, 2, 1, false, 60}, false},
-        {"10.2.0.0/16[udp/2]", "10.1.0.0/16[udp]", {"10.1.0.5", "10.2.0.9", 6, 0, 1, 2, false, 60}, false},
+        {"10.2.0.0/16[udp/2]",
+         "10.1.0.0/16[udp]",
+         {"10.1.0.5", "10.2.0.9", 17, 0, 1, 2, false, 60},
+         true},
+        {"10.2.0.0/16[udp/2]",
+         "10.1.0.0/16[udp]",
+         {"10.1.0.5", "10.2.0.9", 17, 0, 2, 1, false, 60},
+         false},
+        {"10.2.0.0/16[udp/2]",
+         "10.1.0.0/16[udp]",
+         {"10.1.0.5", "10.2.0.9", 6, 0, 1, 2, false, 60},
+         false},
         {"10.2.0.0-10.2.0.9", "10.1.0.5", {"10.1.0.5", "10.2.0.9", 6, 0, 1, 2, false, 60}, true},
         {"10.2.0.0-10.2.0.9", "10.1.0.5", {"10.1.0.5", "10.2.0.10", 6, 0, 1, 2, false, 60}, false},
-        {"10.2.0.0/16 2001:db8:2::/48", "2001:db8:1::/48 10.1.0.0/16", {"2001:db8:1::5", "2001:db8:2::9", 6, 0, 1, 2, false, 60}, true},
-        {"10.2.0.0/16 2001:db8:2::/48", "2001:db8:1::/48 10.1.0.0/16", {"2001:db8:3::5", "2001:db8:2::9", 6, 0, 1, 2, false, 60}, false},
+        {"10.2.0.0/16 2001:db8:2::/48",
+         "2001:db8:1::/48 10.1.0.0/16",
+         {"2001:db8:1::5", "2001:db8:2::9", 6, 0, 1, 2, false, 60},
+         true},
+        {"10.2.0.0/16 2001:db8:2::/48",
+         "2001:db8:1::/48 10.1.0.0/16",
+         {"2001:db8:3::5", "2001:db8:2::9", 6, 0, 1, 2, false, 60},
+         false},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct rig rig;
         rig_open(&rig, &ciphers[0]);
         struct sa_spec in = spec_turned(&rig.spec);
         rig.spec.local = rig.spec.remote = selectors_of("0.0.0.0/0 ::/0");
-        struct policy_spec policy = policy_of(POLICY, POLICY_PROTECT, "0.0.0.0/0 ::/0", "0.0.0.0/0 ::/0");
+        struct policy_spec policy =
+            policy_of(POLICY, POLICY_PROTECT, "0.0.0.0/0 ::/0", "0.0.0.0/0 ::/0");
         CHECK_FAULT(plane_policy_add(rig.a, &policy), OK);
         CHECK_FAULT(plane_sa_add(rig.a, &rig.spec), OK);
         in.local = selectors_of(cases[i].local);
         in.remote = selectors_of(cases[i].remote);
         CHECK_FAULT(plane_sa_add(rig.b, &in), OK);
-        struct packet *packet = rig_receive(&rig, rig_seal(&rig, inner_make(&cases[i].inner, inner_space)));
-        if (packet->verdict != (cases[i].delivered ? VERDICT_DELIVER : VERDICT_DROP)) fail_msg("case %zu", i);
+        struct packet *packet =
+            rig_receive(&rig, rig_seal(&rig, inner_make(&cases[i].inner, inner_space)));
+        if (packet->verdict != (cases[i].delivered ? VERDICT_DELIVER : VERDICT_DROP))
+            fail_msg("case %zu", i);
         if (!cases[i].delivered) CHECK_FAULT(packet->fault, FAULT_INNER_SELECTOR);
         struct sa_usage usage;
         CHECK_FAULT(plane_usage(rig.b, SPI_AB, SA_IN, &usage), OK);
@@ -398,7 +432,7 @@ static void inner_packets_outside_the_selectors_are_dropped(void **state)
     }
 }
 
-// Sequence numbers ---------------------------------------------------------------------------------------------------
+// Sequence numbers --------------------------------------------------------------------------------
 
 static struct sa_run *run_out(struct rig *rig)
 {
@@ -406,7 +440,8 @@ static struct sa_run *run_out(struct rig *rig)
     return sad_find_out(&rig->a->sad, SPI_AB, NULL, &fault);
 }
 
-// RFC 4303 3.3.3 test: the last number is used, the next is refused, and there was a warning before.
+// RFC 4303 3.3.3 test: the last number is used, the next is refused, and there was a warning
+// before.
 static void sequence_numbers_run_out(void **state)
 {
     (void)state;
@@ -468,8 +503,10 @@ static void only_authenticated_packets_move_the_window(void **state)
     memcpy(bad, esp.at, esp.size);
     put_u32(bad + 4, 5000);
     check_dropped(&rig, bytes_of(bad, esp.size), FAULT_ESP_ICV);
-    assert_int_equal(rig_receive(&rig, bytes_of(good, esp.size))->verdict, VERDICT_DELIVER);
     struct sa_usage usage;
+    CHECK_FAULT(plane_usage(rig.b, SPI_AB, SA_IN, &usage), OK);
+    assert_int_equal(usage.last_used, 0);
+    assert_int_equal(rig_receive(&rig, bytes_of(good, esp.size))->verdict, VERDICT_DELIVER);
     CHECK_FAULT(plane_usage(rig.b, SPI_AB, SA_IN, &usage), OK);
     assert_int_equal(usage.dropped_auth, 1);
     assert_int_equal(usage.packets, 1);
@@ -496,7 +533,7 @@ static void a_packet_is_taken_once(void **state)
         assert_int_equal(twice[0]->verdict, VERDICT_DELIVER);
         CHECK_FAULT(twice[1]->fault, FAULT_REPLAY_SEEN);
         check_dropped(&rig, bytes_of(first, esp.size), FAULT_REPLAY_SEEN);
-        first[esp.size - 1] ^= 1;  // the window is asked before the cipher
+        first[esp.size - 1] ^= 1; // the window is asked before the cipher
         check_dropped(&rig, bytes_of(first, esp.size), FAULT_REPLAY_SEEN);
         run_out(&rig)->out.sequence = windows[i];
         check_delivered(&rig, inner_v4(100, inner_space));
@@ -517,7 +554,7 @@ static void without_a_window_all_numbers_pass(void **state)
     rig_close(&rig);
 }
 
-// The outer header ---------------------------------------------------------------------------------------------------
+// The outer header --------------------------------------------------------------------------------
 
 // RFC 6040 4.1 test, RFC 4301 8.1 test.
 static void tos_and_df_are_those_of_the_inner_packet(void **state)
@@ -540,15 +577,17 @@ static void tos_and_df_are_those_of_the_inner_packet(void **state)
     rig_close(&rig);
 }
 
-// RFC 6040 4.2 test: what the outer header learned of congestion reaches the inner one, with its checksum.
+// RFC 6040 4.2 test: what the outer header learned of congestion reaches the inner one, with its
+// checksum.
 static void congestion_on_the_way_reaches_the_inner_header(void **state)
 {
     (void)state;
     static const struct {
         uint8_t inner, outer, result;
         bool drop;
-    } cases[] = {{0x28, 0x00, 0x28, false}, {0x28, 0x02, 0x28, false}, {0x28, 0x03, 0, true},    {0x2a, 0x28, 0x2a, false},
-                 {0x2a, 0x03, 0x2b, false}, {0x2a, 0x01, 0x29, false}, {0x29, 0x03, 0x2b, false}, {0x2b, 0x00, 0x2b, false}};
+    } cases[] = {{0x28, 0x00, 0x28, false}, {0x28, 0x02, 0x28, false}, {0x28, 0x03, 0, true},
+                 {0x2a, 0x28, 0x2a, false}, {0x2a, 0x03, 0x2b, false}, {0x2a, 0x01, 0x29, false},
+                 {0x29, 0x03, 0x2b, false}, {0x2b, 0x00, 0x2b, false}};
     struct rig rig;
     rig_open(&rig, &ciphers[0]);
     rig_add_sa(&rig);
@@ -559,7 +598,8 @@ static void congestion_on_the_way_reaches_the_inner_header(void **state)
                 inner.source = "2001:db8:1::5";
                 inner.destination = "2001:db8:2::9";
             }
-            struct packet *packet = box_put(&box_b, rig_seal(&rig, inner_make(&inner, inner_space)));
+            struct packet *packet =
+                box_put(&box_b, rig_seal(&rig, inner_make(&inner, inner_space)));
             packet->tos = cases[i].outer;
             open_one(rig.b, packet);
             assert_int_equal(packet->verdict, cases[i].drop ? VERDICT_DROP : VERDICT_DELIVER);
@@ -573,7 +613,7 @@ static void congestion_on_the_way_reaches_the_inner_header(void **state)
     rig_close(&rig);
 }
 
-// SAs come, move and go -------------------------------------------------------------------------------------------------
+// SAs come, move and go ---------------------------------------------------------------------------
 
 // Only authenticated packets with the latest number say where the peer is.
 static void a_peer_that_moved_is_reported_once(void **state)
@@ -595,7 +635,7 @@ static void a_peer_that_moved_is_reported_once(void **state)
     for (int i = 0; i < 3; i++) {
         struct packet *packet = box_put(&box_b, rig_seal(&rig, inner_v4(100, inner_space)));
         packet->from = elsewhere;
-        if (i == 0) packet->at[packet->size - 1] ^= 1;  // not authentic
+        if (i == 0) packet->at[packet->size - 1] ^= 1; // not authentic
         open_one(rig.b, packet);
         assert_int_equal(packet->verdict, i == 0 ? VERDICT_DROP : VERDICT_DELIVER);
         assert_int_equal(plane_event(rig.b, &event), i == 1);
@@ -604,7 +644,8 @@ static void a_peer_that_moved_is_reported_once(void **state)
     assert_int_equal(event.spi, SPI_AB);
     assert_true(endpoint_equal(&event.from, &elsewhere));
 
-    struct packet *packet = box_put(&box_b, bytes_of(late, late_size));  // in the window, but not the latest
+    struct packet *packet =
+        box_put(&box_b, bytes_of(late, late_size)); // in the window, but not the latest
     packet->from = endpoint_of("203.0.113.99", 1);
     open_one(rig.b, packet);
     assert_int_equal(packet->verdict, VERDICT_DELIVER);
@@ -617,12 +658,13 @@ static void a_peer_that_moved_is_reported_once(void **state)
     open_one(rig.b, packet);
     assert_false(plane_event(rig.b, &event));
 
-    path.remote.port++;  // ike did not believe it, and it comes again
+    path.remote.port++; // ike did not believe it, and it comes again
     packet = box_put(&box_b, rig_seal(&rig, inner_v4(100, inner_space)));
     packet->from = path.remote;
     open_one(rig.b, packet);
     assert_true(plane_event(rig.b, &event));
-    CHECK_FAULT(plane_sa_move(rig.b, SPI_AB, SA_IN, &(struct path){path.local, elsewhere, true}), OK);
+    CHECK_FAULT(plane_sa_move(rig.b, SPI_AB, SA_IN, &(struct path){path.local, elsewhere, true}),
+                OK);
     packet = box_put(&box_b, rig_seal(&rig, inner_v4(100, inner_space)));
     packet->from = path.remote;
     open_one(rig.b, packet);
@@ -671,7 +713,8 @@ static void the_newest_sa_serves_its_policy(void **state)
     rig_close(&rig);
 }
 
-// RFC 4301 4.4.1.2 test: an SA with narrower selectors than its policy carries only what was negotiated.
+// RFC 4301 4.4.1.2 test: an SA with narrower selectors than its policy carries only what was
+// negotiated.
 static void a_narrowed_sa_carries_only_its_own_traffic(void **state)
 {
     (void)state;
@@ -749,7 +792,7 @@ static void what_cannot_be_is_refused(void **state)
     }
     spec.spi = 2000;
     CHECK_FAULT(plane_sa_add(rig.a, &spec), FAULT_SAS_TOO_MANY);
-    spec.spi = 1000;  // replaces
+    spec.spi = 1000; // replaces
     CHECK_FAULT(plane_sa_add(rig.a, &spec), OK);
     size_t cursor = 0, count = 0;
     struct sa_usage usage;
@@ -774,7 +817,7 @@ static void packets_without_room_or_too_large_are_dropped(void **state)
     seal_one(rig.a, packet);
     CHECK_FAULT(packet->fault, FAULT_NO_ROOM);
     packet = box_put(&box_a, inner_v4(100, inner_space));
-    packet->room = PACKET_HEAD + 100 + 19;  // two of padding, two of trailer, sixteen of ICV
+    packet->room = PACKET_HEAD + 100 + 19; // two of padding, two of trailer, sixteen of ICV
     seal_one(rig.a, packet);
     CHECK_FAULT(packet->fault, FAULT_NO_ROOM);
     assert_true(run_out(&rig)->out.sequence == before);

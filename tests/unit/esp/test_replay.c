@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// RFC 4303 3.4.3 test: the window agrees with a model that remembers every number. RFC 4303 A2.2 test: the guessed upper
-// half agrees with the RFC's pseudo-code, and across the wrap of the lower half.
+// RFC 4303 3.4.3 test: the window agrees with a model that remembers every number. RFC 4303 A2.2
+// test: the guessed upper half agrees with the RFC's pseudo-code, and across the wrap of the lower
+// half.
 #include "rig.h"
 
 // The model: a set of numbers, and the highest.
 struct model {
     uint64_t base, top;
     uint32_t window;
-    uint8_t *seen;   // for numbers from base on
+    uint8_t *seen; // for numbers from base on
 };
 
 static enum fault model_check(const struct model *model, uint64_t number)
@@ -69,7 +70,8 @@ static void walk(uint32_t window, uint64_t start, uint64_t spread, uint64_t seed
     replay_init(&replay, window, ring);
     both_take(&replay, &model, start + 1);
     for (int i = 0; i < STEPS; i++) {
-        uint64_t back = rng_below(&rng.rng, spread), ahead = rng_below(&rng.rng, 8) ? 1 : rng_below(&rng.rng, spread / 4 + 1);
+        uint64_t back = rng_below(&rng.rng, spread),
+                 ahead = rng_below(&rng.rng, 8) ? 1 : rng_below(&rng.rng, spread / 4 + 1);
         uint64_t number = model.top + ahead > back + start ? model.top + ahead - back : start + 1;
         if (number - start >= SPACE) break;
         both_take(&replay, &model, number);
@@ -81,12 +83,14 @@ static void walk(uint32_t window, uint64_t start, uint64_t spread, uint64_t seed
 static void large_windows_agree_with_the_model_on_random_walks(void **state)
 {
     (void)state;
-    static const uint32_t windows[] = {1, 31, 32, 63, 64, 65, 127, 128, 1000, 1024, 4096, 65535, 65536};
+    static const uint32_t windows[] = {1,   31,   32,   63,   64,    65,   127,
+                                       128, 1000, 1024, 4096, 65535, 65536};
     static const uint64_t starts[] = {0, 1, 63, UINT64_C(0xffffff00), UINT64_C(0x1fffffff0)};
     for (size_t i = 0; i < COUNT(windows); i++)
         for (size_t j = 0; j < COUNT(starts); j++)
             for (uint64_t seed = 1; seed <= 4; seed++)
-                walk(windows[i], starts[j], seed < 3 ? windows[i] + 2 : windows[i] * UINT64_C(3) + 2, seed);
+                walk(windows[i], starts[j],
+                     seed < 3 ? windows[i] + 2 : windows[i] * UINT64_C(3) + 2, seed);
 }
 
 static void a_ring_is_longer_than_its_window(void **state)
@@ -107,8 +111,9 @@ static uint32_t rfc_high(uint32_t tl, uint32_t th, uint32_t w, uint32_t low)
 static void the_upper_half_is_guessed_as_the_rfc_says(void **state)
 {
     (void)state;
-    static const uint32_t interesting[] = {0,          1,          31,         32,         63,         64,        1000,
-                                           0x7fffffff, 0x80000000, 0xfffffc00, 0xffffffc0, 0xffffffe0, 0xfffffffe, 0xffffffff};
+    static const uint32_t interesting[] = {
+        0,          1,          31,         32,         63,         64,         1000,
+        0x7fffffff, 0x80000000, 0xfffffc00, 0xffffffc0, 0xffffffe0, 0xfffffffe, 0xffffffff};
     static const uint32_t windows[] = {1, 32, 64, 1024, 65536};
     uint64_t ring[2048];
     for (size_t w = 0; w < COUNT(windows); w++)
@@ -119,7 +124,8 @@ static void the_upper_half_is_guessed_as_the_rfc_says(void **state)
                 replay.top = UINT64_C(5) << 32 | interesting[t];
                 uint64_t sequence;
                 CHECK_FAULT(replay_infer(&replay, interesting[l], &sequence), OK);
-                assert_int_equal(sequence >> 32, rfc_high(interesting[t], 5, windows[w], interesting[l]));
+                assert_int_equal(sequence >> 32,
+                                 rfc_high(interesting[t], 5, windows[w], interesting[l]));
                 assert_int_equal((uint32_t)sequence, interesting[l]);
             }
 }
@@ -139,7 +145,8 @@ static void nothing_lies_before_the_first_or_behind_the_last_number(void **state
     assert_true(sequence == UINT64_MAX);
 }
 
-// Numbers on both sides of a multiple of 2^32, in disorder, are all understood and each is taken once.
+// Numbers on both sides of a multiple of 2^32, in disorder, are all understood and each is taken
+// once.
 static void a_window_crosses_the_wrap_of_the_lower_half(void **state)
 {
     (void)state;

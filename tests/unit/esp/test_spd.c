@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Policies: which one covers a packet, against a model that looks at all of them; priorities; the flow cache never
-// remembers what has changed.
+// Policies: which one covers a packet, against a model that looks at all of them; priorities; the
+// flow cache never remembers what has changed.
 #include "rig.h"
 
 static struct box box;
 static uint8_t inner_space[2048];
 
-static struct packet *send(struct rig *rig, const char *source, const char *destination, uint8_t protocol, uint16_t port)
+static struct packet *send(struct rig *rig, const char *source, const char *destination,
+                           uint8_t protocol, uint16_t port)
 {
     const struct inner inner = {source, destination, protocol, 0, 1000, port, false, 64};
     struct packet *packet = box_put(&box, inner_make(&inner, inner_space));
@@ -14,19 +15,21 @@ static struct packet *send(struct rig *rig, const char *source, const char *dest
     return packet;
 }
 
-static void add(struct rig *rig, uint32_t number, enum policy_action action, const char *local, const char *remote)
+static void add(struct rig *rig, uint32_t number, enum policy_action action, const char *local,
+                const char *remote)
 {
     struct policy_spec policy = policy_of(number, action, local, remote);
     CHECK_FAULT(plane_policy_add(rig->a, &policy), OK);
 }
 
-// Random policies against all of them -----------------------------------------------------------------------------------
+// Random policies against all of them -------------------------------------------------------------
 
 enum { POLICIES = 40, FLOWS = 400 };
 
 static struct addr random_addr(struct rng *rng, bool v6)
 {
-    struct addr addr = addr_v4(10, (uint8_t)rng_below(rng, 2), (uint8_t)rng_below(rng, 3), (uint8_t)rng_below(rng, 6));
+    struct addr addr = addr_v4(10, (uint8_t)rng_below(rng, 2), (uint8_t)rng_below(rng, 3),
+                               (uint8_t)rng_below(rng, 6));
     if (!v6) return addr;
     struct addr wide = {.family = ADDR_V6, .at = {0x20, 1, 0xd, 0xb8}};
     memcpy(wide.at + 4, addr.at + 1, 2);
@@ -41,8 +44,10 @@ static struct range random_range(struct rng *rng, bool v6)
         if (addr_compare(&range.low, &range.high) <= 0) return range;
         return (struct range){range.high, range.low};
     }
-    static const uint8_t v4_bits[] = {0, 8, 15, 16, 24, 29, 32}, v6_bits[] = {0, 32, 47, 48, 64, 120, 128};
-    struct prefix prefix = {range.low, v6 ? v6_bits[rng_below(rng, 7)] : v4_bits[rng_below(rng, 7)]};
+    static const uint8_t v4_bits[] = {0, 8, 15, 16, 24, 29, 32},
+                         v6_bits[] = {0, 32, 47, 48, 64, 120, 128};
+    struct prefix prefix = {range.low,
+                            v6 ? v6_bits[rng_below(rng, 7)] : v4_bits[rng_below(rng, 7)]};
     return prefix_range(&prefix);
 }
 
@@ -51,10 +56,17 @@ static void random_ports(struct rng *rng, struct selector *selector)
     selector->port_high = UINT16_MAX;
     if (!selector->protocol) return;
     switch (rng_below(rng, 4)) {
-    case 0: selector->port_low = selector->port_high = (uint16_t)rng_below(rng, 4); break;
-    case 1: selector->port_high = (uint16_t)rng_below(rng, 4); break;
-    case 2: selector->port_low = UINT16_MAX, selector->port_high = 0; break;  // OPAQUE
-    default: break;
+    case 0:
+        selector->port_low = selector->port_high = (uint16_t)rng_below(rng, 4);
+        break;
+    case 1:
+        selector->port_high = (uint16_t)rng_below(rng, 4);
+        break;
+    case 2:
+        selector->port_low = UINT16_MAX, selector->port_high = 0;
+        break; // OPAQUE
+    default:
+        break;
     }
 }
 
@@ -63,7 +75,8 @@ static struct selectors random_selectors(struct rng *rng)
     static const uint8_t protocols[] = {0, 0, 6, 17};
     struct selectors set = {.count = (uint8_t)(1 + rng_below(rng, 3))};
     for (size_t i = 0; i < set.count; i++) {
-        set.at[i] = (struct selector){.range = random_range(rng, rng_below(rng, 3) == 0), .protocol = protocols[rng_below(rng, 4)]};
+        set.at[i] = (struct selector){.range = random_range(rng, rng_below(rng, 3) == 0),
+                                      .protocol = protocols[rng_below(rng, 4)]};
         random_ports(rng, &set.at[i]);
     }
     return set;
@@ -84,32 +97,40 @@ static struct flow random_flow(struct rng *rng)
 static unsigned common_bits(const struct range *range)
 {
     unsigned bits = 0, all = (unsigned)addr_size(&range->low) * 8;
-    while (bits < all && !((range->low.at[bits / 8] ^ range->high.at[bits / 8]) >> (7 - bits % 8) & 1)) bits++;
+    while (bits < all &&
+           !((range->low.at[bits / 8] ^ range->high.at[bits / 8]) >> (7 - bits % 8) & 1))
+        bits++;
     return bits;
 }
 
 static uint32_t model_priority(const struct selector *local, const struct selector *remote)
 {
-    bool ports[2] = {local->port_low || local->port_high != 65535, remote->port_low || remote->port_high != 65535};
+    bool ports[2] = {local->port_low || local->port_high != 65535,
+                     remote->port_low || remote->port_high != 65535};
     return 200000 - (common_bits(&local->range) + common_bits(&remote->range)) * 8 -
            (local->protocol || remote->protocol ? 4 : 0) - ports[0] - ports[1];
 }
 
-// The model tries each pair of selectors of each policy by the selectors' own function; later policies have higher numbers.
+// The model tries each pair of selectors of each policy by the selectors' own function; later
+// policies have higher numbers.
 static uint32_t model_find(const struct policy_spec *specs, size_t count, const struct flow *flow)
 {
     uint32_t best = 0, best_priority = UINT32_MAX, best_action = 9, best_number = 0;
-    static const uint8_t order[] = {[POLICY_BYPASS] = 0, [POLICY_DISCARD] = 1, [POLICY_PROTECT] = 2};
+    static const uint8_t order[] = {
+        [POLICY_BYPASS] = 0, [POLICY_DISCARD] = 1, [POLICY_PROTECT] = 2};
     for (size_t i = 0; i < count; i++)
         for (size_t l = 0; l < specs[i].local.count; l++)
             for (size_t r = 0; r < specs[i].remote.count; r++) {
-                struct selectors local = {1, {specs[i].local.at[l]}}, remote = {1, {specs[i].remote.at[r]}};
+                struct selectors local = {1, {specs[i].local.at[l]}},
+                                 remote = {1, {specs[i].remote.at[r]}};
                 if (!selectors_match(&local, &remote, flow)) continue;
-                uint32_t priority = specs[i].priority ? specs[i].priority : model_priority(&local.at[0], &remote.at[0]);
+                uint32_t priority = specs[i].priority ? specs[i].priority
+                                                      : model_priority(&local.at[0], &remote.at[0]);
                 uint32_t action = order[specs[i].action], number = specs[i].number;
                 if (priority > best_priority) continue;
                 if (priority == best_priority && action > best_action) continue;
-                if (priority == best_priority && action == best_action && number < best_number) continue;
+                if (priority == best_priority && action == best_action && number < best_number)
+                    continue;
                 best = number;
                 best_priority = priority;
                 best_action = action;
@@ -156,9 +177,11 @@ static void the_index_finds_what_a_look_at_all_policies_finds(void **state)
                 uint32_t expected = model_find(specs, count, &flow);
                 uint32_t found = plane_find(rig.a, &flow);
                 if (found != expected)
-                    fail_msg("seed %lu: policy %u, expected %u", (unsigned long)seed, found, expected);
+                    fail_msg("seed %lu: policy %u, expected %u", (unsigned long)seed, found,
+                             expected);
             }
-            for (size_t i = count - POLICIES / 4; i < count; i++) CHECK_FAULT(plane_policy_del(rig.a, specs[i].number), OK);
+            for (size_t i = count - POLICIES / 4; i < count; i++)
+                CHECK_FAULT(plane_policy_del(rig.a, specs[i].number), OK);
         }
         assert_int_equal(rig.a->spd.index.count, 0);
         assert_int_equal(rig.a->spd.index.tuple_count, 0);
@@ -176,13 +199,14 @@ static void traffic_matches_as_selectors_do(void **state)
         struct traffic *traffic = traffic_new(&local, &remote);
         for (int j = 0; j < 5; j++) {
             struct flow flow = random_flow(&rng.rng);
-            assert_int_equal(traffic_match(traffic, &flow), selectors_match(&local, &remote, &flow));
+            assert_int_equal(traffic_match(traffic, &flow),
+                             selectors_match(&local, &remote, &flow));
         }
         free(traffic);
     }
 }
 
-// What is asked for by hand ----------------------------------------------------------------------------------------------
+// What is asked for by hand -----------------------------------------------------------------------
 
 static void the_narrower_policy_wins(void **state)
 {
@@ -214,20 +238,22 @@ static void a_priority_that_is_given_wins_over_narrowness(void **state)
     drop.priority = 1;
     CHECK_FAULT(plane_policy_add(rig.a, &drop), OK);
     assert_int_equal(send(&rig, "10.1.0.5", "10.2.0.9", 17, 53)->verdict, VERDICT_DROP);
-    drop.priority = 300000;  // the same number: replaced
+    drop.priority = 300000; // the same number: replaced
     CHECK_FAULT(plane_policy_add(rig.a, &drop), OK);
     assert_int_equal(send(&rig, "10.1.0.5", "10.2.0.9", 17, 53)->verdict, VERDICT_SEND);
     assert_int_equal(plane_stats(rig.a)->policies, 2);
     rig_close(&rig);
 }
 
-// So a new connection for the same traffic takes over, and one that is loaded again does not take it back.
+// So a new connection for the same traffic takes over, and one that is loaded again does not take
+// it back.
 static void of_equal_policies_the_later_one_wins(void **state)
 {
     (void)state;
     struct rig rig;
     rig_open(&rig, &ciphers[0]);
-    for (uint32_t i = 0; i < 20; i++) add(&rig, 100 + i, POLICY_DISCARD, "10.9.0.0/16", "10.8.0.0/16");
+    for (uint32_t i = 0; i < 20; i++)
+        add(&rig, 100 + i, POLICY_DISCARD, "10.9.0.0/16", "10.8.0.0/16");
     (void)send(&rig, "10.9.0.5", "10.8.0.9", 17, 53);
     assert_int_equal(box.packet.policy, 119);
     add(&rig, 100, POLICY_DISCARD, "10.9.0.0/16", "10.8.0.0/16");
@@ -271,11 +297,11 @@ static void the_cache_forgets_what_has_changed(void **state)
     CHECK_FAULT(plane_policy_del(rig.a, POLICY), OK);
     assert_int_equal(send(&rig, "10.1.0.5", "10.2.0.9", 17, 53)->verdict, VERDICT_BYPASS);
     CHECK_FAULT(plane_policy_del(rig.a, POLICY), FAULT_SA_UNKNOWN);
-    add(&rig, POLICY, POLICY_PROTECT, "10.1.0.0/16", "10.2.0.0/16");  // the SA is still there
+    add(&rig, POLICY, POLICY_PROTECT, "10.1.0.0/16", "10.2.0.0/16"); // the SA is still there
     assert_int_equal(send(&rig, "10.1.0.5", "10.2.0.9", 17, 53)->verdict, VERDICT_SEND);
     CHECK_FAULT(plane_sa_del(rig.a, SPI_AB, SA_OUT), OK);
     assert_int_equal(send(&rig, "10.1.0.5", "10.2.0.9", 17, 53)->fault, FAULT_SA_MISSING);
-    rig.a->spd.generation = UINT32_MAX;  // the counter of changes comes round
+    rig.a->spd.generation = UINT32_MAX; // the counter of changes comes round
     rig_add_sa(&rig);
     assert_int_equal(rig.a->spd.generation, 1);
     assert_int_equal(send(&rig, "10.1.0.5", "10.2.0.9", 17, 53)->verdict, VERDICT_SEND);
@@ -287,7 +313,8 @@ static void policies_have_a_limit(void **state)
     (void)state;
     struct rig rig;
     rig_open(&rig, &ciphers[0]);
-    for (uint32_t i = 1; i < 64; i++) add(&rig, 1000 + i, POLICY_BYPASS, "10.9.0.0/16", "10.8.0.0/16");
+    for (uint32_t i = 1; i < 64; i++)
+        add(&rig, 1000 + i, POLICY_BYPASS, "10.9.0.0/16", "10.8.0.0/16");
     struct policy_spec more = policy_of(9999, POLICY_BYPASS, "10.9.0.0/16", "10.8.0.0/16");
     CHECK_FAULT(plane_policy_add(rig.a, &more), FAULT_POLICIES_TOO_MANY);
     more.number = 1001;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The SPI table agrees with a plain array while entries come and go, duplicates and collisions included; endpoints that
-// differ have different tags.
+// The SPI table agrees with a plain array while entries come and go, duplicates and collisions
+// included; endpoints that differ have different tags.
 #include "rig.h"
 
 enum { ROOM = 300, SPIS = 40, STEPS = 60000 };
@@ -59,12 +59,15 @@ static void look_ups_are_short_when_the_table_is_full(void **state)
     struct spi_table table;
     uint32_t *spis = mem_array(SAS, sizeof *spis);
     spi_table_init(&table, SAS, rng_u64(&rng.rng));
-    for (uint32_t i = 0; i < SAS; i++) spi_table_add(&table, spis[i] = 256 + rng_u32(&rng.rng) % 0xfffffe00u, i + 1);
+    for (uint32_t i = 0; i < SAS; i++)
+        spi_table_add(&table, spis[i] = 256 + rng_u32(&rng.rng) % 0xfffffe00u, i + 1);
     uint64_t steps = 0;
     for (uint32_t i = 0; i < SAS; i++) {
-        const struct spi_slot *slot = spi_table_from(&table, spis[i], spi_table_place(&table, spis[i]));
+        const struct spi_slot *slot =
+            spi_table_from(&table, spis[i], spi_table_place(&table, spis[i]));
         assert_non_null(slot);
-        steps += (((uint32_t)(slot - table.slots) - spi_table_place(&table, spis[i])) & table.mask) + 1;
+        steps +=
+            (((uint32_t)(slot - table.slots) - spi_table_place(&table, spis[i])) & table.mask) + 1;
     }
     assert_true(steps < 2 * (uint64_t)SAS);
     free(spis);
@@ -76,13 +79,15 @@ static void endpoints_have_tags_of_their_own(void **state)
     (void)state;
     struct sad sad = {.tag_seed = 12345};
     const struct endpoint endpoints[] = {
-        endpoint_of("192.0.2.1", 4500), endpoint_of("192.0.2.1", 4501),   endpoint_of("192.0.2.2", 4500),
-        endpoint_of("2001:db8::1", 4500), endpoint_of("2001:db8::2", 4500), endpoint_of("2001:db8::1", 4501),
+        endpoint_of("192.0.2.1", 4500),   endpoint_of("192.0.2.1", 4501),
+        endpoint_of("192.0.2.2", 4500),   endpoint_of("2001:db8::1", 4500),
+        endpoint_of("2001:db8::2", 4500), endpoint_of("2001:db8::1", 4501),
         endpoint_of("c000:201::", 4500),
     };
     for (size_t i = 0; i < COUNT(endpoints); i++)
         for (size_t j = 0; j < COUNT(endpoints); j++)
-            assert_int_equal(endpoint_tag(&sad, &endpoints[i]) == endpoint_tag(&sad, &endpoints[j]), i == j);
+            assert_int_equal(endpoint_tag(&sad, &endpoints[i]) == endpoint_tag(&sad, &endpoints[j]),
+                             i == j);
 }
 
 int main(void)

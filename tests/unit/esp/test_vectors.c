@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Known answers: packets made elsewhere (tests/vectors/esp/README) open to their inner packets on both back ends, and what
-// we seal from those opens again; where nothing in a packet is ours to choose it is the same to the byte.
+// Known answers: packets made elsewhere (tests/vectors/esp/README) open to their inner packets on
+// both back ends, and what we seal from those opens again; where nothing in a packet is ours to
+// choose it is the same to the byte.
 #include "rig.h"
 
 enum { TUNNEL_PACKETS = 100 };
@@ -18,9 +19,12 @@ static const struct {
     uint16_t number;
     uint8_t salt;
 } encr_names[] = {
-    {"AES_CBC", ENCR_AES_CBC, 0},       {"3DES_CBC", ENCR_3DES, 0},
-    {"AES_CTR", ENCR_AES_CTR, 4},       {"AES_GCM_16", ENCR_AES_GCM_16, 4},
-    {"AES_CCM_16", ENCR_AES_CCM_16, 3}, {"CHACHA20_POLY1305", ENCR_CHACHA20_POLY1305, 4},
+    {"AES_CBC", ENCR_AES_CBC, 0},
+    {"3DES_CBC", ENCR_3DES, 0},
+    {"AES_CTR", ENCR_AES_CTR, 4},
+    {"AES_GCM_16", ENCR_AES_GCM_16, 4},
+    {"AES_CCM_16", ENCR_AES_CCM_16, 3},
+    {"CHACHA20_POLY1305", ENCR_CHACHA20_POLY1305, 4},
     {"NULL", ENCR_NULL, 0},
 };
 static const struct {
@@ -51,15 +55,18 @@ static struct bytes unhex(struct arena *arena, const char *text)
 static void vector_read(char *line, struct arena *arena, struct vector *out)
 {
     char *field[12], *save = NULL;
-    for (size_t i = 0; i < COUNT(field); i++) assert_non_null(field[i] = strtok_r(i ? NULL : line, "\t\n", &save));
-    *out = (struct vector){.encap = strcmp(field[8], "udp") == 0, .esn = strcmp(field[7], "-") != 0};
+    for (size_t i = 0; i < COUNT(field); i++)
+        assert_non_null(field[i] = strtok_r(i ? NULL : line, "\t\n", &save));
+    *out =
+        (struct vector){.encap = strcmp(field[8], "udp") == 0, .esn = strcmp(field[7], "-") != 0};
     snprintf(out->mode, sizeof out->mode, "%s", field[0]);
     snprintf(out->encr, sizeof out->encr, "%s", field[1]);
     snprintf(out->integ, sizeof out->integ, "%s", field[2]);
     out->key = unhex(arena, field[3]);
     out->integ_key = unhex(arena, field[4]);
     out->spi = (uint32_t)strtoul(field[5], NULL, 16);
-    out->sequence = strtoull(field[6], NULL, 10) | (out->esn ? strtoull(field[7], NULL, 10) << 32 : 0);
+    out->sequence =
+        strtoull(field[6], NULL, 10) | (out->esn ? strtoull(field[7], NULL, 10) << 32 : 0);
     out->inner = unhex(arena, field[10]);
     out->esp = unhex(arena, field[11]);
 }
@@ -95,7 +102,8 @@ static void vector_check(const struct vector *vector, enum batch_kind kind)
     struct rig rig;
     assert_true(rig_start(&rig, kind));
     rig.spec = vector_spec(vector);
-    struct policy_spec policy = policy_of(POLICY, POLICY_PROTECT, "0.0.0.0/0 ::/0", "0.0.0.0/0 ::/0");
+    struct policy_spec policy =
+        policy_of(POLICY, POLICY_PROTECT, "0.0.0.0/0 ::/0", "0.0.0.0/0 ::/0");
     CHECK_FAULT(plane_policy_add(rig.a, &policy), OK);
     rig_add_sa(&rig);
     struct sa_run *in = sad_find_in(&rig.b->sad, vector->spi);
@@ -115,8 +123,10 @@ static void vector_check(const struct vector *vector, enum batch_kind kind)
     assert_int_equal(packet->verdict, VERDICT_SEND);
     assert_int_equal(packet->size, vector->esp.size);
     assert_memory_equal(packet->at, vector->esp.at, ESP_HEADER);
-    if (rig.spec.encr == ENCR_NULL) assert_memory_equal(packet->at, vector->esp.at, vector->esp.size);
-    in->in.replay.ring[vector->sequence / 64 & in->in.replay.word_mask] = 0;  // as if it had not come yet
+    if (rig.spec.encr == ENCR_NULL)
+        assert_memory_equal(packet->at, vector->esp.at, vector->esp.size);
+    in->in.replay.ring[vector->sequence / 64 & in->in.replay.word_mask] =
+        0; // as if it had not come yet
     open_one(rig.b, packet);
     assert_int_equal(packet->verdict, VERDICT_DELIVER);
     assert_int_equal(packet->size, vector->inner.size);
