@@ -113,9 +113,10 @@ static void packets_check(struct plane *plane, struct packet *const *packets, si
 // After it ----------------------------------------------------------------------------------------
 
 // The peer's place is that of its newest packet: one that was late may come from where it was
-// before.
+// before. One that came without UDP shows no port, so it shows no place.
 static void peer_follow(struct plane *plane, const struct sa_run *run, const struct packet *packet)
 {
+    if (!packet->from.port) return;
     uint64_t tag = endpoint_tag(&plane->sad, &packet->from);
     if (tag == run->in.peer) {
         if (run->sa->moved) run->sa->moved = 0;

@@ -651,6 +651,12 @@ static void a_peer_that_moved_is_reported_once(void **state)
     assert_int_equal(packet->verdict, VERDICT_DELIVER);
     assert_false(plane_event(rig.b, &event));
 
+    packet = box_put(&box_b, rig_seal(&rig, inner_v4(100, inner_space))); // taken out of its UDP
+    packet->from = endpoint_of("203.0.113.99", 0);
+    open_one(rig.b, packet);
+    assert_int_equal(packet->verdict, VERDICT_DELIVER);
+    assert_false(plane_event(rig.b, &event));
+
     struct path path = {rig.spec.path.remote, elsewhere, true};
     CHECK_FAULT(plane_sa_move(rig.b, SPI_AB, SA_IN, &path), OK);
     packet = box_put(&box_b, rig_seal(&rig, inner_v4(100, inner_space)));
