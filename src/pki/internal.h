@@ -42,6 +42,7 @@ struct pem_found {
 };
 bool pem_next(BIO *in, const char *const *labels, struct pem_found *found);
 bool bytes_are_pem(struct bytes in);
+X509_CRL *crl_read(struct bytes in);  // PEM or DER; NULL when it is none
 
 // --- texts (explain.c)
 int64_t time_of_asn1(const ASN1_TIME *time);            // seconds since 1970

@@ -29,6 +29,15 @@ static X509_NAME *name_of_identity(const struct identity *subject)
     return NULL;
 }
 
+// RFC 4945 5.1.3.6.1: no wildcards. RFC 5280 4.2.1.6: an IA5String.
+static bool name_is_issuable(const struct identity *name)
+{
+    if (name->type != ID_FQDN && name->type != ID_RFC822_ADDR) return false;
+    for (size_t i = 0; i < name->bytes.size; i++)
+        if (name->bytes.at[i] <= ' ' || name->bytes.at[i] > '~' || name->bytes.at[i] == '*') return false;
+    return name->bytes.size > 0;
+}
+
 static GENERAL_NAME *general_of_identity(const struct identity *identity)
 {
     bool address = identity->type == ID_IPV4_ADDR || identity->type == ID_IPV6_ADDR;
@@ -41,7 +50,7 @@ static GENERAL_NAME *general_of_identity(const struct identity *identity)
         GENERAL_NAME_set0_value(general, GEN_DIRNAME, name);
         return general;
     }
-    if (!address && identity->type != ID_FQDN && identity->type != ID_RFC822_ADDR) return NULL;
+    if (!address && !name_is_issuable(identity)) return NULL;
     ASN1_STRING *string = address ? ASN1_OCTET_STRING_new() : ASN1_IA5STRING_new();
     GENERAL_NAME *general = GENERAL_NAME_new();
     must(string && general && ASN1_STRING_set(string, identity->bytes.at, (int)identity->bytes.size) == 1);
@@ -152,6 +161,7 @@ static void crl_uri_add(X509 *x509, const char *uri)
     DIST_POINT *point = DIST_POINT_new();
     CRL_DIST_POINTS *points = CRL_DIST_POINTS_new();
     must(point && points && (point->distpoint = DIST_POINT_NAME_new()) && (point->distpoint->name.fullname = GENERAL_NAMES_new()));
+    point->distpoint->type = 0;  // fullName
     must(sk_GENERAL_NAME_push(point->distpoint->name.fullname, general_of_uri(uri)) > 0 && sk_DIST_POINT_push(points, point) > 0);
     extension_add(x509, NID_crl_distribution_points, points, NOT_CRITICAL);
     CRL_DIST_POINTS_free(points);
@@ -403,4 +413,41 @@ enum fault csr_read(struct bytes in, struct public_key **key, struct identity *s
         *key = NULL;
     }
     return fault;
+}
+
+// --- public keys
+
+enum fault public_key_find(struct bytes in, struct public_key **out)
+{
+    static const char *const labels[] = {"PUBLIC KEY", NULL};
+    struct pem_found found = {.der = NULL};
+    struct arena arena = {0};
+    struct identity subject, names[CERT_NAMES_MAX];
+    struct cert *cert;
+    size_t count;
+    if (in.size == 0 || in.size > INT32_MAX) return FAULT_KEY_UNREADABLE;
+    BIO *bio = BIO_new_mem_buf(in.at, (int)in.size);
+    bool any = bytes_are_pem(in) && pem_next(bio, labels, &found);
+    BIO_free(bio);
+    enum fault fault = public_key_read_spki(any ? bytes_of(found.der, (size_t)found.size) : in, out);
+    OPENSSL_free(found.der);
+    if (fault != FAULT_KEY_UNREADABLE) return fault;
+    if (cert_parse(in, &cert) == OK) {
+        unsigned char *der = NULL;
+        int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert->x509), &der);
+        fault = public_key_read_spki(bytes_of(der, size > 0 ? (size_t)size : 0), out);
+        OPENSSL_free(der);
+        cert_free(cert);
+        return fault;
+    }
+    fault = csr_read(in, out, &subject, names, CERT_NAMES_MAX, &count, &arena);
+    arena_free(&arena);
+    return fault == FAULT_REQUEST_SYNTAX ? FAULT_KEY_UNREADABLE : fault;
+}
+
+enum fault public_key_pem(const struct public_key *key, struct buf *out)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    must(bio && PEM_write_bio_PUBKEY(bio, key->pkey) == 1);
+    return bio_drain(bio, out);
 }

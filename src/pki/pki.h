@@ -13,14 +13,14 @@ void cert_free(struct cert *cert);
 struct bytes cert_der(const struct cert *cert);                        // borrowed
 void cert_key_id(const struct cert *cert, uint8_t id[20]);             // SHA-1 of the subjectPublicKey bits
 void cert_spki_hash(const struct cert *cert, uint8_t hash[20]);        // SHA-1 of SubjectPublicKeyInfo (CERTREQ, RFC 7296 3.7)
-const struct public_key *cert_public_key(const struct cert *cert);
+const struct public_key *cert_public_key(const struct cert *cert);      // NULL when IKE cannot use its type; never after a good judgement
 struct identity cert_subject(const struct cert *cert);                 // DN, borrowed
 struct identity cert_issuer(const struct cert *cert);
 bool cert_is_ca(const struct cert *cert);
 bool cert_is_self_signed(const struct cert *cert);
 int64_t cert_not_before(const struct cert *cert), cert_not_after(const struct cert *cert);
 size_t cert_alt_names(const struct cert *cert, struct identity *out, size_t limit, struct arena *arena);
-bool cert_has_identity(const struct cert *cert, const struct identity *id);   // RFC 7296 4, RFC 4945 3.1: subject or subjectAltName
+bool cert_has_identity(const struct cert *cert, const struct identity *id);   // RFC 7296 4, RFC 4945 3.1: a DN is the subject, others are in subjectAltName
 void cert_print(const struct cert *cert, struct buf *out);             // for people, like `pki --print`
 void cert_json(const struct cert *cert, struct buf *out);
 
@@ -41,6 +41,7 @@ struct judge_input {
     struct identity id;              // must be in the certificate
     const struct auth_conf *auth;    // the connection's constraints
     int64_t now;
+    bool chain_only;                 // only the chain: neither key usage nor identity; for tools, never for a peer
 };
 // Finds the end entity, builds the chain to an anchor and checks validity, usage, constraints, revocation and identity.
 // On a fault text says with names and dates what is wrong. *peer is a reference of the caller's.
@@ -73,3 +74,9 @@ struct csr_request {
 CHECKED enum fault csr_make(const struct csr_request *request, bool pem, struct buf *out);
 CHECKED enum fault csr_read(struct bytes in, struct public_key **key, struct identity *subject, struct identity *alt_names,
                             size_t limit, size_t *count, struct arena *arena);   // its signature is checked
+
+// --- public keys and revocation lists, for tools
+// Of a SubjectPublicKeyInfo, a certificate or a request, in PEM or DER. KEY_UNREADABLE when it is none of them.
+CHECKED enum fault public_key_find(struct bytes in, struct public_key **out);
+CHECKED enum fault public_key_pem(const struct public_key *key, struct buf *out);
+CHECKED enum fault crl_print(struct bytes in, struct buf *out);

@@ -268,3 +268,43 @@ void cert_json(const struct cert *cert, struct buf *out)
     buf_add_text(out, "\n}\n");
     free(facts);
 }
+
+// --- revocation lists
+
+static const char *const reasons[] = {
+    [0] = "unspecified", [1] = "key compromise", [2] = "CA compromise", [3] = "affiliation changed", [4] = "superseded",
+    [5] = "cessation of operation", [6] = "certificate hold", [8] = "removed from CRL", [9] = "privilege withdrawn",
+    [10] = "attribute authority compromise",
+};
+
+static void revoked_print(const X509_REVOKED *revoked, struct buf *out)
+{
+    char serial[SERIAL_TEXT], date[TIME_TEXT];
+    ASN1_ENUMERATED *reason = X509_REVOKED_get_ext_d2i(revoked, NID_crl_reason, NULL, NULL);
+    long number = reason ? ASN1_ENUMERATED_get(reason) : -1;
+    buf_printf(out, "    %s  %s", serial_text(X509_REVOKED_get0_serialNumber(revoked), serial),
+               time_text(time_of_asn1(X509_REVOKED_get0_revocationDate(revoked)), date));
+    if (number >= 0 && (size_t)number < COUNT(reasons) && reasons[number]) buf_printf(out, ", %s", reasons[number]);
+    buf_add_text(out, "\n");
+    ASN1_ENUMERATED_free(reason);
+}
+
+enum fault crl_print(struct bytes in, struct buf *out)
+{
+    char name[IDENTITY_TEXT], date[TIME_TEXT], serial[SERIAL_TEXT];
+    X509_CRL *crl = crl_read(in);
+    if (!crl) return FAULT_CRL_SYNTAX;
+    struct identity issuer = identity_of_name(X509_CRL_get_issuer(crl));
+    buf_printf(out, "  issuer:    \"%s\"\n", identity_print(&issuer, name, sizeof name));
+    ASN1_INTEGER *number = X509_CRL_get_ext_d2i(crl, NID_crl_number, NULL, NULL);
+    if (number) fact_print("number:", serial_text(number, serial), out);
+    ASN1_INTEGER_free(number);
+    fact_print("update:", time_text(time_of_asn1(X509_CRL_get0_lastUpdate(crl)), date), out);
+    if (X509_CRL_get0_nextUpdate(crl)) fact_print("next:", time_text(time_of_asn1(X509_CRL_get0_nextUpdate(crl)), date), out);
+    STACK_OF(X509_REVOKED) *revoked = X509_CRL_get_REVOKED(crl);
+    int count = revoked ? sk_X509_REVOKED_num(revoked) : 0;
+    buf_printf(out, "  revoked:   %d\n", count);
+    for (int i = 0; i < count; i++) revoked_print(sk_X509_REVOKED_value(revoked, i), out);
+    X509_CRL_free(crl);
+    return OK;
+}

@@ -226,6 +226,30 @@ enum fault cert_parse(struct bytes in, struct cert **out)
     return fault;
 }
 
+X509_CRL *crl_read(struct bytes in)
+{
+    static const char *const labels[] = {"X509 CRL", NULL};
+    struct pem_found found = {.der = NULL};
+    const unsigned char *at = in.at;
+    X509_CRL *crl = NULL;
+    if (in.size == 0 || in.size > INT32_MAX) return NULL;
+    if (bytes_are_pem(in)) {
+        BIO *bio = BIO_new_mem_buf(in.at, (int)in.size);
+        bool any = pem_next(bio, labels, &found);
+        BIO_free(bio);
+        if (!any) return NULL;
+        in = bytes_of(found.der, (size_t)found.size);
+        at = in.at;
+    }
+    crl = d2i_X509_CRL(NULL, &at, (long)in.size);
+    bool whole = at == in.at + in.size;
+    OPENSSL_free(found.der);
+    ERR_clear_error();
+    if (crl && whole) return crl;
+    X509_CRL_free(crl);
+    return NULL;
+}
+
 // --- life
 
 struct cert *cert_hold(struct cert *cert)
