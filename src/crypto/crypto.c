@@ -19,7 +19,8 @@ static CRYPTO_ONCE fetched_once = CRYPTO_ONCE_STATIC_INIT;
 
 static const char *const md_names[MD_COUNT] = {
     [MD_MD5] = "MD5",           [MD_SHA1] = "SHA1",         [MD_SHA2_256] = "SHA2-256",
-    [MD_SHA2_384] = "SHA2-384", [MD_SHA2_512] = "SHA2-512",
+    [MD_SHA2_384] = "SHA2-384", [MD_SHA2_512] = "SHA2-512", [MD_SHA3_256] = "SHA3-256",
+    [MD_SHA3_512] = "SHA3-512", [MD_SHAKE128] = "SHAKE128", [MD_SHAKE256] = "SHAKE256",
 };
 
 // clang-format off

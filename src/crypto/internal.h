@@ -6,7 +6,18 @@
 #include <openssl/evp.h>
 
 // --- crypto.c: fetched by crypto_start(); NULL when this OpenSSL lacks it
-enum md_id { MD_MD5, MD_SHA1, MD_SHA2_256, MD_SHA2_384, MD_SHA2_512, MD_COUNT };
+enum md_id {
+    MD_MD5,
+    MD_SHA1,
+    MD_SHA2_256,
+    MD_SHA2_384,
+    MD_SHA2_512,
+    MD_SHA3_256,
+    MD_SHA3_512,
+    MD_SHAKE128,
+    MD_SHAKE256,
+    MD_COUNT
+};
 const EVP_MD *crypto_md(enum md_id id);
 const EVP_MD *
 crypto_md_of_hash(uint16_t hash); // enum iana_hash; NULL for IDENTITY and unknown ones

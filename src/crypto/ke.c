@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Key exchange: MODP groups, elliptic curves over prime fields, X25519 and X448. Private values
-// come out of the given source of randomness by rules that use nothing else, so that the same
+// Key exchange: MODP groups, elliptic curves over prime fields, X25519, X448 and ML-KEM. Private
+// values come out of the given source of randomness by rules that use nothing else, so that the same
 // source gives the same exchange.
 //
 // What a struct secret `private` holds: MODP the exponent, curves the scalar (both big endian, of
 // fixed size); X25519 and X448 the private key and behind it the public one, which OpenSSL would
-// compute again otherwise.
+// compute again otherwise; ML-KEM the seed that the key pair is made of.
 #include "crypto/internal.h"
+#include "crypto/mlkem.h"
 #include <assert.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
@@ -136,7 +137,8 @@ static const struct ke_group *ke_group(const struct ke_method *method, BN_CTX *c
 bool crypto_has_ke(uint16_t ke)
 {
     struct ke_info info;
-    return ke_method(ke) && ke_info(ke, &info);
+    const struct mlkem *set = mlkem_of(ke);
+    return (set ? mlkem_maker(set) != NULL : ke_method(ke) != NULL) && ke_info(ke, &info);
 }
 
 static BIGNUM *number_secret(struct bytes value)
@@ -318,6 +320,53 @@ static enum fault montgomery_share(const struct ke_method *method, struct bytes 
     return FAULT_KE_VALUE_INVALID;
 }
 
+static enum fault kem_make(const struct mlkem *set, struct rng *rng, struct secret *private,
+                           struct buf *public)
+{
+    const struct mlkem_maker *maker = mlkem_maker(set);
+    if (!maker) return FAULT_UNSUPPORTED_KE;
+    buf_clear(public);
+    uint8_t *ek = buf_space(public, set->ek_size);
+    if (!ek) return FAULT_NO_ROOM;
+    secret_new(private, MLKEM_SEED);
+    rng_fill(rng, private->at, private->size);
+    maker->make(set, private->at, ek);
+    return OK;
+}
+
+static enum fault kem_share(const struct mlkem *set, const struct secret *private, struct bytes ct,
+                            struct secret *shared)
+{
+    const struct mlkem_maker *maker = mlkem_maker(set);
+    if (!maker) return FAULT_UNSUPPORTED_KE;
+    // FIPS 203 7.3: the ciphertext's length is checked before anything is computed with it.
+    if (ct.size != set->ct_size) return FAULT_KE_VALUE_WRONG_SIZE;
+    if (private->size != MLKEM_SEED) return FAULT_KEY_WRONG_SIZE;
+    secret_new(shared, MLKEM_SHARED);
+    maker->share(set, private->at, ct.at, shared->at);
+    return OK;
+}
+
+static enum fault kem_answer(const struct mlkem *set, struct rng *rng, struct bytes ek,
+                             struct buf *public, struct secret *shared)
+{
+    const struct mlkem_maker *maker = mlkem_maker(set);
+    if (!maker) return FAULT_UNSUPPORTED_KE;
+    // FIPS 203 7.2: length here, modulus where it is answered.
+    if (ek.size != set->ek_size) return FAULT_KE_VALUE_WRONG_SIZE;
+    buf_clear(public);
+    uint8_t *ct = buf_space(public, set->ct_size);
+    if (!ct) return FAULT_NO_ROOM;
+    SECRET(message);
+    secret_new(&message, MLKEM_MESSAGE);
+    rng_fill(rng, message.at, message.size);
+    secret_new(shared, MLKEM_SHARED);
+    if (maker->answer(set, ek.at, message.at, ct, shared->at)) return OK;
+    buf_clear(public);
+    secret_wipe(shared);
+    return FAULT_KE_VALUE_INVALID;
+}
+
 static size_t ke_public_size(const struct ke_method *method)
 {
     return method->kind == KE_CURVE ? 2 * (size_t)method->size : method->size;
@@ -325,6 +374,8 @@ static size_t ke_public_size(const struct ke_method *method)
 
 enum fault ke_make(uint16_t ke, struct rng *rng, struct secret *private, struct buf *public)
 {
+    const struct mlkem *set = mlkem_of(ke);
+    if (set) return kem_make(set, rng, private, public);
     const struct ke_method *method = ke_method(ke);
     if (!method) return FAULT_UNSUPPORTED_KE;
     buf_clear(public);
@@ -350,6 +401,8 @@ enum fault ke_make(uint16_t ke, struct rng *rng, struct secret *private, struct 
 enum fault ke_share(uint16_t ke, const struct secret *private, struct bytes peer_public,
                     struct secret *shared)
 {
+    const struct mlkem *set = mlkem_of(ke);
+    if (set) return kem_share(set, private, peer_public, shared);
     const struct ke_method *method = ke_method(ke);
     if (!method) return FAULT_UNSUPPORTED_KE;
     if (peer_public.size != ke_public_size(method)) return FAULT_KE_VALUE_WRONG_SIZE;
@@ -371,6 +424,8 @@ enum fault ke_share(uint16_t ke, const struct secret *private, struct bytes peer
 enum fault ke_answer(uint16_t ke, struct rng *rng, struct bytes peer_public, struct buf *public,
                      struct secret *shared)
 {
+    const struct mlkem *set = mlkem_of(ke);
+    if (set) return kem_answer(set, rng, peer_public, public, shared);
     const struct ke_method *method = ke_method(ke);
     if (!method) return FAULT_UNSUPPORTED_KE;
     if (peer_public.size != ke_public_size(method)) return FAULT_KE_VALUE_WRONG_SIZE;
