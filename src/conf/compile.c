@@ -3,6 +3,7 @@
 // is not said is filled in, and what contradicts itself is refused.
 #include "conf/options_internal.h"
 #include <stdio.h>
+#include <strings.h>
 
 enum { CERT_BLOCKS_MAX = 16, TENTH = 10 };
 
@@ -287,8 +288,9 @@ static void round_compile(struct compiling *c, const struct tree *round, bool lo
         {"relaxed", REVOCATION_RELAXED}, {"ifuri", REVOCATION_IFURI}, {"strict", REVOCATION_STRICT}};
     struct wrong wrong;
     auth->name = arena_text(c->arena, bytes_of_text(round->name));
-    auth->auth = AUTH_CLASS_PUBKEY;
-    if (!convert_auth(tree_text(round, "auth", "pubkey"), &auth->auth, &wrong)) auth->auth = AUTH_CLASS_ANY;
+    if (!convert_auth(tree_text(round, "auth", "pubkey"), !local, &auth->auth, &auth->signature_schemes, &wrong))
+        auth->auth = AUTH_CLASS_ANY;
+    auth->signature_schemes = arena_copy(c->arena, auth->signature_schemes);
     const char *id = tree_text(round, "id", "%any");
     if (!convert_identity(id, c->arena, &auth->id, &wrong)) auth->id = (struct identity){.type = IDENTITY_ANY};
     auth->cert_count = certs_compile(c, round, "certs", "cert", auth->certs);
@@ -316,17 +318,40 @@ static size_t rounds_collect(struct compiling *c, const struct tree *section, co
     return count;
 }
 
+// Children that only let packets pass or drop them need no IKE SA, and their connection nobody to authenticate.
+static bool needs_rounds(const struct tree *section)
+{
+    size_t count = 0;
+    TREE_EACH(child, tree_section(section, "children"))
+    {
+        const char *mode = tree_text(child, "mode", "tunnel");
+        if (strcasecmp(mode, "pass") != 0 && strcasecmp(mode, "drop") != 0) return true;
+        count++;
+    }
+    return count == 0;
+}
+
+// A round that nobody can pass, so that no peer can make an SA of such a connection either.
+static uint8_t round_closed(struct auth_conf *auth, const char *name)
+{
+    *auth = (struct auth_conf){.name = name, .auth = AUTH_CLASS_PUBKEY, .id = {.type = ID_KEY_ID, .bytes = BYTES("nobody")}};
+    return 1;
+}
+
 static void rounds_compile(struct compiling *c, const struct tree *section)
 {
+    bool needed = needs_rounds(section);
     const struct tree *rounds[CONN_ROUNDS_MAX];
     struct conn *conn = c->conn;
     conn->local_rounds = (uint8_t)rounds_collect(c, section, "local", rounds);
     for (size_t i = 0; i < conn->local_rounds; i++) round_compile(c, rounds[i], true, &conn->local[i]);
+    if (conn->local_rounds == 0 && !needed) conn->local_rounds = round_closed(&conn->local[0], "local");
     if (conn->local_rounds == 0)
         option_complain(c->complaints, FAULT_OPTION_MISSING, c->where, section->place,
                         "connection \"%s\" has no local section that says how to prove our identity", section->name);
     conn->remote_rounds = (uint8_t)rounds_collect(c, section, "remote", rounds);
     for (size_t i = 0; i < conn->remote_rounds; i++) round_compile(c, rounds[i], false, &conn->remote[i]);
+    if (conn->remote_rounds == 0 && !needed) conn->remote_rounds = round_closed(&conn->remote[0], "remote");
     if (conn->remote_rounds == 0)
         option_complain(c->complaints, FAULT_OPTION_MISSING, c->where, section->place,
                         "connection \"%s\" has no remote section that says how the peer proves its identity", section->name);

@@ -193,22 +193,56 @@ static bool begins_with(const char *text, const char *beginning)
     return strncmp(text, beginning, size) == 0 && (text[size] == '\0' || text[size] == '-' || text[size] == ':');
 }
 
-bool convert_auth(const char *text, uint8_t *out, struct wrong *wrong)
+static bool word_is_one(struct bytes word, const char *const *words)
 {
-    static const char *const known[] = {"eap", "xauth", "eap-dynamic"};
-    static const char *const constrained[] = {"pubkey", "rsa", "ecdsa", "ed25519", "ed448", "ike", "rsa/pss"};
-    if (strcmp(text, "psk") == 0 || strcmp(text, "pubkey") == 0) {
-        *out = text[1] == 's' ? AUTH_CLASS_PSK : AUTH_CLASS_PUBKEY;
-        return true;
+    for (; *words; words++)
+        if (bytes_equal(word, bytes_of_text(*words))) return true;
+    return false;
+}
+
+static bool word_is_number(struct bytes word)
+{
+    for (size_t i = 0; i < word.size; i++)
+        if (!isdigit(word.at[i])) return false;
+    return word.size > 0 && word.size < 6;
+}
+
+// What may stand behind "ike:", joined by dashes: kinds of keys, hashes, sizes of keys. *hashes: not only kinds.
+static bool schemes_check(const char *text, bool *hashes, struct wrong *wrong)
+{
+    static const char *const kinds[] = {"pubkey", "rsa", "rsa/pkcs1", "rsa/pss", "ecdsa", "ed25519", "ed448", NULL};
+    static const char *const names[] = {"sha1", "sha256", "sha384", "sha512", "sha2_256", "sha2_384", "sha2_512", "identity", NULL};
+    const char *at = text;
+    for (bool first = true;; first = false) {
+        struct bytes word = bytes_of(at, strcspn(at, "-"));
+        bool kind = word_is_one(word, kinds);
+        if (!kind && (first || !(word_is_one(word, names) || word_is_number(word))))
+            return wrong_say(wrong, FAULT_OPTION_VALUE, (size_t)(at - text),
+                             first ? "expected pubkey or psk, or constraints like ike:rsa/pss-sha512"
+                                   : "\"%.*s\" is no kind of key, hash or key size", (int)word.size, at);
+        *hashes |= !kind;
+        at += word.size;
+        if (!*at++) return true;
     }
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (begins_with(text, known[i]))
-            return wrong_say(wrong, FAULT_OPTION_UNSUPPORTED, 0, "is known but not supported yet: use pubkey or psk");
-    for (size_t i = 0; i < sizeof constrained / sizeof *constrained; i++)
-        if (begins_with(text, constrained[i]))
-            return wrong_say(wrong, FAULT_OPTION_UNSUPPORTED, 0,
-                             "is known but constraints on keys and signatures are not supported yet: use pubkey");
-    return wrong_say(wrong, FAULT_OPTION_VALUE, 0, "expected pubkey or psk");
+}
+
+bool convert_auth(const char *text, bool remote, uint8_t *out, struct bytes *schemes, struct wrong *wrong)
+{
+    *schemes = BYTES_NONE;
+    *out = strcmp(text, "psk") == 0 ? AUTH_CLASS_PSK : AUTH_CLASS_PUBKEY;
+    if (*out == AUTH_CLASS_PSK || strcmp(text, "pubkey") == 0) return true;
+    if (begins_with(text, "eap") || begins_with(text, "xauth"))
+        return wrong_say(wrong, FAULT_OPTION_UNSUPPORTED, 0, "is known but not supported yet: use pubkey or psk");
+    bool ike = strncmp(text, "ike:", 4) == 0, hashes = false;
+    if (!schemes_check(ike ? text + 4 : text, &hashes, wrong)) {
+        wrong->at += ike ? 4 : 0;
+        return false;
+    }
+    *schemes = bytes_of_text(text);
+    if (remote && hashes && !ike)
+        return wrong_say(wrong, FAULT_OPTION_UNSUPPORTED, 0,
+                         "is known but constraints on certificates are not supported yet: begin with ike: to mean IKE's alone");
+    return true;
 }
 
 bool convert_proposal(const char *text, enum iana_protocol protocol, struct proposal *out, struct wrong *wrong)

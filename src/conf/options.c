@@ -258,6 +258,13 @@ static bool proposal_check(const char *protocol, const char *text, struct wrong 
     return convert_proposal(text, number, &proposal, wrong);
 }
 
+static bool auth_check(const char *side, const char *text, struct wrong *wrong)
+{
+    uint8_t class;
+    struct bytes schemes;
+    return convert_auth(text, side[0] == 'r', &class, &schemes, wrong);
+}
+
 // Certificates in VICI messages are PEM or DER.
 static bool blob_check(struct checking *c, struct bytes value, struct wrong *wrong)
 {
@@ -302,7 +309,7 @@ static bool part_check(struct checking *c, const struct option *row, const struc
     case TYPE_PROPOSALS: return proposal_check(row->words, text, wrong);
     case TYPE_TS: return ts_check(text, wrong);
     case TYPE_IDENTITY: return convert_identity(text, &c->arena, &out.identity, wrong);
-    case TYPE_AUTH: return convert_auth(text, &out.byte, wrong);
+    case TYPE_AUTH: return auth_check(row->words, text, wrong);
     case TYPE_SECRET: return convert_secret(part->value, &c->arena, &out.bytes, wrong);
     case TYPE_URIS: return uri_check(text, wrong);
     case TYPE_FILES: return c->form == FORM_FILE || blob_check(c, part->value, wrong);
@@ -407,6 +414,8 @@ static void item_check(struct checking *c, const struct tree *item, const char *
     } else if (row->support == SUPPORT_NOT_YET && (section || !is_default(row, item))) {
         option_complain(c->complaints, FAULT_OPTION_UNSUPPORTED, where, item->place, "option \"%s\" is known but not supported yet", item->name);
     } else if (!section) {
+        if (row->support == SUPPORT_WARNED)
+            complain_warning(c->complaints, FAULT_OPTION_UNSUPPORTED, item->place, "option \"%s\" has no effect yet", item->name);
         if (row->support != SUPPORT_NOT_YET) value_check(c, row, item, where);
     } else {
         AUTOFREE_MEM char *inner = mem_printf("%s%s%s", where, *where ? "." : "", item->name);

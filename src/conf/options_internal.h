@@ -8,7 +8,7 @@ enum option_type {
     TYPE_RANGE, TYPE_PROPOSALS, TYPE_TS, TYPE_IDENTITY, TYPE_AUTH, TYPE_NAMES, TYPE_TEXT, TYPE_SECRET, TYPE_FILE, TYPE_FILES, TYPE_HEX,
     TYPE_MARK, TYPE_IFID, TYPE_URIS, TYPE_ATTRIBUTE, TYPE_INCLUDE, TYPE_COUNT
 };
-enum option_support { SUPPORT_NOT_YET, SUPPORT_NO_EFFECT, SUPPORT_YES };
+enum option_support { SUPPORT_NOT_YET, SUPPORT_WARNED, SUPPORT_NO_EFFECT, SUPPORT_YES };
 
 struct option {
     const char *path;
@@ -50,7 +50,8 @@ CHECKED bool convert_time(const char *text, nsec *out, struct wrong *wrong);    
 CHECKED bool convert_bytes(const char *text, uint64_t *out, struct wrong *wrong);     // 500, 10k, 5m, 1g
 CHECKED bool convert_dscp(const char *text, uint8_t *out, struct wrong *wrong);       // 101110
 CHECKED bool convert_host(const char *text, struct arena *arena, struct host_pattern *out, struct wrong *wrong);
-CHECKED bool convert_auth(const char *text, uint8_t *out, struct wrong *wrong);       // enum auth_class
+// enum auth_class, and the constraints on signatures, borrowed from the text; empty for none.
+CHECKED bool convert_auth(const char *text, bool remote, uint8_t *out, struct bytes *schemes, struct wrong *wrong);
 CHECKED bool convert_ts(const char *text, struct selector *out, bool *dynamic, struct wrong *wrong);
 CHECKED bool convert_identity(const char *text, struct arena *arena, struct identity *out, struct wrong *wrong);
 CHECKED bool convert_proposal(const char *text, enum iana_protocol protocol, struct proposal *out, struct wrong *wrong);

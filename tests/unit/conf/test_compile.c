@@ -127,6 +127,8 @@ static const struct {
 } conn_times[] = {
     {"rekey_time = 1h", 3600, 0, 360, 360},
     {"rekey_time = 0", 0, 0, 0, 0},
+    {"reauth_time = 10h", 0, 36000, 3600, 3600},
+    {"reauth_time = 10h\nrekey_time = 1h", 3600, 36000, 3600, 360},
     {"over_time = 5m", 14400, 0, 300, 300},
     {"rand_time = 1m", 14400, 0, 1440, 60},
     {"rekey_time = 100\nrand_time = 0", 100, 0, 10, 0},
@@ -217,8 +219,8 @@ static const struct enum_case child_words[] = {
     CHILD_WORD("close_action = trap", close_action, AFTER_TRAP), CHILD_WORD("close_action = start", close_action, AFTER_RESTART),
     CHILD_WORD("close_action = none", close_action, AFTER_CLEAR),
     CHILD_WORD("mode = tunnel", mode, MODE_TUNNEL),
-    CHILD_WORD("copy_dscp = out", copy_dscp, 1), CHILD_WORD("copy_dscp = in", copy_dscp, 2), CHILD_WORD("copy_dscp = yes", copy_dscp, 3),
-    CHILD_WORD("copy_dscp = no", copy_dscp, 0), CHILD_WORD("copy_df = no", copy_df, 0), CHILD_WORD("copy_ecn = no", copy_ecn, 0),
+    CHILD_WORD("mode = tunnel", action, POLICY_PROTECT), CHILD_WORD("mode = pass", action, POLICY_BYPASS),
+    CHILD_WORD("mode = drop", action, POLICY_DISCARD), CHILD_WORD("copy_dscp = out", copy_dscp, 1),
 };
 
 static void words_become_their_numbers(void **state)
@@ -343,6 +345,27 @@ static void certificates_come_as_pem_or_der_with_their_key_ids(void **state)
     complaints_free(&complaints);
 }
 
+static void constraints_on_signatures_are_kept(void **state)
+{
+    (void)state;
+    struct compiled c = compile_good("office { local { auth = psk }", "remote { auth = ike:rsa/pss-sha512 }", "}");
+    assert_int_equal(c.conn->remote[0].auth, AUTH_CLASS_PUBKEY);
+    check_bytes(c.conn->remote[0].signature_schemes, BYTES("ike:rsa/pss-sha512"));
+    assert_int_equal(c.conn->local[0].signature_schemes.size, 0);
+    compiled_free(&c);
+}
+
+static void nobody_passes_the_rounds_of_a_connection_that_only_drops(void **state)
+{
+    (void)state;
+    struct compiled c = compile_good("office {", "children { x { mode = drop } }", "}");
+    assert_int_equal(c.conn->local_rounds, 1);
+    assert_int_equal(c.conn->remote_rounds, 1);
+    assert_int_equal(c.conn->remote[0].id.type, ID_KEY_ID);
+    assert_int_equal(c.conn->local[0].cert_count, 0);
+    compiled_free(&c);
+}
+
 static void names_of_files_are_no_business_of_clients(void **state)
 {
     (void)state;
@@ -411,6 +434,8 @@ int main(void)
         cmocka_unit_test(selectors_keep_their_order_and_dynamic_ones_are_marked),
         cmocka_unit_test(rounds_are_ordered_by_their_number),
         cmocka_unit_test(certificates_come_as_pem_or_der_with_their_key_ids),
+        cmocka_unit_test(constraints_on_signatures_are_kept),
+        cmocka_unit_test(nobody_passes_the_rounds_of_a_connection_that_only_drops),
         cmocka_unit_test(names_of_files_are_no_business_of_clients),
         cmocka_unit_test(complaints_without_a_file_name_the_section),
         cmocka_unit_test(lists_have_limits),

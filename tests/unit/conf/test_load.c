@@ -52,7 +52,7 @@ static void note(void *context, const char *command, const struct tree *message)
     buf_add_text(&notes->text, "\n");
 }
 
-// Loads a configuration given as text from the test's directory; both texts are the caller's to free.
+// Loads a configuration given as text from the test's directory; both texts are the caller's.
 static void check_load(const char *text, const char *messages, const char *complaints)
 {
     struct notes notes = {.text = BUF(1 << 20)};
@@ -216,7 +216,8 @@ static void every_example_is_good(void **state)
         conf.root = settings_load(path, &conf.arena, &conf.complaints);
         assert_non_null(conf.root);
         options_check(conf.root, &conf.complaints);
-        assert_string_equal(conf_complaints(&conf), "");
+        if (conf.complaints.errors) print_message("%s", conf_complaints(&conf));
+        assert_int_equal(conf.complaints.errors, 0);
         conf_free(&conf);
         count++;
     }

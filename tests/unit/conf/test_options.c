@@ -81,7 +81,7 @@ static const struct {
     {REMOTE, "auth = eap-mschapv2", 8, "auth = eap-mschapv2 is known but not supported yet: use pubkey or psk"},
     {REMOTE, "auth = xauth", 8, "auth = xauth is known but not supported yet: use pubkey or psk"},
     {REMOTE, "auth = rsa-3072-sha256", 8,
-     "auth = rsa-3072-sha256 is known but constraints on keys and signatures are not supported yet: use pubkey"},
+     "auth = rsa-3072-sha256 is known but constraints on certificates are not supported yet: begin with ike: to mean IKE's alone"},
     {SECRETS, "eap-carol { secret = x }", 1, "option \"eap-carol\" is known but not supported yet"},
     {SECRETS, "xauth { secret = x }", 1, "option \"xauth\" is known but not supported yet"},
     {SECRETS, "pkcs12-a { file = x }", 1, "option \"pkcs12-a\" is known but not supported yet"},
@@ -110,15 +110,15 @@ static const struct {
     {CHILD, "rekey_packets = 1k", 17, "rekey_packets = 1k: expected a number from 0 to 4611686018427387903"},
     {CHILD, "replay_window = 100000", 17, "replay_window = 100000: must be from 0 to 65536"},
     {CHILD, "start_action = trap|now", 21, "start_action = trap|now: expected one of none, clear, trap, route, start, restart"},
-    {CHILD, "copy_dscp = maybe", 13, "copy_dscp = maybe: expected one of out, in, yes, no"},
-    {REMOTE, "auth = frob", 8, "auth = frob: expected pubkey or psk"},
+    {REMOTE, "auth = frob", 8, "auth = frob: expected pubkey or psk, or constraints like ike:rsa/pss-sha512"},
+    {REMOTE, "auth = ike:rsa-sha256-md5", 23, "auth = ike:rsa-sha256-md5: \"md5\" is no kind of key, hash or key size"},
+    {CHILD, "copy_df = no", 1, "option \"copy_df\" is known but not supported yet"},
+    {CHILD, "copy_dscp = in", 1, "option \"copy_dscp\" is known but not supported yet"},
     {REMOTE, "revocation = never", 14, "revocation = never: expected one of relaxed, ifuri, strict"},
     {IKE_SECRET, "secret = 0xabc", 10, "secret: expected pairs of hexadecimal digits behind 0x"},
     {IKE_SECRET, "secret = 0s***", 10, "secret: expected Base64 behind 0s"},
     {IKE_SECRET, "secret = \"\"", 10, "secret is empty"},
     {POOL, "addrs = 10.3.0.0/33", 9, "addrs = 10.3.0.0/33: expected a prefix or a range like 10.3.0.0/24 or 10.3.0.1-10.3.0.99"},
-    {AUTHORITY, "crl_uris = http://a/x.crl, ftp://b", 28,
-     "crl_uris = ftp://b: expected an address that begins with http://, https://, ldap:// or file://"},
     // what contradicts itself
     {CHILD, "rekey_time = 1h\nlife_time = 1h", 0, NULL},
     {CONN, "rand_time = 4h", 1,
@@ -169,7 +169,8 @@ static const struct {
     {IKE_SECRET, "secret = 0x00ff"}, {IKE_SECRET, "secret = 0sAAEC\nid-a = 192.0.2.1\nid-b = gw.example.org"},
     {SECRETS, "private-a { file = a.pem\n secret = x }"}, {SECRETS, "rsa { file = a.pem\n secret = x }"},
     {POOL, "dns = 192.0.2.1, 192.0.2.2"}, {POOL, "28673 = x"}, {POOL, "split_include = 10.0.0.0/8"},
-    {AUTHORITY, "crl_uris = http://a/x.crl, ldap://b"}, {TOP, ""},
+    {REMOTE, "auth = ike:rsa/pss-sha512"}, {REMOTE, "auth = ecdsa"}, {CHILD, "mode = pass"}, {CHILD, "mode = drop"},
+    {CHILD, "copy_df = yes"}, {CONN, "reauth_time = 1d"}, {TOP, ""},
 };
 
 static void what_is_right_is_taken_without_a_word(void **state)
@@ -210,6 +211,22 @@ static void sections_that_lack_something_are_pointed_at(void **state)
     check_whole("connections { a { local { auth = psk } remote { auth = psk }\n children { b { start_action = trap\n} } } }",
                 "test.conf:2:17: start_action = trap needs an address or a name in remote_addrs to go to\n"
                 "     children { b { start_action = trap\n                    ^\n");
+}
+
+static void options_without_effect_are_warned_of(void **state)
+{
+    (void)state;
+    check_whole("authorities { a { cacert = a.pem\n crl_uris = http://a/x.crl, ftp://b } }",
+                "test.conf:2:2: warning: option \"crl_uris\" has no effect yet\n"
+                "     crl_uris = http://a/x.crl, ftp://b } }\n     ^\n"
+                "test.conf:2:29: crl_uris = ftp://b: expected an address that begins with http://, https://, ldap:// or file://\n"
+                "     crl_uris = http://a/x.crl, ftp://b } }\n                                ^\n");
+}
+
+static void connections_that_only_pass_or_drop_need_nobody_to_authenticate(void **state)
+{
+    (void)state;
+    check_whole("connections { a { children { b { mode = pass\n start_action = trap } c { mode = drop } } } }", "");
 }
 
 static void templates_are_not_options(void **state)
@@ -281,6 +298,8 @@ int main(void)
         cmocka_unit_test(what_is_wrong_is_said_exactly),
         cmocka_unit_test(what_is_right_is_taken_without_a_word),
         cmocka_unit_test(sections_that_lack_something_are_pointed_at),
+        cmocka_unit_test(options_without_effect_are_warned_of),
+        cmocka_unit_test(connections_that_only_pass_or_drop_need_nobody_to_authenticate),
         cmocka_unit_test(templates_are_not_options),
         cmocka_unit_test(all_errors_come_at_once),
         cmocka_unit_test(the_table_is_whole_and_every_row_has_its_help),
