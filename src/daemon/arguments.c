@@ -8,33 +8,50 @@
 #include <unistd.h>
 
 enum letter {
-    FOREGROUND = 256, CONFIG, VICI, RUN_DIR, TUN, MTU, PORT, PORT_NAT, KEYLOG, LOG_JSON, DEBUG, RETRANSMIT, VERSION, HELP,
-    ROLE, FDS, SYSLOG, LIFE,
+    FOREGROUND = 256,
+    CONFIG,
+    VICI,
+    RUN_DIR,
+    TUN,
+    MTU,
+    PORT,
+    PORT_NAT,
+    KEYLOG,
+    LOG_JSON,
+    DEBUG,
+    RETRANSMIT,
+    VERSION,
+    HELP,
+    ROLE,
+    FDS,
+    SYSLOG,
+    LIFE,
 };
 
 // clang-format off
 static const struct row {
-    const char *name, *value, *help;      // no help: for our own processes
+    const char *name;
     enum letter letter;
+    const char *value, *help; // no help: for our own processes
 } rows[] = {
-    {"foreground", NULL,            "stay in the foreground and log to standard error",                        FOREGROUND},
-    {"config",     "FILE-OR-DIR",   "swanctl.conf or its directory, or none (/etc/swanctl)",                   CONFIG},
-    {"vici",       "unix:///PATH",  "where control programs connect (unix:///run/cygnet/cygnet.vici)",         VICI},
-    {"run-dir",    "DIR",           "for what lives as long as the daemon (/run/cygnet)",                      RUN_DIR},
-    {"tun",        "NAME",          "name of the TUN device (cygnet0)",                                        TUN},
-    {"mtu",        "BYTES",         "largest packet into the TUN device, 576 to 9000 (1400)",                  MTU},
-    {"port",       "N",             "UDP port of IKE (500)",                                                   PORT},
-    {"port-nat",   "N",             "UDP port of IKE and ESP behind NAT (4500)",                               PORT_NAT},
-    {"keylog",     "FILE",          "append all session keys to FILE: for the analysis of captures only",      KEYLOG},
-    {"log-json",   NULL,            "log one JSON object a line",                                              LOG_JSON},
-    {"debug",      NULL,            "log details too",                                                         DEBUG},
-    {"retransmit", "T/B/N",         "first wait in seconds, growth, tries of requests (4/1.8/5)",              RETRANSMIT},
-    {"version",    NULL,            "print the version",                                                       VERSION},
-    {"help",       NULL,            "print this",                                                              HELP},
-    {"role",       "NAME",          NULL,                                                                      ROLE},
-    {"fds",        "NAME=N,...",    NULL,                                                                      FDS},
-    {"syslog",     NULL,            NULL,                                                                      SYSLOG},
-    {"life",       "N",             NULL,                                                                      LIFE},
+    {"foreground", FOREGROUND, NULL,            "stay in the foreground and log to standard error"},
+    {"config",     CONFIG,     "FILE-OR-DIR",   "swanctl.conf or its directory, or none (/etc/swanctl)"},
+    {"vici",       VICI,       "unix:///PATH",  "where control programs connect (unix:///run/cygnet/cygnet.vici)"},
+    {"run-dir",    RUN_DIR,    "DIR",           "for what lives as long as the daemon (/run/cygnet)"},
+    {"tun",        TUN,        "NAME",          "name of the TUN device (cygnet0)"},
+    {"mtu",        MTU,        "BYTES",         "largest packet into the TUN device, 576 to 9000 (1400)"},
+    {"port",       PORT,       "N",             "UDP port of IKE (500)"},
+    {"port-nat",   PORT_NAT,   "N",             "UDP port of IKE and ESP behind NAT (4500)"},
+    {"keylog",     KEYLOG,     "FILE",          "append all session keys to FILE: for the analysis of captures only"},
+    {"log-json",   LOG_JSON,   NULL,            "log one JSON object a line"},
+    {"debug",      DEBUG,      NULL,            "log details too"},
+    {"retransmit", RETRANSMIT, "T/B/N",         "first wait in seconds, growth, tries of requests (4/1.8/5)"},
+    {"version",    VERSION,    NULL,            "print the version"},
+    {"help",       HELP,       NULL,            "print this"},
+    {"role",       ROLE,       "NAME",          NULL},
+    {"fds",        FDS,        "NAME=N,...",    NULL},
+    {"syslog",     SYSLOG,     NULL,            NULL},
+    {"life",       LIFE,       "N",             NULL},
 };
 
 // Descriptors: how they are called on the command line, where they are kept, who gets them.
@@ -72,8 +89,14 @@ static int *fd_place(struct role_options *options, const struct fd_row *row, uns
 static void options_default(struct role_options *options)
 {
     *options = (struct role_options){
-        .workers = 1, .port = 500, .port_nat = 4500, .tun_name = "cygnet0", .mtu = 1400, .config = "/etc/swanctl",
-        .run_dir = "/run/cygnet", .vici_uri = "unix:///run/cygnet/cygnet.vici",
+        .workers = 1,
+        .port = 500,
+        .port_nat = 4500,
+        .tun_name = "cygnet0",
+        .mtu = 1400,
+        .config = "/etc/swanctl",
+        .run_dir = "/run/cygnet",
+        .vici_uri = "unix:///run/cygnet/cygnet.vici",
     };
     for (unsigned i = 0; i < FD_ROW_COUNT; i++)
         for (unsigned j = 0; j < fd_rows[i].count; j++) *fd_place(options, &fd_rows[i], j) = -1;
@@ -81,21 +104,26 @@ static void options_default(struct role_options *options)
 
 static void help_print(void)
 {
-    printf("Usage: cygnetd [OPTION]...\nThe IPsec daemon. Without --foreground it goes into the background and logs to syslog.\n\n");
+    printf(
+        "Usage: cygnetd [OPTION]...\nThe IPsec daemon. Without --foreground it goes into the "
+        "background and logs to syslog.\n\n");
     for (unsigned i = 0; i < ROW_COUNT; i++) {
         char option[48];
         if (!rows[i].help) continue;
-        snprintf(option, sizeof option, "--%s %s", rows[i].name, rows[i].value ? rows[i].value : "");
+        snprintf(option, sizeof option, "--%s %s", rows[i].name,
+                 rows[i].value ? rows[i].value : "");
         printf("  %-24s %s\n", option, rows[i].help);
     }
 }
 
-static bool number_read(const char *text, unsigned long low, unsigned long high, const char *option, unsigned *out)
+static bool number_read(const char *text, unsigned long low, unsigned long high, const char *option,
+                        unsigned *out)
 {
     char *end;
     unsigned long value = strtoul(text, &end, 10);
     if (*text < '0' || *text > '9' || *end || value < low || value > high) {
-        fprintf(stderr, "cygnetd: --%s wants a number from %lu to %lu, not \"%s\"\n", option, low, high, text);
+        fprintf(stderr, "cygnetd: --%s wants a number from %lu to %lu, not \"%s\"\n", option, low,
+                high, text);
         return false;
     }
     *out = (unsigned)value;
@@ -107,10 +135,12 @@ static bool retransmit_good(const char *text)
     double wait, growth;
     unsigned tries;
     char more;
-    if (sscanf(text, "%lf/%lf/%u%c", &wait, &growth, &tries, &more) == 3 && wait > 0 && wait <= 3600 && growth >= 1 && growth <= 10 &&
-        tries <= 100)
+    if (sscanf(text, "%lf/%lf/%u%c", &wait, &growth, &tries, &more) == 3 && wait > 0 &&
+        wait <= 3600 && growth >= 1 && growth <= 10 && tries <= 100)
         return true;
-    fprintf(stderr, "cygnetd: --retransmit wants seconds, growth and tries like 4/1.8/5, not \"%s\"\n", text);
+    fprintf(stderr,
+            "cygnetd: --retransmit wants seconds, growth and tries like 4/1.8/5, not \"%s\"\n",
+            text);
     return false;
 }
 
@@ -131,9 +161,11 @@ static int *fd_find(struct role_options *options, const char *name, size_t size)
     for (unsigned i = 0; i < FD_ROW_COUNT; i++) {
         for (unsigned j = 0; j < fd_rows[i].count; j++) {
             char full[40];
-            int full_size = fd_rows[i].count > 1 ? snprintf(full, sizeof full, "%s%u", fd_rows[i].name, j)
-                                                 : snprintf(full, sizeof full, "%s", fd_rows[i].name);
-            if ((size_t)full_size == size && memcmp(full, name, size) == 0) return fd_place(options, &fd_rows[i], j);
+            int full_size = fd_rows[i].count > 1
+                                ? snprintf(full, sizeof full, "%s%u", fd_rows[i].name, j)
+                                : snprintf(full, sizeof full, "%s", fd_rows[i].name);
+            if ((size_t)full_size == size && memcmp(full, name, size) == 0)
+                return fd_place(options, &fd_rows[i], j);
         }
     }
     return NULL;
@@ -146,7 +178,8 @@ static bool fds_read(const char *text, struct role_options *options)
         int *place = equals ? fd_find(options, text, (size_t)(equals - text)) : NULL;
         char *end = NULL;
         if (place) *place = (int)strtol(equals + 1, &end, 10);
-        if (!place || end == equals + 1 || (*end && *end != ',') || fcntl(*place, F_SETFD, FD_CLOEXEC) < 0) {
+        if (!place || end == equals + 1 || (*end && *end != ',') ||
+            fcntl(*place, F_SETFD, FD_CLOEXEC) < 0) {
             fprintf(stderr, "cygnetd: bad descriptors \"%s\"\n", text);
             return false;
         }
@@ -161,7 +194,10 @@ static bool vici_read(struct arguments *out)
     if (strncmp(uri, "unix://", 7) == 0) uri += 7;
     out->vici_path = uri;
     if (*uri == '/' && strlen(uri) < 108) return true;
-    fprintf(stderr, "cygnetd: --vici wants unix:///PATH with an absolute path below 108 bytes, not \"%s\"\n", out->options.vici_uri);
+    fprintf(
+        stderr,
+        "cygnetd: --vici wants unix:///PATH with an absolute path below 108 bytes, not \"%s\"\n",
+        out->options.vici_uri);
     return false;
 }
 
@@ -169,9 +205,12 @@ static bool tun_name_good(const char *name)
 {
     size_t size = strlen(name);
     // The name becomes part of a packet filter table's name.
-    bool good = size > 0 && size < 16 && strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == size &&
-                *name != '-';
-    if (!good) fprintf(stderr, "cygnetd: --tun wants 1 to 15 letters, digits, - or _, not \"%s\"\n", name);
+    bool good =
+        size > 0 && size < 16 &&
+        strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == size &&
+        *name != '-';
+    if (!good)
+        fprintf(stderr, "cygnetd: --tun wants 1 to 15 letters, digits, - or _, not \"%s\"\n", name);
     return good;
 }
 
@@ -181,12 +220,24 @@ static bool option_take(enum letter letter, const char *value, struct arguments 
     unsigned number = 0;
     bool good = true;
     switch (letter) {
-    case FOREGROUND: out->foreground = true; break;
-    case CONFIG: options->config = value; break;
-    case VICI: options->vici_uri = value; break;
-    case RUN_DIR: options->run_dir = value; break;
-    case TUN: options->tun_name = value; break;
-    case MTU: good = number_read(value, 576, 9000, "mtu", &options->mtu); break;
+    case FOREGROUND:
+        out->foreground = true;
+        break;
+    case CONFIG:
+        options->config = value;
+        break;
+    case VICI:
+        options->vici_uri = value;
+        break;
+    case RUN_DIR:
+        options->run_dir = value;
+        break;
+    case TUN:
+        options->tun_name = value;
+        break;
+    case MTU:
+        good = number_read(value, 576, 9000, "mtu", &options->mtu);
+        break;
     case PORT:
         good = number_read(value, 1, 65535, "port", &number);
         options->port = (uint16_t)number;
@@ -195,19 +246,34 @@ static bool option_take(enum letter letter, const char *value, struct arguments 
         good = number_read(value, 1, 65535, "port-nat", &number);
         options->port_nat = (uint16_t)number;
         break;
-    case KEYLOG: options->keylog = value; break;
-    case LOG_JSON: options->json_log = true; break;
-    case DEBUG: options->debug = true; break;
+    case KEYLOG:
+        options->keylog = value;
+        break;
+    case LOG_JSON:
+        options->json_log = true;
+        break;
+    case DEBUG:
+        options->debug = true;
+        break;
     case RETRANSMIT:
         options->retransmit = value;
         good = retransmit_good(value);
         break;
-    case ROLE: good = role_read(value, &options->role); break;
-    case FDS: good = fds_read(value, options); break;
-    case SYSLOG: out->to_syslog = true; break;
-    case LIFE: good = number_read(value, 0, UINT32_MAX, "life", &options->life); break;
+    case ROLE:
+        good = role_read(value, &options->role);
+        break;
+    case FDS:
+        good = fds_read(value, options);
+        break;
+    case SYSLOG:
+        out->to_syslog = true;
+        break;
+    case LIFE:
+        good = number_read(value, 0, UINT32_MAX, "life", &options->life);
+        break;
     case VERSION:
-    case HELP: break;
+    case HELP:
+        break;
     }
     return good;
 }
@@ -239,14 +305,16 @@ enum arguments_result arguments_read(int argc, char **argv, struct arguments *ou
         if (!option_take((enum letter)letter, optarg, out)) return ARGUMENTS_END_BAD;
     }
     if (optind < argc) {
-        fprintf(stderr, "cygnetd: \"%s\" is no option; see cygnetd --help for all options\n", argv[optind]);
+        fprintf(stderr, "cygnetd: \"%s\" is no option; see cygnetd --help for all options\n",
+                argv[optind]);
         return ARGUMENTS_END_BAD;
     }
     if (out->options.port == out->options.port_nat) {
         fprintf(stderr, "cygnetd: --port and --port-nat must differ\n");
         return ARGUMENTS_END_BAD;
     }
-    return tun_name_good(out->options.tun_name) && vici_read(out) ? ARGUMENTS_RUN : ARGUMENTS_END_BAD;
+    return tun_name_good(out->options.tun_name) && vici_read(out) ? ARGUMENTS_RUN
+                                                                  : ARGUMENTS_END_BAD;
 }
 
 // --- for the roles
@@ -261,8 +329,10 @@ static char *fds_write(const struct role_options *options, struct arena *arena)
         for (unsigned j = 0; j < row->count; j++) {
             int fd = *fd_place((struct role_options *)(uintptr_t)options, row, j);
             if (fd < 0) continue;
-            if (row->count > 1) wr_printf(&out, "%s%s%u=%d", out.size ? "," : "", row->name, j, fd);
-            else wr_printf(&out, "%s%s=%d", out.size ? "," : "", row->name, fd);
+            if (row->count > 1)
+                wr_printf(&out, "%s%s%u=%d", out.size ? "," : "", row->name, j, fd);
+            else
+                wr_printf(&out, "%s%s=%d", out.size ? "," : "", row->name, fd);
             fcntl(fd, F_SETFD, 0);
         }
     }
@@ -291,9 +361,11 @@ static void argument_add_number(struct list_of_arguments *list, enum letter lett
     argument_add(list, letter, arena_printf(list->arena, "%u", value));
 }
 
-char **arguments_for_role(const struct arguments *arguments, const struct role_options *options, struct arena *arena)
+char **arguments_for_role(const struct arguments *arguments, const struct role_options *options,
+                          struct arena *arena)
 {
-    struct list_of_arguments list = {arena_array(arena, ROLE_ARGUMENTS_MAX, sizeof(char *)), 0, arena};
+    struct list_of_arguments list = {arena_array(arena, ROLE_ARGUMENTS_MAX, sizeof(char *)), 0,
+                                     arena};
     list.at[list.count++] = arena_printf(arena, "cygnetd: %s", role_name(options->role));
     argument_add(&list, ROLE, role_name(options->role));
     argument_add(&list, FDS, fds_write(options, arena));

@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// The esp role: child keys and packets. It gets SAs and policies from the ike role, tells it what packets bring about (an acquire, a peer
-// that moved, counters), and knows nothing of IKE.
+// The esp role: child keys and packets. It gets SAs and policies from the ike role, tells it what
+// packets bring about (an acquire, a peer that moved, counters), and knows nothing of IKE.
 #include "daemon/worker.h"
 #include <assert.h>
 #include <event2/event.h>
 
 enum {
-    SAS_MAX = 131072, POLICIES_MAX = 131072,
-    TICK_SECONDS = 1, HELD_SECONDS = 5, DROP_LOG_SECONDS = 60,
-    UNKNOWN_A_TICK = 16,       // reports of unknown SPIs, which anybody can cause
-    USAGE_AT_ONCE = sizeof ((struct usage_message *)0)->at / sizeof(struct sa_usage),
+    SAS_MAX = 131072,
+    POLICIES_MAX = 131072,
+    TICK_SECONDS = 1,
+    HELD_SECONDS = 5,
+    DROP_LOG_SECONDS = 60,
+    UNKNOWN_A_TICK = 16, // reports of unknown SPIs, which anybody can cause
+    USAGE_AT_ONCE = sizeof((struct usage_message *)0)->at / sizeof(struct sa_usage),
 };
 
 struct drop_log {
-    uint64_t counted;     // when last logged
-    nsec logged;          // 0: never
+    uint64_t counted; // when last logged
+    nsec logged;      // 0: never
 };
 
 struct esp_role {
@@ -27,7 +30,7 @@ struct esp_role {
     struct event *tick;
     struct drop_log drops[FAULT_COUNT];
     unsigned unknown_reported;
-    nsec usage_told;      // SAs used since then have news
+    nsec usage_told; // SAs used since then have news
     struct usage_message usage;
     uint8_t *space;
 };
@@ -54,12 +57,17 @@ static void events_tell(struct esp_role *role)
     while (plane_event(role->plane, &event)) {
         assert(event.kind < sizeof kinds);
         if (event.kind == PLANE_UNKNOWN_SPI && role->unknown_reported++ >= UNKNOWN_A_TICK) continue;
-        struct ike_plane out = {.kind = kinds[event.kind], .policy = event.policy, .flow = event.flow, .spi = event.spi, .from = event.from};
+        struct ike_plane out = {.kind = kinds[event.kind],
+                                .policy = event.policy,
+                                .flow = event.flow,
+                                .spi = event.spi,
+                                .from = event.from};
         plane_send(role, &out);
     }
 }
 
-static void failure_tell(struct esp_role *role, enum fault fault, uint32_t spi, uint32_t policy, const char *what)
+static void failure_tell(struct esp_role *role, enum fault fault, uint32_t spi, uint32_t policy,
+                         const char *what)
 {
     if (!fault) return;
     role_log(ROLE_ESP, IKE_ERROR, fault, "cannot %s (SPI %08x, policy %u)", what, spi, policy);
@@ -100,16 +108,21 @@ static void sa_add(struct esp_role *role, struct rd *fields, struct arena *arena
     if (sa_get(fields, arena, &message) != OK) return;
     const struct sa_spec *spec = &message.spec;
     enum fault fault = plane_sa_add(role->plane, spec);
-    failure_tell(role, fault, spec->spi, spec->policy, spec->direction == SA_IN ? "take the inbound SA" : "take the outbound SA");
-    if (!fault && spec->direction == SA_OUT) worker_release(&role->worker, role_now() - nsec_seconds(HELD_SECONDS));
+    failure_tell(role, fault, spec->spi, spec->policy,
+                 spec->direction == SA_IN ? "take the inbound SA" : "take the outbound SA");
+    if (!fault && spec->direction == SA_OUT)
+        worker_release(&role->worker, role_now() - nsec_seconds(HELD_SECONDS));
 }
 
 static void sa_move(struct esp_role *role, struct rd *fields, struct arena *arena)
 {
     struct sa_move_message message;
     if (sa_move_get(fields, arena, &message) != OK) return;
-    const struct addr *remote = message.direction == SA_OUT && message.former.remote.addr.family ? &message.former.remote.addr : NULL;
-    enum fault fault = plane_sa_move_of(role->plane, message.spi, message.direction, remote, &message.path);
+    const struct addr *remote = message.direction == SA_OUT && message.former.remote.addr.family
+                                    ? &message.former.remote.addr
+                                    : NULL;
+    enum fault fault =
+        plane_sa_move_of(role->plane, message.spi, message.direction, remote, &message.path);
     failure_tell(role, fault, message.spi, 0, "move the SA");
 }
 
@@ -117,16 +130,19 @@ static void sa_del(struct esp_role *role, struct rd *fields, struct arena *arena
 {
     struct sa_del_message message;
     if (sa_del_get(fields, arena, &message) != OK) return;
-    const struct addr *remote = message.direction == SA_OUT && message.remote.family ? &message.remote : NULL;
+    const struct addr *remote =
+        message.direction == SA_OUT && message.remote.family ? &message.remote : NULL;
     enum fault fault = plane_sa_del_of(role->plane, message.spi, message.direction, remote);
-    if (fault) role_log(ROLE_ESP, IKE_DETAIL, fault, "cannot delete the SA with SPI %08x", message.spi);
+    if (fault)
+        role_log(ROLE_ESP, IKE_DETAIL, fault, "cannot delete the SA with SPI %08x", message.spi);
 }
 
 static void policy_add(struct esp_role *role, struct rd *fields, struct arena *arena)
 {
     struct policy_message message;
     if (policy_get(fields, arena, &message) != OK) return;
-    failure_tell(role, plane_policy_add(role->plane, &message.spec), 0, message.spec.number, "take the policy");
+    failure_tell(role, plane_policy_add(role->plane, &message.spec), 0, message.spec.number,
+                 "take the policy");
 }
 
 static void policy_del(struct esp_role *role, struct rd *fields, struct arena *arena)
@@ -142,12 +158,24 @@ static void from_ike(void *context, const struct message_head *head, struct rd *
     struct esp_role *role = context;
     struct arena arena = {0};
     switch (head->type) {
-    case MESSAGE_SA_ADD: sa_add(role, fields, &arena); break;
-    case MESSAGE_SA_MOVE: sa_move(role, fields, &arena); break;
-    case MESSAGE_SA_DEL: sa_del(role, fields, &arena); break;
-    case MESSAGE_POLICY_ADD: policy_add(role, fields, &arena); break;
-    case MESSAGE_POLICY_DEL: policy_del(role, fields, &arena); break;
-    case MESSAGE_USAGE_ASK: usage_tell(role, head->number); break;
+    case MESSAGE_SA_ADD:
+        sa_add(role, fields, &arena);
+        break;
+    case MESSAGE_SA_MOVE:
+        sa_move(role, fields, &arena);
+        break;
+    case MESSAGE_SA_DEL:
+        sa_del(role, fields, &arena);
+        break;
+    case MESSAGE_POLICY_ADD:
+        policy_add(role, fields, &arena);
+        break;
+    case MESSAGE_POLICY_DEL:
+        policy_del(role, fields, &arena);
+        break;
+    case MESSAGE_USAGE_ASK:
+        usage_tell(role, head->number);
+        break;
     }
     arena_free(&arena);
 }
@@ -178,8 +206,11 @@ static void drops_log(struct esp_role *role, nsec now)
     for (unsigned fault = 1; fault < FAULT_COUNT; fault++) {
         struct drop_log *drop = &role->drops[fault];
         uint64_t count = stats->dropped[fault] + role->worker.dropped[fault];
-        if (count == drop->counted || (drop->logged && now - drop->logged < nsec_seconds(DROP_LOG_SECONDS))) continue;
-        role_log(ROLE_ESP, IKE_INFO, fault, "%llu packets dropped", (unsigned long long)(count - drop->counted));
+        if (count == drop->counted ||
+            (drop->logged && now - drop->logged < nsec_seconds(DROP_LOG_SECONDS)))
+            continue;
+        role_log(ROLE_ESP, IKE_INFO, fault, "%llu packets dropped",
+                 (unsigned long long)(count - drop->counted));
         *drop = (struct drop_log){count, now};
     }
 }
@@ -203,9 +234,12 @@ static void watch(struct esp_role *role, int fd, event_callback_fn call)
 static void stats_log(const struct esp_role *role)
 {
     const struct plane_stats *stats = plane_stats(role->plane);
-    role_log(ROLE_ESP, IKE_INFO, OK, "sealed %llu packets (%llu bytes), opened %llu (%llu bytes), let pass %llu, cut %llu, keepalives %llu",
-             (unsigned long long)stats->sealed, (unsigned long long)stats->sealed_bytes, (unsigned long long)stats->opened,
-             (unsigned long long)stats->opened_bytes, (unsigned long long)stats->bypassed, (unsigned long long)role->worker.cut,
+    role_log(ROLE_ESP, IKE_INFO, OK,
+             "sealed %llu packets (%llu bytes), opened %llu (%llu bytes), let pass %llu, cut %llu, "
+             "keepalives %llu",
+             (unsigned long long)stats->sealed, (unsigned long long)stats->sealed_bytes,
+             (unsigned long long)stats->opened, (unsigned long long)stats->opened_bytes,
+             (unsigned long long)stats->bypassed, (unsigned long long)role->worker.cut,
              (unsigned long long)role->worker.keepalives);
 }
 
@@ -219,10 +253,12 @@ int role_esp(const struct role_options *options)
     role_log(ROLE_ESP, IKE_DETAIL, OK, "ciphers by %s", batch_backend_name(role->backend));
     struct plane_limits limits = {.sas_max = SAS_MAX, .policies_max = POLICIES_MAX};
     role->plane = plane_new(role->backend, role_rng(), &limits);
-    role->ike = link_new(role->base, options->channel[ROLE_IKE], ROLE_ESP, ROLE_IKE, from_ike, role);
+    role->ike =
+        link_new(role->base, options->channel[ROLE_IKE], ROLE_ESP, ROLE_IKE, from_ike, role);
     worker_init(&role->worker, options, 0, role->plane, role->ike);
     watch(role, role->worker.tun, tun_readable);
-    for (unsigned kind = 0; kind < SOCKET_KINDS; kind++) watch(role, role->worker.sockets[kind], socket_readable);
+    for (unsigned kind = 0; kind < SOCKET_KINDS; kind++)
+        watch(role, role->worker.sockets[kind], socket_readable);
     role->tick = event_new(role->base, -1, EV_PERSIST, tick, role);
     event_add(role->tick, &(struct timeval){.tv_sec = TICK_SECONDS});
     int code = role_loop(role->base, options->alive);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One event a line: to standard error as text or JSON, or to the system's log when the daemon runs in the background.
+// One event a line: to standard error as text or JSON, or to the system's log when the daemon runs
+// in the background.
 #include "base/mem.h"
 #include "daemon/role.h"
 #include <stdio.h>
@@ -42,10 +43,14 @@ static void put_json_text(struct buf *line, const char *text)
     buf_add_text(line, "\"");
     for (; *text; text++) {
         unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\') buf_printf(line, "\\%c", c);
-        else if (c == '\n') buf_add_text(line, "\\n");
-        else if (c < 0x20 || c == 0x7f) buf_printf(line, "\\u%04x", c);
-        else buf_add(line, bytes_of(&c, 1));
+        if (c == '"' || c == '\\')
+            buf_printf(line, "\\%c", c);
+        else if (c == '\n')
+            buf_add_text(line, "\\n");
+        else if (c < 0x20 || c == 0x7f)
+            buf_printf(line, "\\u%04x", c);
+        else
+            buf_add(line, bytes_of(&c, 1));
     }
     buf_add_text(line, "\"");
 }
@@ -57,7 +62,8 @@ static void put_json_member(struct buf *line, const char *name, const char *text
     put_json_text(line, text);
 }
 
-static void line_json(struct buf *line, enum role role, int level, enum fault fault, const char *text)
+static void line_json(struct buf *line, enum role role, int level, enum fault fault,
+                      const char *text)
 {
     buf_add_text(line, "{\"time\":\"");
     put_time(line);
@@ -72,15 +78,18 @@ static void line_json(struct buf *line, enum role role, int level, enum fault fa
     buf_add_text(line, "}\n");
 }
 
-// What peers or files wrote must not move the cursor of a terminal nor forge a line: controls are shown as a point, and further lines
-// are set in.
+// What peers or files wrote must not move the cursor of a terminal nor forge a line: controls are
+// shown as a point, and further lines are set in.
 static void put_plain_text(struct buf *line, const char *text)
 {
     for (; *text; text++) {
         unsigned char c = (unsigned char)*text;
-        if (c == '\n') buf_add_text(line, "\n    ");
-        else if ((c < 0x20 && c != '\t') || c == 0x7f) buf_add_text(line, ".");
-        else buf_add(line, bytes_of(&c, 1));
+        if (c == '\n')
+            buf_add_text(line, "\n    ");
+        else if ((c < 0x20 && c != '\t') || c == 0x7f)
+            buf_add_text(line, ".");
+        else
+            buf_add(line, bytes_of(&c, 1));
     }
 }
 
@@ -95,7 +104,8 @@ static void line_text(struct buf *line, enum role role, enum fault fault, const 
     if (fault) {
         const char *source = fault_source(fault), *remedy = fault_remedy(fault);
         if (*text) buf_add_text(line, ": ");
-        buf_printf(line, "%s (%s%s%s)", fault_sentence(fault), fault_name(fault), *source ? ", " : "", source);
+        buf_printf(line, "%s (%s%s%s)", fault_sentence(fault), fault_name(fault),
+                   *source ? ", " : "", source);
         if (*remedy) buf_printf(line, "; %s", remedy);
     }
     buf_add_text(line, "\n");
@@ -111,12 +121,14 @@ void role_log(enum role role, int level, enum fault fault, const char *format, .
     AUTOFREE_MEM char *text = mem_vprintf(format, args);
     va_end(args);
     AUTOFREE_BUF struct buf line = BUF(LINE_MAX * 7);
-    if (settings.format == LOG_FORMAT_JSON) line_json(&line, role, level, fault, text);
-    else line_text(&line, role, fault, text);
+    if (settings.format == LOG_FORMAT_JSON)
+        line_json(&line, role, level, fault, text);
+    else
+        line_text(&line, role, fault, text);
     if (settings.to_syslog) {
         static const int priorities[] = {LOG_NOTICE, LOG_ERR, LOG_INFO, LOG_DEBUG, LOG_DEBUG};
         syslog(priorities[level], "%s", buf_text(&line));
     } else if (write(STDERR_FILENO, line.at, line.size) < 0) {
-        return;   // nobody reads: there is nowhere left to say so
+        return; // nobody reads: there is nowhere left to say so
     }
 }

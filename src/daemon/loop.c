@@ -11,10 +11,11 @@
 #include <unistd.h>
 
 enum {
-    QUEUE_MAX = 256 * 1024 * 1024,   // what may wait for a role that is busy: a large configuration at once
+    QUEUE_MAX =
+        256 * 1024 * 1024, // what may wait for a role that is busy: a large configuration at once
     MESSAGES_AT_ONCE = 64,
     REFUSALS_LOGGED = 10,
-    STOP_WAIT_MS = 3000,             // how long roles without a hook wait for the ike role
+    STOP_WAIT_MS = 3000, // how long roles without a hook wait for the ike role
 };
 
 struct link {
@@ -108,7 +109,8 @@ static void link_closed(struct link *link)
     if (link->other == ROLE_IKE) event_base_loopbreak(loop.base);
 }
 
-__attribute__((noreturn)) static void link_fail(struct link *link, enum fault fault, const char *what)
+__attribute__((noreturn)) static void link_fail(struct link *link, enum fault fault,
+                                                const char *what)
 {
     role_log(link->self, IKE_ERROR, fault, "%s the %s process", what, role_name(link->other));
     _exit(1);
@@ -117,7 +119,8 @@ __attribute__((noreturn)) static void link_fail(struct link *link, enum fault fa
 static void message_refused(struct link *link, enum fault fault)
 {
     if (link->refused++ < REFUSALS_LOGGED)
-        role_log(link->self, IKE_ERROR, fault, "a message from the %s process is dropped", role_name(link->other));
+        role_log(link->self, IKE_ERROR, fault, "a message from the %s process is dropped",
+                 role_name(link->other));
 }
 
 static void link_read(struct link *link, unsigned limit)
@@ -133,8 +136,10 @@ static void link_read(struct link *link, unsigned limit)
             return;
         }
         if (!fault) fault = message_accept(message, link->other, link->self, &head, &fields);
-        if (fault) message_refused(link, fault);
-        else link->handle(link->context, &head, &fields);
+        if (fault)
+            message_refused(link, fault);
+        else
+            link->handle(link->context, &head, &fields);
     }
 }
 
@@ -153,16 +158,24 @@ static void link_writable(evutil_socket_t fd, short what, void *context)
 {
     (void)fd, (void)what;
     struct link *link = context;
-    if (ipc_flush(link->ipc) != OK) link_closed(link);
-    else if (!ipc_wants_write(link->ipc)) event_del(link->writable);
+    if (ipc_flush(link->ipc) != OK)
+        link_closed(link);
+    else if (!ipc_wants_write(link->ipc))
+        event_del(link->writable);
 }
 
 struct link *link_new(struct event_base *base, int fd, enum role self, enum role other,
-                      void (*handle)(void *context, const struct message_head *head, struct rd *fields), void *context)
+                      void (*handle)(void *context, const struct message_head *head,
+                                     struct rd *fields),
+                      void *context)
 {
     assert(fd >= 0);
     struct link *link = NEW(struct link);
-    *link = (struct link){.ipc = ipc_new(fd, QUEUE_MAX), .self = self, .other = other, .handle = handle, .context = context};
+    *link = (struct link){.ipc = ipc_new(fd, QUEUE_MAX),
+                          .self = self,
+                          .other = other,
+                          .handle = handle,
+                          .context = context};
     link->readable = event_new(base, fd, EV_READ | EV_PERSIST, link_readable, link);
     link->writable = event_new(base, fd, EV_WRITE | EV_PERSIST, link_writable, link);
     event_add(link->readable, NULL);
@@ -174,9 +187,12 @@ void link_send(struct link *link, const struct wr *message)
     if (link->closed) return;
     enum fault fault = wr_end(message);
     if (!fault) fault = ipc_send(link->ipc, wr_done(message), NULL, 0);
-    if (fault == FAULT_IPC_CLOSED) link_closed(link);
-    else if (fault) link_fail(link, fault, "cannot send to");
-    else if (ipc_wants_write(link->ipc)) event_add(link->writable, NULL);
+    if (fault == FAULT_IPC_CLOSED)
+        link_closed(link);
+    else if (fault)
+        link_fail(link, fault, "cannot send to");
+    else if (ipc_wants_write(link->ipc))
+        event_add(link->writable, NULL);
 }
 
 // --- time and randomness

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// cygnetd: main opens what needs root, starts the roles as processes of their own, and keeps them together. It reads nothing from
-// them. When one ends, all are ended and started again: they hold one state together, and half of it is worth nothing.
+// cygnetd: main opens what needs root, starts the roles as processes of their own, and keeps them
+// together. It reads nothing from them. When one ends, all are ended and started again: they hold
+// one state together, and half of it is worth nothing.
 //
-//     open sockets, TUN, VICI --> start roles --> one ended? end all, TUN down, wait 0.2 s … 30 s --> start roles …
-//                                             --> told to stop: a byte on each `alive`, the roles take leave, files are removed
+//     open sockets, TUN, VICI --> start roles --> one ended? end all, TUN down, wait 0.2 s … 30 s
+//     --> start roles …
+//                                             --> told to stop: a byte on each `alive`, the roles
+//                                             take leave, files are removed
 #include "daemon/arguments.h"
 #include "daemon/open.h"
 #include "daemon/start.h"
@@ -19,13 +22,14 @@
 #include <systemd/sd-daemon.h>
 #endif
 
-static const nsec wait_first = 200 * NSEC_PER_MS, wait_longest = 30 * NSEC_PER_SECOND, life_good = 60 * NSEC_PER_SECOND,
-                  stop_longest = 5 * NSEC_PER_SECOND, cause_longest = 200 * NSEC_PER_MS;
+static const nsec wait_first = 200 * NSEC_PER_MS, wait_longest = 30 * NSEC_PER_SECOND,
+                  life_good = 60 * NSEC_PER_SECOND, stop_longest = 5 * NSEC_PER_SECOND,
+                  cause_longest = 200 * NSEC_PER_MS;
 
 struct daemon {
     struct arguments arguments;
-    pid_t pids[ROLE_COUNT];      // 0: not running
-    int alive[ROLE_COUNT];       // our end
+    pid_t pids[ROLE_COUNT]; // 0: not running
+    int alive[ROLE_COUNT];  // our end
     sigset_t signals;
     nsec started, wait;
     unsigned life;
@@ -46,13 +50,16 @@ static void notify(const char *text)
 // Which roles talk to each other, from the table of messages.
 static bool roles_talk(enum role a, enum role b)
 {
-    static const struct { uint8_t from, to; } pairs[] = {
+    static const struct {
+        uint8_t from, to;
+    } pairs[] = {
 #define MESSAGE(from, to, name, limit) {ROLE_##from, ROLE_##to},
 #include "daemon/protocol.def"
 #undef MESSAGE
     };
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
-        if ((pairs[i].from == a && pairs[i].to == b) || (pairs[i].from == b && pairs[i].to == a)) return true;
+        if ((pairs[i].from == a && pairs[i].to == b) || (pairs[i].from == b && pairs[i].to == a))
+            return true;
     return false;
 }
 
@@ -66,7 +73,8 @@ static bool channels_open(int channels[ROLE_COUNT][ROLE_COUNT])
             if (!roles_talk(a, b)) continue;
             enum fault fault = ipc_pair(fds);
             if (fault) {
-                role_log(ROLE_MAIN, IKE_ERROR, fault, "channel between %s and %s", role_name(a), role_name(b));
+                role_log(ROLE_MAIN, IKE_ERROR, fault, "channel between %s and %s", role_name(a),
+                         role_name(b));
                 return false;
             }
             channels[a][b] = fds[0];
@@ -91,7 +99,8 @@ __attribute__((noreturn)) static void role_exec(struct daemon *daemon, struct ro
     sigprocmask(SIG_SETMASK, &none, NULL);
     char **argv = arguments_for_role(&daemon->arguments, options, &arena);
     execv("/proc/self/exe", argv);
-    role_log(ROLE_MAIN, IKE_ERROR, OK, "cannot start the %s process: %s", role_name(options->role), strerror(errno));
+    role_log(ROLE_MAIN, IKE_ERROR, OK, "cannot start the %s process: %s", role_name(options->role),
+             strerror(errno));
     _exit(1);
 }
 
@@ -115,14 +124,18 @@ static bool role_run(struct daemon *daemon, enum role role, const int channel[RO
 static bool roles_run(struct daemon *daemon)
 {
     // net first: what must not leave is guarded before anything can be sent.
-    static const enum role order[] = {ROLE_NET, ROLE_KEYS, ROLE_TRUST, ROLE_ESP, ROLE_IKE, ROLE_CONTROL};
+    static const enum role order[] = {ROLE_NET, ROLE_KEYS, ROLE_TRUST,
+                                      ROLE_ESP, ROLE_IKE,  ROLE_CONTROL};
     int channels[ROLE_COUNT][ROLE_COUNT];
     bool good = channels_open(channels);
-    for (size_t i = 0; good && i < sizeof order / sizeof *order; i++) good = role_run(daemon, order[i], channels[order[i]]);
+    for (size_t i = 0; good && i < sizeof order / sizeof *order; i++)
+        good = role_run(daemon, order[i], channels[order[i]]);
     channels_close(channels);
     daemon->started = role_now();
     daemon->life++;
-    if (!good) role_log(ROLE_MAIN, IKE_ERROR, OK, "not all processes could be started: %s", strerror(errno));
+    if (!good)
+        role_log(ROLE_MAIN, IKE_ERROR, OK, "not all processes could be started: %s",
+                 strerror(errno));
     return good;
 }
 
@@ -148,7 +161,8 @@ static void roles_kill(struct daemon *daemon)
     for (unsigned role = 0; role < ROLE_COUNT; role++)
         if (daemon->pids[role] > 0) kill(daemon->pids[role], SIGKILL);
     for (unsigned role = 0; role < ROLE_COUNT; role++) {
-        while (daemon->pids[role] > 0 && waitpid(daemon->pids[role], NULL, 0) < 0 && errno == EINTR) continue;
+        while (daemon->pids[role] > 0 && waitpid(daemon->pids[role], NULL, 0) < 0 && errno == EINTR)
+            continue;
         daemon->pids[role] = 0;
     }
     alive_close(daemon);
@@ -156,12 +170,14 @@ static void roles_kill(struct daemon *daemon)
 
 static void end_describe(int status, char *out, size_t room)
 {
-    if (WIFSIGNALED(status)) snprintf(out, room, "signal %d, %s", WTERMSIG(status), strsignal(WTERMSIG(status)));
-    else snprintf(out, room, "status %d", WEXITSTATUS(status));
+    if (WIFSIGNALED(status))
+        snprintf(out, room, "signal %d, %s", WTERMSIG(status), strsignal(WTERMSIG(status)));
+    else
+        snprintf(out, room, "status %d", WEXITSTATUS(status));
 }
 
-// Takes note of processes that ended; true when there was one. Of several the first is the cause: neighbours of one that is gone end
-// with a status of their own.
+// Takes note of processes that ended; true when there was one. Of several the first is the cause:
+// neighbours of one that is gone end with a status of their own.
 static bool roles_reap(struct daemon *daemon, enum role *first, int *first_status)
 {
     bool any = false, found = false;
@@ -193,7 +209,8 @@ static int signal_wait(struct daemon *daemon, nsec until)
     nsec left = until == NSEC_NEVER ? NSEC_NEVER : until - role_now();
     if (left < 0) left = 0;
     struct timespec wait = {.tv_sec = left / NSEC_PER_SECOND, .tv_nsec = left % NSEC_PER_SECOND};
-    int signal = until == NSEC_NEVER ? sigwaitinfo(&daemon->signals, NULL) : sigtimedwait(&daemon->signals, NULL, &wait);
+    int signal = until == NSEC_NEVER ? sigwaitinfo(&daemon->signals, NULL)
+                                     : sigtimedwait(&daemon->signals, NULL, &wait);
     if (is_stop(signal)) daemon->told_to_stop = true;
     return signal < 0 ? 0 : signal;
 }
@@ -205,7 +222,8 @@ static void all_ended(struct daemon *daemon, enum role first, int status)
     roles_kill(daemon);
     tun_quiet(&daemon->arguments.options);
     if (role_now() - daemon->started > life_good) daemon->wait = wait_first;
-    role_log(ROLE_MAIN, IKE_ERROR, FAULT_ROLE_ENDED, "the %s process ended (%s); all start again in %.1f s", role_name(first), how,
+    role_log(ROLE_MAIN, IKE_ERROR, FAULT_ROLE_ENDED,
+             "the %s process ended (%s); all start again in %.1f s", role_name(first), how,
              (double)daemon->wait / (double)NSEC_PER_SECOND);
 }
 
@@ -218,7 +236,8 @@ static bool wait_out(struct daemon *daemon)
     return !daemon->told_to_stop;
 }
 
-// A process's channels close before the news of its end comes, so neighbours that follow it may be reported first.
+// A process's channels close before the news of its end comes, so neighbours that follow it may be
+// reported first.
 static void cause_find(struct daemon *daemon, enum role *first, int *status)
 {
     nsec until = role_now() + cause_longest;
@@ -232,7 +251,8 @@ static void run(struct daemon *daemon)
     for (;;) {
         int signal = signal_wait(daemon, NSEC_NEVER);
         if (daemon->told_to_stop) return;
-        if (signal == SIGHUP && daemon->pids[ROLE_CONTROL] > 0) kill(daemon->pids[ROLE_CONTROL], SIGHUP);
+        if (signal == SIGHUP && daemon->pids[ROLE_CONTROL] > 0)
+            kill(daemon->pids[ROLE_CONTROL], SIGHUP);
         enum role first = ROLE_MAIN;
         int status = 0;
         if (signal != SIGCHLD || !roles_reap(daemon, &first, &status)) continue;
@@ -249,7 +269,8 @@ static void stop(struct daemon *daemon)
     notify("STOPPING=1");
     role_log(ROLE_MAIN, IKE_INFO, OK, "stops: peers are told, then routes and rules are removed");
     for (unsigned role = 0; role < ROLE_COUNT; role++)
-        if (daemon->alive[role] >= 0 && write(daemon->alive[role], "q", 1) < 0) continue;   // ended by itself
+        if (daemon->alive[role] >= 0 && write(daemon->alive[role], "q", 1) < 0)
+            continue; // ended by itself
     alive_close(daemon);
     nsec until = role_now() + stop_longest;
     while (roles_running(daemon) && role_now() < until) {
@@ -258,7 +279,9 @@ static void stop(struct daemon *daemon)
         if (is_stop(signal_wait(daemon, until))) break;
         roles_reap(daemon, &first, &status);
     }
-    if (roles_running(daemon)) role_log(ROLE_MAIN, IKE_ERROR, OK, "%u processes did not end in time and are killed", roles_running(daemon));
+    if (roles_running(daemon))
+        role_log(ROLE_MAIN, IKE_ERROR, OK, "%u processes did not end in time and are killed",
+                 roles_running(daemon));
     roles_kill(daemon);
     close_all(&daemon->arguments);
     role_log(ROLE_MAIN, IKE_INFO, OK, "ended");
@@ -285,7 +308,8 @@ static bool background(struct arguments *arguments)
     }
     for (int fd = 0; fd < 3; fd++) dup2(null, fd);
     arguments->to_syslog = true;
-    role_log_setup(arguments->options.json_log ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT, arguments->options.debug, true);
+    role_log_setup(arguments->options.json_log ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT,
+                   arguments->options.debug, true);
     return true;
 }
 
@@ -293,7 +317,8 @@ static void signals_block(struct daemon *daemon)
 {
     static const int wanted[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
     sigemptyset(&daemon->signals);
-    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) sigaddset(&daemon->signals, wanted[i]);
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+        sigaddset(&daemon->signals, wanted[i]);
     sigprocmask(SIG_BLOCK, &daemon->signals, NULL);
 }
 
@@ -315,8 +340,10 @@ static int daemon_main(struct daemon *daemon)
         close_all(&daemon->arguments);
         return 1;
     }
-    role_log(ROLE_MAIN, IKE_INFO, OK, "cygnetd %s runs: ports %u and %u, %s, device %s, control at %s", CYGNET_VERSION, options->port,
-             options->port_nat, options->udp6.ike >= 0 ? "IPv4 and IPv6" : "IPv4", options->tun_name, options->vici_uri);
+    role_log(ROLE_MAIN, IKE_INFO, OK,
+             "cygnetd %s runs: ports %u and %u, %s, device %s, control at %s", CYGNET_VERSION,
+             options->port, options->port_nat, options->udp6.ike >= 0 ? "IPv4 and IPv6" : "IPv4",
+             options->tun_name, options->vici_uri);
     notify("READY=1");
     run(daemon);
     stop(daemon);
@@ -330,6 +357,7 @@ int main(int argc, char **argv)
     enum arguments_result result = arguments_read(argc, argv, &daemon.arguments);
     if (result != ARGUMENTS_RUN) return result == ARGUMENTS_END_GOOD ? 0 : 2;
     const struct role_options *options = &daemon.arguments.options;
-    role_log_setup(options->json_log ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT, options->debug, daemon.arguments.to_syslog);
+    role_log_setup(options->json_log ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT, options->debug,
+                   daemon.arguments.to_syslog);
     return options->role == ROLE_MAIN ? daemon_main(&daemon) : role_start(options);
 }

@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// The net role: it makes the kernel bring packets to the TUN device, and guards what must not go elsewhere.
+// The net role: it makes the kernel bring packets to the TUN device, and guards what must not go
+// elsewhere.
 //
 //     rule 220:  not fwmark 0x43590000/0x7fff0000  lookup table 220
-//     table 220: remote selectors          -> TUN device, preferred source: an address of ours within the local selectors
+//     table 220: remote selectors          -> TUN device, preferred source: an address of ours
+//     within the local selectors
 //                local selectors in those  -> throw: what is near stays near
 //
-// Only one rule: what carries the mark goes on to the rules and tables behind, so multi-homed hosts keep their own policy routing, and
-// a sealed packet without any other route is refused instead of coming back into the TUN device. Opened packets take the same way as any
-// other, so a hub passes them on into the next tunnel. Neighbours on connected networks are reached directly only where a policy leaves
-// them out: the policy decides, not the routing table.
+// Only one rule: what carries the mark goes on to the rules and tables behind, so multi-homed hosts
+// keep their own policy routing, and a sealed packet without any other route is refused instead of
+// coming back into the TUN device. Opened packets take the same way as any other, so a hub passes
+// them on into the next tunnel. Neighbours on connected networks are reached directly only where a
+// policy leaves them out: the policy decides, not the routing table.
 //
-// The packet filter outlives this process on purpose: it is removed only when the daemon is told to stop. A new life makes a second
-// table and removes the former one's after GRACE_SECONDS, when policies have had time to come back.
+// The packet filter outlives this process on purpose: it is removed only when the daemon is told to
+// stop. A new life makes a second table and removes the former one's after GRACE_SECONDS, when
+// policies have had time to come back.
 #include "daemon/net.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +30,8 @@ enum { GRACE_SECONDS = 20, RULE_PRIORITY = 220 };
 static void refused_log(struct net_role *role, enum fault fault, const char *what)
 {
     if (!fault) return;
-    const char *reason = fault == FAULT_NFT_REFUSED ? nft_reason(role->nft) : rtnl_reason(role->rtnl);
+    const char *reason =
+        fault == FAULT_NFT_REFUSED ? nft_reason(role->nft) : rtnl_reason(role->rtnl);
     role_log(ROLE_NET, IKE_ERROR, fault, "%s: %s", what, reason);
 }
 
@@ -40,7 +45,8 @@ static void address_tell(struct net_role *role, const struct addr *addr, bool ca
 
 static void failure_tell(struct net_role *role, uint32_t policy, enum fault fault)
 {
-    struct plane_message message = {.event = {.kind = IKE_PLANE_FAILED, .policy = policy, .fault = fault}};
+    struct plane_message message = {
+        .event = {.kind = IKE_PLANE_FAILED, .policy = policy, .fault = fault}};
     struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_PLANE, 0);
     plane_put(&out, &message);
     link_send(role->ike, &out);
@@ -59,7 +65,8 @@ static void routes_sync(struct net_role *role, enum rtnl_verb verb)
         }
         struct rtnl_route message;
         net_route_message(role, route, verb, &message);
-        refused_log(role, rtnl_route(role->rtnl, verb, &message), verb == RTNL_ADD ? "cannot add a route" : "cannot delete a route");
+        refused_log(role, rtnl_route(role->rtnl, verb, &message),
+                    verb == RTNL_ADD ? "cannot add a route" : "cannot delete a route");
         *at = route->next_dirty;
         net_route_synced(role, route);
     }
@@ -71,13 +78,65 @@ static void changes_apply(evutil_socket_t fd, short what, void *context)
     (void)fd, (void)what;
     struct net_role *role = context;
     routes_sync(role, RTNL_DEL);
-    if (role->nft) refused_log(role, nft_sync(role->nft, &role->filter, &role->guard, &role->levels), "cannot guard policies");
+    if (role->nft)
+        refused_log(role, nft_sync(role->nft, &role->filter, &role->guard, &role->levels),
+                    "cannot guard policies");
     routes_sync(role, RTNL_ADD);
 }
 
 static void changes_soon(struct net_role *role)
 {
     event_active(role->apply, EV_TIMEOUT, 0);
+}
+
+// --- what the operator may have forgotten
+
+static int sysctl_number(const char *path)
+{
+    char text[16];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0) close(fd);
+    if (size <= 0) return -1;
+    text[size] = 0;
+    return atoi(text);
+}
+
+// RFC 3704 2.2: a strict filter looks up the way back to the peer; where the peer lies within the
+// policy, that way is the TUN device, and sealed packets from it are dropped before we see them.
+static void hint_filter(struct net_role *role, const struct policy_message *message)
+{
+    const struct addr *peer = &message->path.remote.addr;
+    bool covered = false;
+    for (unsigned i = 0; i < message->spec.remote.count; i++)
+        covered |= range_has(&message->spec.remote.at[i].range, peer);
+    if (role->hinted_filter || peer->family != ADDR_V4 || !covered) return;
+    if (sysctl_number("/proc/sys/net/ipv4/conf/all/rp_filter") != 1) return;
+    role->hinted_filter = true;
+    role_log(ROLE_NET, IKE_AUDIT, OK,
+             "net.ipv4.conf.all.rp_filter is 1 and the peer's own address lies within the policy: "
+             "its packets will be dropped; set it to 2");
+}
+
+// A gateway's selectors hold more than its own addresses.
+static void hint_forwarding(struct net_role *role, const struct policy_spec *spec)
+{
+    static const struct {
+        const char *path, *name;
+    } switches[] = {
+        {"/proc/sys/net/ipv4/ip_forward", "net.ipv4.ip_forward"},
+        {"/proc/sys/net/ipv6/conf/all/forwarding", "net.ipv6.conf.all.forwarding"},
+    };
+    for (unsigned i = 0; i < spec->local.count; i++) {
+        const struct range *local = &spec->local.at[i].range;
+        unsigned which = local->low.family == ADDR_V6;
+        if (role->hinted_forwarding[which] || addr_equal(&local->low, &local->high)) continue;
+        if (sysctl_number(switches[which].path) != 0) continue;
+        role->hinted_forwarding[which] = true;
+        role_log(ROLE_NET, IKE_INFO, OK,
+                 "%s is 0: packets of hosts behind this one are not passed on; set it to 1",
+                 switches[which].name);
+    }
 }
 
 // --- from the ike role
@@ -89,6 +148,9 @@ static void policy_add(struct net_role *role, struct rd *fields, struct arena *a
     enum fault fault = net_policy_add(role, &message.spec);
     if (fault) failure_tell(role, message.spec.number, fault);
     changes_soon(role);
+    if (message.spec.action != POLICY_PROTECT) return;
+    hint_filter(role, &message);
+    hint_forwarding(role, &message.spec);
 }
 
 static void policy_del(struct net_role *role, struct rd *fields, struct arena *arena)
@@ -100,13 +162,15 @@ static void policy_del(struct net_role *role, struct rd *fields, struct arena *a
 }
 
 // A virtual address may be wanted by several children.
-static void virtual_address(struct net_role *role, struct rd *fields, struct arena *arena, enum rtnl_verb verb)
+static void virtual_address(struct net_role *role, struct rd *fields, struct arena *arena,
+                            enum rtnl_verb verb)
 {
     struct address_message message;
     if (address_get(fields, arena, &message) != OK || message.addr.family == ADDR_NONE) return;
     if (!net_virtual_count(role, &message.addr, verb)) return;
     refused_log(role, rtnl_address(role->rtnl, verb, role->tun, &message.addr),
-                verb == RTNL_ADD ? "cannot add a virtual address" : "cannot delete a virtual address");
+                verb == RTNL_ADD ? "cannot add a virtual address"
+                                 : "cannot delete a virtual address");
 }
 
 static void from_ike(void *context, const struct message_head *head, struct rd *fields)
@@ -114,10 +178,18 @@ static void from_ike(void *context, const struct message_head *head, struct rd *
     struct net_role *role = context;
     struct arena arena = {0};
     switch (head->type) {
-    case MESSAGE_POLICY_ADD: policy_add(role, fields, &arena); break;
-    case MESSAGE_POLICY_DEL: policy_del(role, fields, &arena); break;
-    case MESSAGE_ADDRESS_ADD: virtual_address(role, fields, &arena, RTNL_ADD); break;
-    case MESSAGE_ADDRESS_DEL: virtual_address(role, fields, &arena, RTNL_DEL); break;
+    case MESSAGE_POLICY_ADD:
+        policy_add(role, fields, &arena);
+        break;
+    case MESSAGE_POLICY_DEL:
+        policy_del(role, fields, &arena);
+        break;
+    case MESSAGE_ADDRESS_ADD:
+        virtual_address(role, fields, &arena, RTNL_ADD);
+        break;
+    case MESSAGE_ADDRESS_DEL:
+        virtual_address(role, fields, &arena, RTNL_DEL);
+        break;
     }
     arena_free(&arena);
 }
@@ -156,20 +228,25 @@ static void monitor_readable(evutil_socket_t fd, short what, void *context)
 
 // --- the device
 
-static void sysctl_write(struct net_role *role, const char *family, const char *name, const char *value)
+static void sysctl_write(struct net_role *role, const char *family, const char *name,
+                         const char *value)
 {
     char path[128];
-    snprintf(path, sizeof path, "/proc/sys/net/%s/conf/%s/%s", family, role->options->tun_name, name);
+    snprintf(path, sizeof path, "/proc/sys/net/%s/conf/%s/%s", family, role->options->tun_name,
+             name);
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     bool good = fd >= 0 && write(fd, value, strlen(value)) > 0;
-    if (!good && errno != ENOENT) role_log(ROLE_NET, IKE_DETAIL, OK, "cannot write %s: %s", path, strerror(errno));
+    if (!good && errno != ENOENT)
+        role_log(ROLE_NET, IKE_DETAIL, OK, "cannot write %s: %s", path, strerror(errno));
     if (fd >= 0) close(fd);
 }
 
 static void address_drop(void *context, unsigned device, const struct addr *addr, bool came)
 {
     struct net_role *role = context;
-    if (came && device == role->tun) refused_log(role, rtnl_address(role->rtnl, RTNL_DEL, device, addr), "cannot drop an address");
+    if (came && device == role->tun)
+        refused_log(role, rtnl_address(role->rtnl, RTNL_DEL, device, addr),
+                    "cannot drop an address");
 }
 
 // After a former life the device may be there with its addresses.
@@ -177,21 +254,26 @@ static void tun_addresses_drop(struct net_role *role)
 {
     struct rtnl *lister = rtnl_new();
     struct rtnl_watch watch = {role, address_drop};
-    if (lister && rtnl_addresses(lister, &watch) != OK) role_log(ROLE_NET, IKE_DETAIL, OK, "cannot list addresses");
+    if (lister && rtnl_addresses(lister, &watch) != OK)
+        role_log(ROLE_NET, IKE_DETAIL, OK, "cannot list addresses");
     rtnl_free(lister);
 }
 
 static void tun_start(struct net_role *role)
 {
-    static const struct { const char *family, *name, *value; } wanted[] = {
-        {"ipv4", "rp_filter", "0"},          // what is opened comes from wherever the peer's policy allows
-        {"ipv4", "send_redirects", "0"},     // a hub sends out by the device a packet came from
-        {"ipv6", "addr_gen_mode", "1"},      // no link-local address: nobody is on this link
+    static const struct {
+        const char *family, *name, *value;
+    } wanted[] = {
+        {"ipv4", "rp_filter", "0"}, // what is opened comes from wherever the peer's policy allows
+        {"ipv4", "send_redirects", "0"}, // a hub sends out by the device a packet came from
+        {"ipv6", "addr_gen_mode", "1"},  // no link-local address: nobody is on this link
         {"ipv6", "accept_ra", "0"},
     };
-    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) sysctl_write(role, wanted[i].family, wanted[i].name, wanted[i].value);
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+        sysctl_write(role, wanted[i].family, wanted[i].name, wanted[i].value);
     tun_addresses_drop(role);
-    refused_log(role, rtnl_link(role->rtnl, role->tun, true, role->options->mtu), "cannot set the TUN device up");
+    refused_log(role, rtnl_link(role->rtnl, role->tun, true, role->options->mtu),
+                "cannot set the TUN device up");
 }
 
 // --- rules and tables
@@ -200,11 +282,16 @@ static void rules_set(struct net_role *role, enum rtnl_verb verb)
 {
     static const uint8_t families[] = {ADDR_V4, ADDR_V6};
     for (unsigned i = 0; i < 2; i++) {
-        struct rtnl_rule rule = {.family = families[i], .priority = RULE_PRIORITY, .table = ROUTING_TABLE, .mark = ROUTING_MARK,
-                                 .mask = ROUTING_MARK_MASK, .invert = true};
+        struct rtnl_rule rule = {.family = families[i],
+                                 .priority = RULE_PRIORITY,
+                                 .table = ROUTING_TABLE,
+                                 .mark = ROUTING_MARK,
+                                 .mask = ROUTING_MARK_MASK,
+                                 .invert = true};
         enum fault fault = rtnl_rule(role->rtnl, verb, &rule);
         // A host without IPv6 has no rules for it.
-        if (families[i] == ADDR_V4 || fault == OK) refused_log(role, fault, "cannot change routing rules");
+        if (families[i] == ADDR_V4 || fault == OK)
+            refused_log(role, fault, "cannot change routing rules");
     }
 }
 
@@ -212,7 +299,8 @@ static void filter_former_drop(evutil_socket_t fd, short what, void *context)
 {
     (void)fd, (void)what;
     struct net_role *role = context;
-    refused_log(role, nft_delete_table(role->nft, role->former), "cannot delete the former packet filter table");
+    refused_log(role, nft_delete_table(role->nft, role->former),
+                "cannot delete the former packet filter table");
     role_log(ROLE_NET, IKE_DETAIL, OK, "the former life's packet filter table is deleted");
     role->former[0] = 0;
 }
@@ -222,8 +310,11 @@ static void filter_start(struct net_role *role)
     char second[TABLE_NAME_MAX];
     snprintf(role->table, sizeof role->table, "cygnet_%s", role->options->tun_name);
     snprintf(second, sizeof second, "cygnet_%s_2", role->options->tun_name);
-    role->filter = (struct nft_settings){.table = role->table, .tun = role->options->tun_name, .mark = ROUTING_MARK,
-                                         .port = role->options->port, .port_nat = role->options->port_nat};
+    role->filter = (struct nft_settings){.table = role->table,
+                                         .tun = role->options->tun_name,
+                                         .mark = ROUTING_MARK,
+                                         .port = role->options->port,
+                                         .port_nat = role->options->port_nat};
     role->nft = nft_new();
     if (!role->nft) {
         role_log(ROLE_NET, IKE_ERROR, FAULT_NFT_REFUSED, "nothing is guarded");
@@ -247,8 +338,11 @@ static void all_remove(struct net_role *role)
     refused_log(role, rtnl_routes_flush(role->rtnl, ROUTING_TABLE), "cannot remove routes");
     rules_set(role, RTNL_DEL);
     if (!role->nft) return;
-    refused_log(role, nft_delete_table(role->nft, role->table), "cannot remove the packet filter table");
-    if (role->former[0]) refused_log(role, nft_delete_table(role->nft, role->former), "cannot remove the former packet filter table");
+    refused_log(role, nft_delete_table(role->nft, role->table),
+                "cannot remove the packet filter table");
+    if (role->former[0])
+        refused_log(role, nft_delete_table(role->nft, role->former),
+                    "cannot remove the former packet filter table");
 }
 
 int role_net(const struct role_options *options)
@@ -261,18 +355,21 @@ int role_net(const struct role_options *options)
     role->tun = if_nametoindex(options->tun_name);
     int monitor = rtnl_monitor_open();
     if (!role->rtnl || !role->tun || monitor < 0) {
-        role_log(ROLE_NET, IKE_ERROR, FAULT_NETLINK_REFUSED, "%s: %s", options->tun_name, strerror(errno));
+        role_log(ROLE_NET, IKE_ERROR, FAULT_NETLINK_REFUSED, "%s: %s", options->tun_name,
+                 strerror(errno));
         return 1;
     }
     struct rng *rng = role_rng();
     guard_init(&role->guard, rng_u64(rng), rng_u64(rng));
     map_init(&role->policies, rng_u64(rng), rng_u64(rng));
     map_init(&role->routes, rng_u64(rng), rng_u64(rng));
-    role->ike = link_new(role->base, options->channel[ROLE_IKE], ROLE_NET, ROLE_IKE, from_ike, role);
+    role->ike =
+        link_new(role->base, options->channel[ROLE_IKE], ROLE_NET, ROLE_IKE, from_ike, role);
     role->apply = event_new(role->base, -1, 0, changes_apply, role);
     event_add(event_new(role->base, monitor, EV_READ | EV_PERSIST, monitor_readable, role), NULL);
     filter_start(role);
-    refused_log(role, rtnl_routes_flush(role->rtnl, ROUTING_TABLE), "cannot remove routes of a former life");
+    refused_log(role, rtnl_routes_flush(role->rtnl, ROUTING_TABLE),
+                "cannot remove routes of a former life");
     rules_set(role, RTNL_ADD);
     tun_start(role);
     addresses_list(role);

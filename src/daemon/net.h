@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The net role from inside. net_policy.c works out what routes and guards the policies want; net.c tells the kernel.
+// The net role from inside. net_policy.c works out what routes and guards the policies want; net.c
+// tells the kernel.
 #pragma once
 #include "base/map.h"
 #include "base/rng.h"
@@ -12,8 +13,8 @@ enum { TABLE_NAME_MAX = 40, PREFIXES_MAX = 254, ROUTES_PER_POLICY_MAX = 1024, VI
 
 struct net_route {
     struct prefix to;
-    unsigned device_count, throw_count;   // policies that want it so; the device wins
-    uint8_t installed;                    // enum route_kind; 0: not in the kernel
+    unsigned device_count, throw_count; // policies that want it so; the device wins
+    uint8_t installed;                  // enum route_kind; 0: not in the kernel
     struct addr source, source_installed;
     bool dirty;
     struct net_route *next_dirty;
@@ -38,17 +39,19 @@ struct net_role {
     struct rtnl *rtnl;
     struct nft *nft;
     struct nft_settings filter;
-    char table[TABLE_NAME_MAX], former[TABLE_NAME_MAX];   // former: of an earlier life, deleted after a while
+    char table[TABLE_NAME_MAX],
+        former[TABLE_NAME_MAX]; // former: of an earlier life, deleted after a while
     unsigned levels;
-    unsigned tun;                          // index of the device
+    unsigned tun; // index of the device
     struct guard guard;
-    struct map policies;                   // number -> struct policy_spec
-    struct map routes;                     // prefix -> struct net_route
+    struct map policies; // number -> struct policy_spec
+    struct map routes;   // prefix -> struct net_route
     struct net_route *dirty;
     struct net_address *addresses;
     size_t address_count, address_room;
     struct net_virtual virtuals[VIRTUAL_MAX];
-    bool listening;                        // the first list of addresses is no news
+    bool listening;                           // the first list of addresses is no news
+    bool hinted_filter, hinted_forwarding[2]; // told once
     uint8_t *space;
 };
 
@@ -58,8 +61,10 @@ void net_policy_del(struct net_role *role, uint32_t number);
 
 // What is to be done for a dirty route: RTNL_ADD, RTNL_DEL; and the message for it.
 enum rtnl_verb net_route_sync_verb(const struct net_route *route);
-void net_route_message(const struct net_role *role, const struct net_route *route, enum rtnl_verb verb, struct rtnl_route *out);
-void net_route_synced(struct net_role *role, struct net_route *route);   // clean now; freed when nobody wants it
+void net_route_message(const struct net_role *role, const struct net_route *route,
+                       enum rtnl_verb verb, struct rtnl_route *out);
+void net_route_synced(struct net_role *role,
+                      struct net_route *route); // clean now; freed when nobody wants it
 
 // True when that is news.
 bool net_address_note(struct net_role *role, unsigned device, const struct addr *addr, bool came);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What policies want of the kernel: routes, counted by prefix because policies share them, and boxes of the guard.
+// What policies want of the kernel: routes, counted by prefix because policies share them, and
+// boxes of the guard.
 #include "daemon/net.h"
 #include <assert.h>
 
@@ -42,8 +43,10 @@ static bool is_usable_source(const struct addr *addr)
     return !prefix_has(&link_local, addr) && !addr_equal(addr, &loopback);
 }
 
-// An address of this host within the local selectors, so that its own packets match the policy; none where the selectors hold all.
-static struct addr source_choose(const struct net_role *role, const struct policy_spec *spec, uint8_t family)
+// An address of this host within the local selectors, so that its own packets match the policy;
+// none where the selectors hold all.
+static struct addr source_choose(const struct net_role *role, const struct policy_spec *spec,
+                                 uint8_t family)
 {
     for (unsigned i = 0; i < spec->local.count; i++) {
         const struct range *local = &spec->local.at[i].range;
@@ -96,11 +99,15 @@ enum rtnl_verb net_route_sync_verb(const struct net_route *route)
     return route_wants(route) ? RTNL_ADD : RTNL_DEL;
 }
 
-void net_route_message(const struct net_role *role, const struct net_route *route, enum rtnl_verb verb, struct rtnl_route *out)
+void net_route_message(const struct net_role *role, const struct net_route *route,
+                       enum rtnl_verb verb, struct rtnl_route *out)
 {
     uint8_t kind = verb == RTNL_ADD ? route_wants(route) : route->installed;
-    *out = (struct rtnl_route){.kind = kind, .to = route->to, .table = ROUTING_TABLE,
-                               .device = kind == ROUTE_DEVICE ? role->tun : 0, .source = route->source};
+    *out = (struct rtnl_route){.kind = kind,
+                               .to = route->to,
+                               .table = ROUTING_TABLE,
+                               .device = kind == ROUTE_DEVICE ? role->tun : 0,
+                               .source = route->source};
 }
 
 void net_route_synced(struct net_role *role, struct net_route *route)
@@ -115,7 +122,8 @@ void net_route_synced(struct net_role *role, struct net_route *route)
     free(route);
 }
 
-static size_t policy_prefixes(const struct selectors *selectors, bool (*wanted)(const struct policy_spec *, const struct range *),
+static size_t policy_prefixes(const struct selectors *selectors,
+                              bool (*wanted)(const struct policy_spec *, const struct range *),
                               const struct policy_spec *spec, struct prefix *out)
 {
     size_t count = 0;
@@ -124,7 +132,8 @@ static size_t policy_prefixes(const struct selectors *selectors, bool (*wanted)(
         const struct range *range = &selectors->at[i].range;
         if (wanted && !wanted(spec, range)) continue;
         size_t more = range_prefixes(range, some, PREFIXES_MAX);
-        for (size_t j = 0; j < more && j < PREFIXES_MAX && count < ROUTES_PER_POLICY_MAX; j++) out[count++] = some[j];
+        for (size_t j = 0; j < more && j < PREFIXES_MAX && count < ROUTES_PER_POLICY_MAX; j++)
+            out[count++] = some[j];
     }
     return count;
 }
@@ -139,8 +148,11 @@ static void policy_routes(struct net_role *role, const struct policy_spec *spec,
     for (size_t i = 0; i < count; i++) {
         struct net_route *route = route_get(role, &prefixes[i]);
         route->device_count += (unsigned)step;
-        if (step == COUNT_UP && route->source.family == ADDR_NONE) route->source = source_choose(role, spec, route->to.addr.family);
-        if (route_wants(route) != route->installed || !addr_equal(&route->source, &route->source_installed)) route_touch(role, route);
+        if (step == COUNT_UP && route->source.family == ADDR_NONE)
+            route->source = source_choose(role, spec, route->to.addr.family);
+        if (route_wants(route) != route->installed ||
+            !addr_equal(&route->source, &route->source_installed))
+            route_touch(role, route);
     }
     count = policy_prefixes(&spec->local, is_near, spec, prefixes);
     for (size_t i = 0; i < count; i++) {
@@ -164,12 +176,15 @@ void net_sources_refresh(struct net_role *role)
         size_t count = policy_prefixes(&spec->remote, NULL, spec, prefixes);
         for (size_t i = 0; i < count; i++) {
             route = route_get(role, &prefixes[i]);
-            if (route->source.family == ADDR_NONE) route->source = source_choose(role, spec, route->to.addr.family);
+            if (route->source.family == ADDR_NONE)
+                route->source = source_choose(role, spec, route->to.addr.family);
         }
     }
     cursor = 0;
     while ((route = map_next(&role->routes, &cursor)))
-        if (route_wants(route) != route->installed || !addr_equal(&route->source, &route->source_installed)) route_touch(role, route);
+        if (route_wants(route) != route->installed ||
+            !addr_equal(&route->source, &route->source_installed))
+            route_touch(role, route);
     free(prefixes);
 }
 
@@ -178,23 +193,29 @@ void net_sources_refresh(struct net_role *role)
 static unsigned range_common_bits(const struct range *range)
 {
     unsigned bits = 0, size = (unsigned)addr_size(&range->low) * 8;
-    while (bits < size && !((range->low.at[bits / 8] ^ range->high.at[bits / 8]) >> (7 - bits % 8) & 1)) bits++;
+    while (bits < size &&
+           !((range->low.at[bits / 8] ^ range->high.at[bits / 8]) >> (7 - bits % 8) & 1))
+        bits++;
     return bits;
 }
 
-// Without a priority of its own a policy takes precedence by how narrow it is. Odd numbers are for what is near.
+// Without a priority of its own a policy takes precedence by how narrow it is. Odd numbers are for
+// what is near.
 static uint64_t precedence_of(const struct policy_spec *spec, const struct box *box)
 {
     if (spec->priority) return (uint64_t)spec->priority * 2;
-    unsigned wide = 2 * (unsigned)addr_size(&box->local.low) * 8 - range_common_bits(&box->local) - range_common_bits(&box->remote);
+    unsigned wide = 2 * (unsigned)addr_size(&box->local.low) * 8 - range_common_bits(&box->local) -
+                    range_common_bits(&box->remote);
     bool any_protocol = box->protocol_low != box->protocol_high;
-    bool any_port = box->local_port_high - box->local_port_low == 65535 && box->remote_port_high - box->remote_port_low == 65535;
+    bool any_port = box->local_port_high - box->local_port_low == 65535 &&
+                    box->remote_port_high - box->remote_port_low == 65535;
     return ((UINT64_C(1) << 33) + wide * 4 + any_protocol * 2 + any_port) * 2;
 }
 
 static void ports_of(const struct selector *selector, uint16_t *low, uint16_t *high)
 {
-    bool opaque = selector->port_low > selector->port_high;   // RFC 7296 3.13.1: OPAQUE; guarded like any
+    bool opaque =
+        selector->port_low > selector->port_high; // RFC 7296 3.13.1: OPAQUE; guarded like any
     *low = opaque ? 0 : selector->port_low;
     *high = opaque ? 65535 : selector->port_high;
 }
@@ -205,7 +226,9 @@ static bool box_of(const struct selector *local, const struct selector *remote, 
     if (local->range.low.family != remote->range.low.family) return false;
     if (local->protocol && remote->protocol && local->protocol != remote->protocol) return false;
     uint8_t protocol = local->protocol ? local->protocol : remote->protocol;
-    *box = (struct box){.local = local->range, .remote = remote->range, .protocol_low = protocol,
+    *box = (struct box){.local = local->range,
+                        .remote = remote->range,
+                        .protocol_low = protocol,
                         .protocol_high = protocol ? protocol : 255};
     ports_of(local, &box->local_port_low, &box->local_port_high);
     ports_of(remote, &box->remote_port_low, &box->remote_port_high);
@@ -214,39 +237,53 @@ static bool box_of(const struct selector *local, const struct selector *remote, 
 
 static enum guard_kind box_kind(const struct box *box)
 {
-    bool any_port = box->local_port_low == 0 && box->local_port_high == 65535 && box->remote_port_low == 0 && box->remote_port_high == 65535;
-    return any_port && box->protocol_low == 0 && box->protocol_high == 255 ? GUARD_PAIR : GUARD_FLOW;
+    bool any_port = box->local_port_low == 0 && box->local_port_high == 65535 &&
+                    box->remote_port_low == 0 && box->remote_port_high == 65535;
+    return any_port && box->protocol_low == 0 && box->protocol_high == 255 ? GUARD_PAIR
+                                                                           : GUARD_FLOW;
 }
 
-static enum fault guard_count(struct net_role *role, enum guard_kind kind, const struct box *box, enum guard_verdict verdict,
-                              uint64_t precedence, int step)
+static enum fault guard_count(struct net_role *role, enum guard_kind kind, const struct box *box,
+                              enum guard_verdict verdict, uint64_t precedence, int step)
 {
     if (step == COUNT_UP) return guard_add(&role->guard, kind, box, verdict, precedence);
     guard_del(&role->guard, kind, box, verdict, precedence);
     return OK;
 }
 
-static enum fault guard_pair(struct net_role *role, const struct policy_spec *spec, const struct box *box, int step)
+static enum fault guard_pair(struct net_role *role, const struct policy_spec *spec,
+                             const struct box *box, int step)
 {
     enum guard_verdict verdict = spec->action == POLICY_BYPASS ? GUARD_PASS : GUARD_DROP;
     enum guard_kind kind = box_kind(box);
     TRY(guard_count(role, kind, box, verdict, precedence_of(spec, box), step));
     if (kind == GUARD_PAIR || verdict == GUARD_PASS) return OK;
     // Later fragments show no ports: between these hosts they are stopped all.
-    struct box bare = {.local = box->local, .remote = box->remote, .protocol_high = 255, .local_port_high = 65535, .remote_port_high = 65535};
+    struct box bare = {.local = box->local,
+                       .remote = box->remote,
+                       .protocol_high = 255,
+                       .local_port_high = 65535,
+                       .remote_port_high = 65535};
     enum fault fault = guard_count(role, GUARD_FRAGMENT, &bare, verdict, 0, step);
     if (fault) guard_del(&role->guard, kind, box, verdict, precedence_of(spec, box));
     return fault;
 }
 
-static enum fault guard_near(struct net_role *role, const struct policy_spec *spec, const struct range *a, const struct range *b, int step)
+static enum fault guard_near(struct net_role *role, const struct policy_spec *spec,
+                             const struct range *a, const struct range *b, int step)
 {
-    struct box box = {.local = *a, .remote = *b, .protocol_high = 255, .local_port_high = 65535, .remote_port_high = 65535};
+    struct box box = {.local = *a,
+                      .remote = *b,
+                      .protocol_high = 255,
+                      .local_port_high = 65535,
+                      .remote_port_high = 65535};
     return guard_count(role, GUARD_PAIR, &box, GUARD_PASS, precedence_of(spec, &box) - 1, step);
 }
 
-// Counts all boxes of a policy up or down, at most *done of them on the way down; *done tells how many were counted up.
-static enum fault policy_guards(struct net_role *role, const struct policy_spec *spec, int step, unsigned *done)
+// Counts all boxes of a policy up or down, at most *done of them on the way down; *done tells how
+// many were counted up.
+static enum fault policy_guards(struct net_role *role, const struct policy_spec *spec, int step,
+                                unsigned *done)
 {
     unsigned count = 0, limit = step == COUNT_UP ? UINT32_MAX : *done;
     enum fault fault = OK;
@@ -257,7 +294,9 @@ static enum fault policy_guards(struct net_role *role, const struct policy_spec 
             fault = guard_pair(role, spec, &box, step);
             if (!fault) count++;
         }
-        for (unsigned j = 0; j < spec->local.count && !fault && count < limit && spec->action == POLICY_PROTECT; j++) {
+        for (unsigned j = 0;
+             j < spec->local.count && !fault && count < limit && spec->action == POLICY_PROTECT;
+             j++) {
             const struct range *a = &spec->local.at[i].range, *b = &spec->local.at[j].range;
             if (a->low.family != b->low.family || !is_near(spec, b)) continue;
             fault = guard_near(role, spec, a, b, step);
@@ -340,8 +379,10 @@ bool net_virtual_count(struct net_role *role, const struct addr *addr, enum rtnl
         struct net_virtual *at = &role->virtuals[i];
         if (!at->count) empty = at;
         if (!at->count || !addr_equal(&at->addr, addr)) continue;
-        if (verb == RTNL_ADD) at->count++;
-        else at->count--;
+        if (verb == RTNL_ADD)
+            at->count++;
+        else
+            at->count--;
         return at->count == 0;
     }
     if (verb == RTNL_DEL || !empty) return false;

@@ -46,8 +46,10 @@ static bool run_dir_open(struct role_options *options)
 {
     char path[PATH_LIMIT];
     path_in(options, "empty", path);
-    if (strlen(options->run_dir) > 256 || !directory_make(options->run_dir) || (mkdir(path, 0555) < 0 && errno != EEXIST)) {
-        role_log(ROLE_MAIN, IKE_ERROR, FAULT_RUN_DIR_REFUSED, "%s: %s", options->run_dir, strerror(errno));
+    if (strlen(options->run_dir) > 256 || !directory_make(options->run_dir) ||
+        (mkdir(path, 0555) < 0 && errno != EEXIST)) {
+        role_log(ROLE_MAIN, IKE_ERROR, FAULT_RUN_DIR_REFUSED, "%s: %s", options->run_dir,
+                 strerror(errno));
         return false;
     }
     path_in(options, "cygnetd.pid", path);
@@ -68,7 +70,8 @@ void open_write_pid(void)
     char text[32];
     int size = snprintf(text, sizeof text, "%ld\n", (long)getpid());
     if (ftruncate(pid_file, 0) < 0 || pwrite(pid_file, text, (size_t)size, 0) != size)
-        role_log(ROLE_MAIN, IKE_ERROR, FAULT_RUN_DIR_REFUSED, "cannot write cygnetd.pid: %s", strerror(errno));
+        role_log(ROLE_MAIN, IKE_ERROR, FAULT_RUN_DIR_REFUSED, "cannot write cygnetd.pid: %s",
+                 strerror(errno));
 }
 
 // --- VICI socket
@@ -77,7 +80,8 @@ static bool vici_somebody_listens(const struct sockaddr_un *at)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     // A full backlog (EAGAIN) means somebody, too.
-    bool listens = fd >= 0 && (connect(fd, (const struct sockaddr *)at, sizeof *at) == 0 || errno == EAGAIN);
+    bool listens =
+        fd >= 0 && (connect(fd, (const struct sockaddr *)at, sizeof *at) == 0 || errno == EAGAIN);
     if (fd >= 0) close(fd);
     return listens;
 }
@@ -97,7 +101,8 @@ static bool vici_open(const char *path, int *out)
     if (lstat(path, &there) == 0) {
         if (vici_somebody_listens(&at)) return vici_refused(path, FAULT_VICI_IN_USE);
         errno = EEXIST;
-        if (!S_ISSOCK(there.st_mode) || unlink(path) < 0) return vici_refused(path, FAULT_VICI_REFUSED);
+        if (!S_ISSOCK(there.st_mode) || unlink(path) < 0)
+            return vici_refused(path, FAULT_VICI_REFUSED);
     }
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     mode_t mask = umask(0117);
@@ -111,7 +116,8 @@ static bool vici_open(const char *path, int *out)
     const char *user;
     // Members of the group cygnet may control the daemon, where there is one.
     if (sandbox_user(&uid, &gid, &user) && strcmp(user, "cygnet") == 0 && chown(path, 0, gid) < 0)
-        role_log(ROLE_MAIN, IKE_ERROR, OK, "cannot give %s to the group cygnet: %s", path, strerror(errno));
+        role_log(ROLE_MAIN, IKE_ERROR, OK, "cannot give %s to the group cygnet: %s", path,
+                 strerror(errno));
     *out = fd;
     return true;
 }
@@ -121,12 +127,14 @@ static bool vici_open(const char *path, int *out)
 static bool udp_open_all(struct role_options *options)
 {
     const char *text = NULL;
-    enum fault fault = udp_open(ADDR_V4, options->port, options->port_nat, options->workers, ROUTING_MARK, &options->udp4, &text);
+    enum fault fault = udp_open(ADDR_V4, options->port, options->port_nat, options->workers,
+                                ROUTING_MARK, &options->udp4, &text);
     if (fault) {
         role_log(ROLE_MAIN, IKE_ERROR, fault, "IPv4: %s", text);
         return false;
     }
-    fault = udp_open(ADDR_V6, options->port, options->port_nat, options->workers, ROUTING_MARK, &options->udp6, &text);
+    fault = udp_open(ADDR_V6, options->port, options->port_nat, options->workers, ROUTING_MARK,
+                     &options->udp6, &text);
     if (fault == FAULT_PORT_IN_USE) {
         role_log(ROLE_MAIN, IKE_ERROR, fault, "IPv6: %s", text);
         return false;
@@ -166,8 +174,11 @@ static bool keylog_make(const struct role_options *options)
     unsigned uid, gid;
     const char *user;
     int fd = open(options->keylog, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-    bool good = fd >= 0 && fchmod(fd, 0600) == 0 && (!sandbox_user(&uid, &gid, &user) || fchown(fd, uid, gid) == 0);
-    if (!good) role_log(ROLE_MAIN, IKE_ERROR, OK, "cannot make the key log %s: %s", options->keylog, strerror(errno));
+    bool good = fd >= 0 && fchmod(fd, 0600) == 0 &&
+                (!sandbox_user(&uid, &gid, &user) || fchown(fd, uid, gid) == 0);
+    if (!good)
+        role_log(ROLE_MAIN, IKE_ERROR, OK, "cannot make the key log %s: %s", options->keylog,
+                 strerror(errno));
     if (fd >= 0) close(fd);
     return good;
 }
@@ -176,9 +187,11 @@ bool open_all(struct arguments *arguments)
 {
     struct role_options *options = &arguments->options;
     if (geteuid() != 0)
-        role_log(ROLE_MAIN, IKE_AUDIT, OK, "not started as root: needs CAP_NET_ADMIN, CAP_NET_RAW and CAP_NET_BIND_SERVICE");
-    return run_dir_open(options) && vici_open(arguments->vici_path, &options->vici) && udp_open_all(options) && raw_open_all(options) &&
-           tun_open_all(options) && keylog_make(options);
+        role_log(ROLE_MAIN, IKE_AUDIT, OK,
+                 "not started as root: needs CAP_NET_ADMIN, CAP_NET_RAW and CAP_NET_BIND_SERVICE");
+    return run_dir_open(options) && vici_open(arguments->vici_path, &options->vici) &&
+           udp_open_all(options) && raw_open_all(options) && tun_open_all(options) &&
+           keylog_make(options);
 }
 
 void close_all(const struct arguments *arguments)
@@ -194,9 +207,11 @@ void close_all(const struct arguments *arguments)
 void tun_quiet(const struct role_options *options)
 {
     struct rtnl *rtnl = rtnl_new();
-    enum fault fault = rtnl ? rtnl_link(rtnl, if_nametoindex(options->tun_name), false, 0) : FAULT_SOCKET_REFUSED;
+    enum fault fault =
+        rtnl ? rtnl_link(rtnl, if_nametoindex(options->tun_name), false, 0) : FAULT_SOCKET_REFUSED;
     if (fault)
-        role_log(ROLE_MAIN, IKE_ERROR, fault, "%s cannot be set down: %s", options->tun_name, rtnl ? rtnl_reason(rtnl) : strerror(errno));
+        role_log(ROLE_MAIN, IKE_ERROR, fault, "%s cannot be set down: %s", options->tun_name,
+                 rtnl ? rtnl_reason(rtnl) : strerror(errno));
     rtnl_free(rtnl);
     tun_drain(options->tun, options->workers);
 }

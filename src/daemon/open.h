@@ -9,5 +9,6 @@ bool open_all(struct arguments *arguments);
 void open_write_pid(void);
 // At the end: removes the files.
 void close_all(const struct arguments *arguments);
-// Stops the flow into the TUN device between two lives: its routes go with its being down, what waits in it is dropped.
+// Stops the flow into the TUN device between two lives: its routes go with its being down, what
+// waits in it is dropped.
 void tun_quiet(const struct role_options *options);

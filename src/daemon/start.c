@@ -29,7 +29,8 @@ static bool rights_drop(const struct role_options *options, const struct start *
 {
     char empty[300];
     snprintf(empty, sizeof empty, "%s/empty", options->run_dir);
-    // A key log is a file that the ike role writes: whoever asks for one has the role keep its view of files.
+    // A key log is a file that the ike role writes: whoever asks for one has the role keep its view
+    // of files.
     bool keylog = options->role == ROLE_IKE && options->keylog;
     struct sandbox sandbox = {
         .empty_root = start->root == ROOT_EMPTY && !keylog ? empty : NULL,
@@ -40,7 +41,8 @@ static bool rights_drop(const struct role_options *options, const struct start *
     };
     const char *text;
     enum fault fault = sandbox_enter(&sandbox, &text);
-    if (text && options->life == 0) role_log(options->role, IKE_AUDIT, OK, "keeps rights that it should not have: %s", text);
+    if (text && options->life == 0)
+        role_log(options->role, IKE_AUDIT, OK, "keeps rights that it should not have: %s", text);
     if (fault) role_log(options->role, IKE_ERROR, fault, "%s", "");
     return !fault;
 }

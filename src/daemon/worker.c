@@ -12,12 +12,12 @@
 
 enum {
     BUFFER_SIZE = PACKET_HEAD + PACKET_MAX + PACKET_TAIL,
-    ESP_SIZE_MIN = 8,          // RFC 4303 2: SPI and sequence number
+    ESP_SIZE_MIN = 8, // RFC 4303 2: SPI and sequence number
     RELEASES_MAX = 64,
     SEND_WAIT_MS = 5,
 };
 
-struct sending {   // messages for one socket, sent by one system call
+struct sending { // messages for one socket, sent by one system call
     enum socket_kind kind;
     bool df, df_set[SOCKET_KINDS];
     unsigned count;
@@ -27,14 +27,22 @@ struct sending {   // messages for one socket, sent by one system call
     union pktinfo_control controls[BURST_MAX];
 };
 
-void worker_init(struct worker *worker, const struct role_options *options, unsigned index, struct plane *plane, struct link *ike)
+void worker_init(struct worker *worker, const struct role_options *options, unsigned index,
+                 struct plane *plane, struct link *ike)
 {
     *worker = (struct worker){
-        .plane = plane, .ike = ike, .tun = options->tun[index], .bypass4 = options->bypass4, .bypass6 = options->bypass6,
-        .sockets = {[SOCKET_UDP4] = options->udp4.esp[index], [SOCKET_UDP6] = options->udp6.esp[index],
+        .plane = plane,
+        .ike = ike,
+        .tun = options->tun[index],
+        .bypass4 = options->bypass4,
+        .bypass6 = options->bypass6,
+        .sockets = {[SOCKET_UDP4] = options->udp4.esp[index],
+                    [SOCKET_UDP6] = options->udp6.esp[index],
                     // Raw sockets cannot be shared by SPI: the first worker reads them.
-                    [SOCKET_RAW4] = index ? -1 : options->raw4, [SOCKET_RAW6] = index ? -1 : options->raw6},
-        .port_nat = options->port_nat, .sending = NEW(struct sending),
+                    [SOCKET_RAW4] = index ? -1 : options->raw4,
+                    [SOCKET_RAW6] = index ? -1 : options->raw6},
+        .port_nat = options->port_nat,
+        .sending = NEW(struct sending),
     };
     for (unsigned i = 0; i < BURST_MAX; i++) {
         worker->packets[i].space = mem_new(BUFFER_SIZE);
@@ -55,7 +63,8 @@ void worker_wipe(struct worker *worker)
 static struct packet *packet_reset(struct worker *worker, unsigned place)
 {
     struct packet *packet = &worker->packets[place];
-    *packet = (struct packet){.space = packet->space, .room = packet->room, .at = packet->space + PACKET_HEAD};
+    *packet = (struct packet){
+        .space = packet->space, .room = packet->room, .at = packet->space + PACKET_HEAD};
     return packet;
 }
 
@@ -64,15 +73,19 @@ static struct packet *packet_reset(struct worker *worker, unsigned place)
 static enum fault send_fault(int error)
 {
     switch (error) {
-    case EMSGSIZE: return FAULT_SEND_TOO_LARGE;
+    case EMSGSIZE:
+        return FAULT_SEND_TOO_LARGE;
     case ENETUNREACH:
     case EHOSTUNREACH:
-    case ENETDOWN: return FAULT_NO_ROUTE;
-    default: return FAULT_SEND_REFUSED;
+    case ENETDOWN:
+        return FAULT_NO_ROUTE;
+    default:
+        return FAULT_SEND_REFUSED;
     }
 }
 
-// RFC 4301 8.1: whether the outer header forbids fragmentation is the SA's choice. Only IPv4 headers can say so.
+// RFC 4301 8.1: whether the outer header forbids fragmentation is the SA's choice. Only IPv4
+// headers can say so.
 static void df_apply(struct worker *worker, enum socket_kind kind, bool df)
 {
     struct sending *sending = worker->sending;
@@ -91,7 +104,8 @@ static bool send_again(struct worker *worker, enum socket_kind kind, int error)
         struct pollfd at = {.fd = worker->sockets[kind], .events = POLLOUT};
         return poll(&at, 1, SEND_WAIT_MS) > 0;
     }
-    // The path is narrower than the packet, and the kernel knows. Cut, it arrives; refused, it would vanish without a word.
+    // The path is narrower than the packet, and the kernel knows. Cut, it arrives; refused, it
+    // would vanish without a word.
     if (error == EMSGSIZE && sending->df_set[kind]) {
         df_apply(worker, kind, false);
         worker->cut++;
@@ -107,7 +121,9 @@ static void sending_flush(struct worker *worker)
     unsigned done = 0, tries = 0;
     if (sending->count) df_apply(worker, sending->kind, sending->df);
     while (done < sending->count) {
-        int sent = fd < 0 ? -1 : sendmmsg(fd, sending->messages + done, sending->count - done, MSG_DONTWAIT | MSG_NOSIGNAL);
+        int sent = fd < 0 ? -1
+                          : sendmmsg(fd, sending->messages + done, sending->count - done,
+                                     MSG_DONTWAIT | MSG_NOSIGNAL);
         if (sent > 0) {
             done += (unsigned)sent;
             tries = 0;
@@ -126,21 +142,26 @@ static void sending_add(struct worker *worker, const struct packet *packet)
 {
     struct sending *sending = worker->sending;
     bool v6 = packet->to.addr.family == ADDR_V6;
-    enum socket_kind kind = packet->outer == OUTER_UDP ? (v6 ? SOCKET_UDP6 : SOCKET_UDP4) : (v6 ? SOCKET_RAW6 : SOCKET_RAW4);
-    if (sending->count == BURST_MAX || (sending->count && (sending->kind != kind || sending->df != packet->df))) sending_flush(worker);
+    enum socket_kind kind = packet->outer == OUTER_UDP ? (v6 ? SOCKET_UDP6 : SOCKET_UDP4)
+                                                       : (v6 ? SOCKET_RAW6 : SOCKET_RAW4);
+    if (sending->count == BURST_MAX ||
+        (sending->count && (sending->kind != kind || sending->df != packet->df)))
+        sending_flush(worker);
     unsigned i = sending->count++;
     sending->kind = kind;
     sending->df = packet->df;
     struct endpoint to = packet->to;
     if (packet->outer == OUTER_RAW) to.port = 0;
     struct msghdr *head = &sending->messages[i].msg_hdr;
-    *head = (struct msghdr){.msg_name = &sending->names[i], .msg_iov = &sending->vectors[i], .msg_iovlen = 1};
+    *head = (struct msghdr){
+        .msg_name = &sending->names[i], .msg_iov = &sending->vectors[i], .msg_iovlen = 1};
     head->msg_namelen = sockaddr_of(&to, &sending->names[i]);
     sending->vectors[i] = (struct iovec){.iov_base = packet->at, .iov_len = packet->size};
     control_write(head, &sending->controls[i], &packet->from.addr, packet->tos);
 }
 
-// Destinations that mean the link a packet is on, or a group: what the kernel itself sends into any device that comes up.
+// Destinations that mean the link a packet is on, or a group: what the kernel itself sends into any
+// device that comes up.
 static bool is_link_scope4(const uint8_t *to)
 {
     return to[0] >= 224;
@@ -174,8 +195,10 @@ static void bypass(struct worker *worker, const struct packet *packet)
     } else {
         return;
     }
-    if (fd < 0) worker->dropped[FAULT_NO_ROUTE]++;
-    else if (sendto(fd, packet->at, packet->size, MSG_DONTWAIT | MSG_NOSIGNAL, &to.any, size) < 0) worker->dropped[send_fault(errno)]++;
+    if (fd < 0)
+        worker->dropped[FAULT_NO_ROUTE]++;
+    else if (sendto(fd, packet->at, packet->size, MSG_DONTWAIT | MSG_NOSIGNAL, &to.any, size) < 0)
+        worker->dropped[send_fault(errno)]++;
 }
 
 static void deliver(struct worker *worker, const struct packet *packet)
@@ -188,11 +211,18 @@ static void packets_dispatch(struct worker *worker, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         const struct packet *packet = worker->list[i];
         switch (packet->verdict) {
-        case VERDICT_SEND: sending_add(worker, packet); break;
-        case VERDICT_DELIVER: deliver(worker, packet); break;
-        case VERDICT_BYPASS: bypass(worker, packet); break;
-        case VERDICT_DROP:   // counted by the plane, as is what it holds
-        case VERDICT_HELD: break;
+        case VERDICT_SEND:
+            sending_add(worker, packet);
+            break;
+        case VERDICT_DELIVER:
+            deliver(worker, packet);
+            break;
+        case VERDICT_BYPASS:
+            bypass(worker, packet);
+            break;
+        case VERDICT_DROP: // counted by the plane, as is what it holds
+        case VERDICT_HELD:
+            break;
         }
     }
     sending_flush(worker);
@@ -211,8 +241,8 @@ void worker_outward(struct worker *worker)
         worker->list[count++] = packet;
     }
     if (!count) return;
-    // The ike role tells us of a policy before it tells the net role, which makes the route: so whatever packet came by that route, its
-    // policy is waiting here by now.
+    // The ike role tells us of a policy before it tells the net role, which makes the route: so
+    // whatever packet came by that route, its policy is waiting here by now.
     link_poll(worker->ike);
     plane_seal(worker->plane, role_now(), worker->list, count);
     packets_dispatch(worker, count);
@@ -234,7 +264,8 @@ void worker_release(struct worker *worker, nsec oldest)
 // RFC 791 3.1: raw IPv4 sockets hand out the IP header too.
 static bool header_strip(struct packet *packet)
 {
-    uint32_t size = packet->size >= sizeof(struct iphdr) ? (uint32_t)(packet->at[0] & 15) * 4 : UINT32_MAX;
+    uint32_t size =
+        packet->size >= sizeof(struct iphdr) ? (uint32_t)(packet->at[0] & 15) * 4 : UINT32_MAX;
     if (size < sizeof(struct iphdr) || size > packet->size) return false;
     packet->at += size;
     packet->size -= size;
@@ -242,21 +273,25 @@ static bool header_strip(struct packet *packet)
 }
 
 // True when there is an ESP packet for the plane.
-static bool packet_received(struct worker *worker, enum socket_kind kind, struct packet *packet, struct msghdr *head, unsigned size)
+static bool packet_received(struct worker *worker, enum socket_kind kind, struct packet *packet,
+                            struct msghdr *head, unsigned size)
 {
     bool udp = kind == SOCKET_UDP4 || kind == SOCKET_UDP6;
     packet->size = size;
     packet->outer = udp ? OUTER_UDP : OUTER_RAW;
     packet->from = sockaddr_endpoint(head->msg_name);
     control_read(head, &packet->to.addr, &packet->tos);
-    if (udp) packet->to.port = worker->port_nat;
-    else packet->from.port = 0;
+    if (udp)
+        packet->to.port = worker->port_nat;
+    else
+        packet->from.port = 0;
     // RFC 3948 2.3: a keepalive is one byte of ones.
     if (udp && size == 1 && packet->at[0] == 0xff) {
         worker->keepalives++;
         return false;
     }
-    if (head->msg_flags & MSG_TRUNC || (kind == SOCKET_RAW4 && !header_strip(packet)) || packet->size < ESP_SIZE_MIN) {
+    if (head->msg_flags & MSG_TRUNC || (kind == SOCKET_RAW4 && !header_strip(packet)) ||
+        packet->size < ESP_SIZE_MIN) {
         worker->dropped[FAULT_TRUNCATED]++;
         return false;
     }
@@ -265,19 +300,24 @@ static bool packet_received(struct worker *worker, enum socket_kind kind, struct
 
 void worker_inward(struct worker *worker, enum socket_kind kind)
 {
-    struct sending *space = worker->sending;   // empty between bursts: its arrays serve for receiving as well
+    struct sending *space =
+        worker->sending; // empty between bursts: its arrays serve for receiving as well
     assert(space->count == 0);
     for (unsigned i = 0; i < BURST_MAX; i++) {
         struct packet *packet = packet_reset(worker, i);
         space->vectors[i] = (struct iovec){.iov_base = packet->at, .iov_len = PACKET_MAX};
-        space->messages[i].msg_hdr = (struct msghdr){
-            .msg_name = &space->names[i], .msg_namelen = sizeof space->names[i], .msg_iov = &space->vectors[i], .msg_iovlen = 1,
-            .msg_control = &space->controls[i], .msg_controllen = sizeof space->controls[i]};
+        space->messages[i].msg_hdr = (struct msghdr){.msg_name = &space->names[i],
+                                                     .msg_namelen = sizeof space->names[i],
+                                                     .msg_iov = &space->vectors[i],
+                                                     .msg_iovlen = 1,
+                                                     .msg_control = &space->controls[i],
+                                                     .msg_controllen = sizeof space->controls[i]};
     }
     int got = recvmmsg(worker->sockets[kind], space->messages, BURST_MAX, MSG_DONTWAIT, NULL);
     unsigned count = 0;
     for (int i = 0; i < got; i++)
-        if (packet_received(worker, kind, &worker->packets[i], &space->messages[i].msg_hdr, space->messages[i].msg_len))
+        if (packet_received(worker, kind, &worker->packets[i], &space->messages[i].msg_hdr,
+                            space->messages[i].msg_len))
             worker->list[count++] = &worker->packets[i];
     if (!count) return;
     // The answer that makes an SA may be on its way to us while the peer uses it already.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One packet worker: it moves packets between the TUN device, the plane and the sockets, a burst at a time.
+// One packet worker: it moves packets between the TUN device, the plane and the sockets, a burst at
+// a time.
 //
 //     TUN --read--> seal --SEND----> UDP or raw socket          (sendmmsg)
 //                        --BYPASS--> raw socket, header and all
@@ -14,18 +15,19 @@ struct sending;
 
 struct worker {
     struct plane *plane;
-    struct link *ike;              // what it says is heard before packets that came because of it are judged
+    struct link *ike; // what it says is heard before packets that came because of it are judged
     int tun, bypass4, bypass6;
-    int sockets[SOCKET_KINDS];     // -1: none
+    int sockets[SOCKET_KINDS]; // -1: none
     uint16_t port_nat;
     struct packet packets[BURST_MAX];
     struct packet *list[BURST_MAX];
     struct sending *sending;
     uint64_t dropped[FAULT_COUNT]; // here, beside what the plane dropped
-    uint64_t keepalives, cut;      // cut: sent in fragments because the path is narrower than the packet
+    uint64_t keepalives, cut; // cut: sent in fragments because the path is narrower than the packet
 };
 
-void worker_init(struct worker *worker, const struct role_options *options, unsigned index, struct plane *plane, struct link *ike);
+void worker_init(struct worker *worker, const struct role_options *options, unsigned index,
+                 struct plane *plane, struct link *ike);
 void worker_wipe(struct worker *worker);
 // One burst from the TUN device or from a socket. Called when there is something to read.
 void worker_outward(struct worker *worker);

@@ -22,8 +22,8 @@ void guard_wipe(struct guard *guard)
     *guard = (struct guard){0};
 }
 
-static struct bytes item_key(uint8_t space[KEY_MAX], enum guard_kind kind, const struct box *box, enum guard_verdict verdict,
-                             uint64_t precedence)
+static struct bytes item_key(uint8_t space[KEY_MAX], enum guard_kind kind, const struct box *box,
+                             enum guard_verdict verdict, uint64_t precedence)
 {
     struct wr out = wr_over(space, KEY_MAX);
     wr_u8(&out, (uint8_t)kind);
@@ -52,16 +52,18 @@ static bool ranges_meet(const struct range *a, const struct range *b)
 
 static bool boxes_meet(const struct box *a, const struct box *b)
 {
-    return a->local.low.family == b->local.low.family && a->protocol_low <= b->protocol_high && b->protocol_low <= a->protocol_high &&
-           a->local_port_low <= b->local_port_high && b->local_port_low <= a->local_port_high &&
-           a->remote_port_low <= b->remote_port_high && b->remote_port_low <= a->remote_port_high &&
-           ranges_meet(&a->local, &b->local) && ranges_meet(&a->remote, &b->remote);
+    return a->local.low.family == b->local.low.family && a->protocol_low <= b->protocol_high &&
+           b->protocol_low <= a->protocol_high && a->local_port_low <= b->local_port_high &&
+           b->local_port_low <= a->local_port_high && a->remote_port_low <= b->remote_port_high &&
+           b->remote_port_low <= a->remote_port_high && ranges_meet(&a->local, &b->local) &&
+           ranges_meet(&a->remote, &b->remote);
 }
 
 // Fragments have maps of their own, so they never meet the others.
 static bool items_meet(const struct guard_item *a, const struct guard_item *b)
 {
-    return (a->kind == GUARD_FRAGMENT) == (b->kind == GUARD_FRAGMENT) && boxes_meet(&a->box, &b->box);
+    return (a->kind == GUARD_FRAGMENT) == (b->kind == GUARD_FRAGMENT) &&
+           boxes_meet(&a->box, &b->box);
 }
 
 // Does a go before b? Of equals the one that drops.
@@ -71,12 +73,13 @@ static int items_order(const struct guard_item *a, const struct guard_item *b)
     return (int)a->verdict - (int)b->verdict;
 }
 
-struct gap {   // levels that are free for an item
+struct gap { // levels that are free for an item
     uint64_t used;
     int low, high;
 };
 
-static void gap_narrow(struct gap *gap, const struct guard_item *item, const struct guard_item *other, int level)
+static void gap_narrow(struct gap *gap, const struct guard_item *item,
+                       const struct guard_item *other, int level)
 {
     if (level < 0 || !items_meet(item, other)) return;
     gap->used |= UINT64_C(1) << level;
@@ -115,7 +118,8 @@ static int item_compare(const void *a, const void *b)
     return items_order(*(struct guard_item *const *)a, *(struct guard_item *const *)b);
 }
 
-// All anew, the most important first: each goes to the first level behind those that must come before it.
+// All anew, the most important first: each goes to the first level behind those that must come
+// before it.
 static bool levels_rebuild(struct guard *guard)
 {
     struct guard_item **order = mem_array(guard->count, sizeof *order);
@@ -152,8 +156,8 @@ static void item_take_out(struct guard *guard, struct guard_item *item)
     last->place = item->place;
 }
 
-enum fault guard_add(struct guard *guard, enum guard_kind kind, const struct box *box, enum guard_verdict verdict,
-                     uint64_t precedence)
+enum fault guard_add(struct guard *guard, enum guard_kind kind, const struct box *box,
+                     enum guard_verdict verdict, uint64_t precedence)
 {
     uint8_t space[KEY_MAX];
     struct bytes key = item_key(space, kind, box, verdict, precedence);
@@ -163,10 +167,16 @@ enum fault guard_add(struct guard *guard, enum guard_kind kind, const struct box
         return OK;
     }
     item = NEW(struct guard_item);
-    *item = (struct guard_item){.box = *box, .precedence = precedence, .kind = (uint8_t)kind, .verdict = (uint8_t)verdict,
-                                .references = 1, .level = -1, .placed = -1};
+    *item = (struct guard_item){.box = *box,
+                                .precedence = precedence,
+                                .kind = (uint8_t)kind,
+                                .verdict = (uint8_t)verdict,
+                                .references = 1,
+                                .level = -1,
+                                .placed = -1};
     struct gap gap = {.high = GUARD_LEVELS_MAX};
-    for (size_t i = 0; i < guard->count; i++) gap_narrow(&gap, item, guard->at[i], guard->at[i]->level);
+    for (size_t i = 0; i < guard->count; i++)
+        gap_narrow(&gap, item, guard->at[i], guard->at[i]->level);
     item_append(guard, item);
     int level = gap_first(&gap);
     if (level >= 0) {
@@ -180,7 +190,8 @@ enum fault guard_add(struct guard *guard, enum guard_kind kind, const struct box
     return OK;
 }
 
-void guard_del(struct guard *guard, enum guard_kind kind, const struct box *box, enum guard_verdict verdict, uint64_t precedence)
+void guard_del(struct guard *guard, enum guard_kind kind, const struct box *box,
+               enum guard_verdict verdict, uint64_t precedence)
 {
     uint8_t space[KEY_MAX];
     struct bytes key = item_key(space, kind, box, verdict, precedence);

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which plain packets the kernel's packet filter has to stop, arranged so that nftables can look them up in constant time.
+// Which plain packets the kernel's packet filter has to stop, arranged so that nftables can look
+// them up in constant time.
 //
-// A policy is a box in five dimensions: local and remote range, protocol, local and remote ports. nftables has maps over such
-// boxes, but none may overlap within one map. So boxes are spread over levels, maps that are asked one after the other: boxes of
-// one level do not overlap, and where two boxes with different verdicts overlap, the one that takes precedence is in an earlier
-// level. Nearly all configurations need one level. This file is pure; os/nft.c writes the difference to the kernel.
+// A policy is a box in five dimensions: local and remote range, protocol, local and remote ports.
+// nftables has maps over such boxes, but none may overlap within one map. So boxes are spread over
+// levels, maps that are asked one after the other: boxes of one level do not overlap, and where two
+// boxes with different verdicts overlap, the one that takes precedence is in an earlier level.
+// Nearly all configurations need one level. This file is pure; os/nft.c writes the difference to
+// the kernel.
 #pragma once
 #include "base/addr.h"
 #include "base/fault.h"
@@ -12,38 +15,41 @@
 
 enum { GUARD_LEVELS_MAX = 64 };
 enum guard_verdict { GUARD_DROP = 1, GUARD_PASS };
-// Pairs look at addresses only; flows at protocol and ports too; fragments at addresses of packets that show no ports.
+// Pairs look at addresses only; flows at protocol and ports too; fragments at addresses of packets
+// that show no ports.
 enum guard_kind { GUARD_PAIR = 1, GUARD_FLOW, GUARD_FRAGMENT };
 
-struct box {                          // as outbound packets see it; inbound the sides are swapped
-    struct range local, remote;       // one family
+struct box {                    // as outbound packets see it; inbound the sides are swapped
+    struct range local, remote; // one family
     uint8_t protocol_low, protocol_high;
     uint16_t local_port_low, local_port_high, remote_port_low, remote_port_high;
 };
 
 struct guard_item {
     struct box box;
-    uint64_t precedence;              // lower wins
+    uint64_t precedence; // lower wins
     uint8_t kind, verdict;
     unsigned references;
-    int8_t level, placed;             // where it should be and where the kernel has it; -1: nowhere
+    int8_t level, placed; // where it should be and where the kernel has it; -1: nowhere
     bool dirty;
     struct guard_item *next_dirty;
-    size_t place;                     // in the array
+    size_t place; // in the array
 };
 
 struct guard {
-    struct map items;                 // by content
+    struct map items; // by content
     struct guard_item **at;
     size_t count, room;
-    struct guard_item *dirty;         // whose level is not where the kernel has them
+    struct guard_item *dirty; // whose level is not where the kernel has them
 };
 
 void guard_init(struct guard *guard, uint64_t seed0, uint64_t seed1);
 void guard_wipe(struct guard *guard);
 // Counts one reference more or makes the item. FAULT_GUARD_FULL leaves everything as it was.
-CHECKED enum fault guard_add(struct guard *guard, enum guard_kind kind, const struct box *box, enum guard_verdict verdict,
-                             uint64_t precedence);
-void guard_del(struct guard *guard, enum guard_kind kind, const struct box *box, enum guard_verdict verdict, uint64_t precedence);
-// After the kernel has taken the difference: dirty items are clean, those that are nowhere are freed.
+CHECKED enum fault guard_add(struct guard *guard, enum guard_kind kind, const struct box *box,
+                             enum guard_verdict verdict, uint64_t precedence);
+void guard_del(struct guard *guard, enum guard_kind kind, const struct box *box,
+               enum guard_verdict verdict, uint64_t precedence);
+// After the kernel has taken the difference: dirty items are clean, those that are nowhere are
+// freed.
 void guard_settled(struct guard *guard);

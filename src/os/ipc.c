@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Channels between our processes. Messages may carry keys, so whatever held one is wiped when it is done with.
+// Channels between our processes. Messages may carry keys, so whatever held one is wiped when it is
+// done with.
 #include "os/ipc.h"
 #include "base/mem.h"
 #include "base/secret.h"
@@ -10,7 +11,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-struct waiting {   // a message that the kernel did not take yet
+struct waiting { // a message that the kernel did not take yet
     struct waiting *next;
     size_t size, fd_count;
     int fds[IPC_FDS_MAX];
@@ -21,7 +22,7 @@ struct ipc {
     int fd;
     size_t queue_max, queue_size;
     struct waiting *first, **last;
-    uint8_t *space;      // IPC_MESSAGE_MAX bytes for what is received
+    uint8_t *space; // IPC_MESSAGE_MAX bytes for what is received
     size_t space_used;
 };
 
@@ -93,16 +94,21 @@ static enum fault send_now(int fd, struct bytes message, const int *fds, size_t 
     for (;;) {
         if (sendmsg(fd, &head, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return OK;
         switch (errno) {
-        case EINTR: continue;
+        case EINTR:
+            continue;
         case EAGAIN:
-        case ENOBUFS: return FAULT_IPC_QUEUE_FULL;
-        case EMSGSIZE: return FAULT_MESSAGE_TOO_LARGE;
-        default: return FAULT_IPC_CLOSED;
+        case ENOBUFS:
+            return FAULT_IPC_QUEUE_FULL;
+        case EMSGSIZE:
+            return FAULT_MESSAGE_TOO_LARGE;
+        default:
+            return FAULT_IPC_CLOSED;
         }
     }
 }
 
-static enum fault message_queue(struct ipc *ipc, struct bytes message, const int *fds, size_t fd_count)
+static enum fault message_queue(struct ipc *ipc, struct bytes message, const int *fds,
+                                size_t fd_count)
 {
     if (message.size > ipc->queue_max - ipc->queue_size) return FAULT_IPC_QUEUE_FULL;
     struct waiting *waiting = mem_new(sizeof *waiting + message.size);
@@ -138,7 +144,8 @@ enum fault ipc_flush(struct ipc *ipc)
 {
     while (ipc->first) {
         struct waiting *waiting = ipc->first;
-        enum fault fault = send_now(ipc->fd, bytes_of(waiting->at, waiting->size), waiting->fds, waiting->fd_count);
+        enum fault fault = send_now(ipc->fd, bytes_of(waiting->at, waiting->size), waiting->fds,
+                                    waiting->fd_count);
         if (fault == FAULT_IPC_QUEUE_FULL) return OK;
         if (fault) return fault;
         waiting_drop_first(ipc);
@@ -156,8 +163,10 @@ static void fds_take(struct msghdr *head, int *fds, size_t *fd_count)
         for (size_t i = 0; i < came; i++) {
             int fd;
             memcpy(&fd, CMSG_DATA(item) + i * sizeof fd, sizeof fd);
-            if (count < room) fds[count++] = fd;
-            else close(fd);
+            if (count < room)
+                fds[count++] = fd;
+            else
+                close(fd);
         }
     }
     if (fd_count) *fd_count = count;
@@ -170,7 +179,10 @@ enum fault ipc_receive(struct ipc *ipc, struct bytes *message, int *fds, size_t 
     *message = BYTES_NONE;
     struct iovec vector = {.iov_base = ipc->space, .iov_len = IPC_MESSAGE_MAX};
     union fd_control control;
-    struct msghdr head = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    struct msghdr head = {.msg_iov = &vector,
+                          .msg_iovlen = 1,
+                          .msg_control = &control,
+                          .msg_controllen = sizeof control};
     ssize_t size;
     do {
         size = recvmsg(ipc->fd, &head, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
@@ -184,7 +196,8 @@ enum fault ipc_receive(struct ipc *ipc, struct bytes *message, int *fds, size_t 
     return OK;
 }
 
-// A packet larger than the send buffer could never be sent; what the unprivileged option allows is enough on a usual system.
+// A packet larger than the send buffer could never be sent; what the unprivileged option allows is
+// enough on a usual system.
 static bool buffer_grow(int fd)
 {
     int want = 4 * IPC_MESSAGE_MAX, got = 0;
@@ -196,7 +209,8 @@ static bool buffer_grow(int fd)
 
 enum fault ipc_pair(int fds[2])
 {
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0) return FAULT_SOCKET_REFUSED;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
+        return FAULT_SOCKET_REFUSED;
     if (buffer_grow(fds[0]) && buffer_grow(fds[1])) return OK;
     close(fds[0]);
     close(fds[1]);

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // The guard's table:
 //
-//     output, postrouting, forward --(not by the TUN)--> check_out: local . remote = source . destination
-//     input, forward              --(not from the TUN)-> check_in:  local . remote = destination . source
+//     output, postrouting, forward --(not by the TUN)--> check_out: local . remote = source .
+//     destination input, forward              --(not from the TUN)-> check_in:  local . remote =
+//     destination . source
 //
 //     check_*: for each level   f4_N, f6_N  flows: addresses, protocol, ports
 //                               p4_N, p6_N  pairs: addresses only
 //                               h4_N, h6_N  addresses of fragments that show no ports
 //
-// Both forward and postrouting are checked, so that a packet is stopped by its addresses before and after address translation. What
-// our own sockets send carries the mark and is let through; what they send on as unprotected carries another and is checked.
+// Both forward and postrouting are checked, so that a packet is stopped by its addresses before and
+// after address translation. What our own sockets send carries the mark and is let through; what
+// they send on as unprotected carries another and is checked.
 #include "os/nft.h"
 #include <assert.h>
 #include <inttypes.h>
@@ -35,13 +37,16 @@ static const struct { const char *name, *hook; int priority; } chains[] = {
 static const char neighbours[] =
     "icmpv6 type { 130, 131, 132, 133, 134, 135, 136, 137, 143 } ip6 hoplimit { 1, 255 } accept";
 
-static void rule(struct buf *out, const struct nft_settings *settings, const char *chain, const char *text)
+static void rule(struct buf *out, const struct nft_settings *settings, const char *chain,
+                 const char *text)
 {
     buf_printf(out, "add rule inet %s %s %s\n", settings->table, chain, text);
 }
 
-__attribute__((format(printf, 4, 5)))
-static void rule_printf(struct buf *out, const struct nft_settings *settings, const char *chain, const char *format, ...)
+__attribute__((format(printf, 4, 5))) static void rule_printf(struct buf *out,
+                                                              const struct nft_settings *settings,
+                                                              const char *chain, const char *format,
+                                                              ...)
 {
     va_list args;
     va_start(args, format);
@@ -64,13 +69,15 @@ void nft_write_table(const struct nft_settings *settings, struct buf *out)
     buf_printf(out, "add table inet %s\n", table);
     buf_printf(out, "add chain inet %s check_out\nadd chain inet %s check_in\n", table, table);
     for (size_t i = 0; i < sizeof chains / sizeof *chains; i++)
-        buf_printf(out, "add chain inet %s %s { type filter hook %s priority %d; policy accept; }\n", table, chains[i].name,
-                   chains[i].hook, chains[i].priority);
+        buf_printf(out,
+                   "add chain inet %s %s { type filter hook %s priority %d; policy accept; }\n",
+                   table, chains[i].name, chains[i].hook, chains[i].priority);
     write_outward(out, settings, "output");
     write_outward(out, settings, "postrouting");
     rule_printf(out, settings, "input", "iifname { \"lo\", \"%s\" } accept", settings->tun);
     rule(out, settings, "input", "meta l4proto { 50, 51 } accept");
-    rule_printf(out, settings, "input", "udp dport { %u, %u } accept", settings->port, settings->port_nat);
+    rule_printf(out, settings, "input", "udp dport { %u, %u } accept", settings->port,
+                settings->port_nat);
     rule(out, settings, "input", neighbours);
     rule(out, settings, "input", "jump check_in");
     rule_printf(out, settings, "forward", "oifname != \"%s\" jump check_out", settings->tun);
@@ -80,30 +87,43 @@ void nft_write_table(const struct nft_settings *settings, struct buf *out)
 // --- levels
 
 // clang-format off
-static const struct { char family; const char *type, *local_out, *remote_out, *fragment; } families[] = {
+static const struct {
+    char family;
+    const char *type, *local_out, *remote_out, *fragment;
+} families[] = {
     {'4', "ipv4_addr", "ip saddr",  "ip daddr",  "ip frag-off & 0x1fff != 0"},
     {'6', "ipv6_addr", "ip6 saddr", "ip6 daddr", "frag frag-off != 0"},
 };
 // clang-format on
 
-static void write_level_family(struct buf *out, const struct nft_settings *settings, unsigned level, unsigned which)
+static void write_level_family(struct buf *out, const struct nft_settings *settings, unsigned level,
+                               unsigned which)
 {
     const char *table = settings->table, *type = families[which].type;
     char family = families[which].family;
-    buf_printf(out, "add map inet %s p%c_%u { type %s . %s : verdict; flags interval; }\n", table, family, level, type, type);
-    buf_printf(out, "add map inet %s h%c_%u { type %s . %s : verdict; flags interval; }\n", table, family, level, type, type);
-    buf_printf(out, "add map inet %s f%c_%u { type %s . %s . inet_proto . inet_service . inet_service : verdict; flags interval; }\n",
+    buf_printf(out, "add map inet %s p%c_%u { type %s . %s : verdict; flags interval; }\n", table,
+               family, level, type, type);
+    buf_printf(out, "add map inet %s h%c_%u { type %s . %s : verdict; flags interval; }\n", table,
+               family, level, type, type);
+    buf_printf(out,
+               "add map inet %s f%c_%u { type %s . %s . inet_proto . inet_service . inet_service : "
+               "verdict; flags interval; }\n",
                table, family, level, type, type);
     for (unsigned in = 0; in < 2; in++) {
         const char *chain = in ? "check_in" : "check_out";
         const char *local = in ? families[which].remote_out : families[which].local_out;
         const char *remote = in ? families[which].local_out : families[which].remote_out;
-        rule_printf(out, settings, chain, "meta l4proto != { 1, 58 } %s . %s . meta l4proto . th %s . th %s vmap @f%c_%u", local, remote,
-                    in ? "dport" : "sport", in ? "sport" : "dport", family, level);
-        // RFC 7296 3.13.1: for ICMP, type and code stand in the place of both ports; they are the first two bytes.
-        rule_printf(out, settings, chain, "meta l4proto { 1, 58 } %s . %s . meta l4proto . th sport . th sport vmap @f%c_%u", local,
-                    remote, family, level);
-        rule_printf(out, settings, chain, "%s %s . %s vmap @h%c_%u", families[which].fragment, local, remote, family, level);
+        rule_printf(out, settings, chain,
+                    "meta l4proto != { 1, 58 } %s . %s . meta l4proto . th %s . th %s vmap @f%c_%u",
+                    local, remote, in ? "dport" : "sport", in ? "sport" : "dport", family, level);
+        // RFC 7296 3.13.1: for ICMP, type and code stand in the place of both ports; they are the
+        // first two bytes.
+        rule_printf(
+            out, settings, chain,
+            "meta l4proto { 1, 58 } %s . %s . meta l4proto . th sport . th sport vmap @f%c_%u",
+            local, remote, family, level);
+        rule_printf(out, settings, chain, "%s %s . %s vmap @h%c_%u", families[which].fragment,
+                    local, remote, family, level);
         rule_printf(out, settings, chain, "%s . %s vmap @p%c_%u", local, remote, family, level);
     }
 }
@@ -113,22 +133,28 @@ static void write_range(struct buf *out, const struct range *range)
     char low[ADDR_TEXT], high[ADDR_TEXT];
     struct prefix prefix;
     addr_print(&range->low, low);
-    if (range_is_prefix(range, &prefix)) buf_printf(out, "%s/%u", low, prefix.bits);
-    else buf_printf(out, "%s-%s", low, addr_print(&range->high, high));
+    if (range_is_prefix(range, &prefix))
+        buf_printf(out, "%s/%u", low, prefix.bits);
+    else
+        buf_printf(out, "%s-%s", low, addr_print(&range->high, high));
 }
 
 static void write_numbers(struct buf *out, unsigned low, unsigned high)
 {
-    if (low == high) buf_printf(out, " . %u", low);
-    else buf_printf(out, " . %u-%u", low, high);
+    if (low == high)
+        buf_printf(out, " . %u", low);
+    else
+        buf_printf(out, " . %u-%u", low, high);
 }
 
-static void write_item(struct buf *out, const struct nft_settings *settings, const struct guard_item *item, const char *verb, int level)
+static void write_item(struct buf *out, const struct nft_settings *settings,
+                       const struct guard_item *item, const char *verb, int level)
 {
     static const char kinds[] = {[GUARD_PAIR] = 'p', [GUARD_FLOW] = 'f', [GUARD_FRAGMENT] = 'h'};
     const struct box *box = &item->box;
     char family = box->local.low.family == ADDR_V6 ? '6' : '4';
-    buf_printf(out, "%s element inet %s %c%c_%d { ", verb, settings->table, kinds[item->kind], family, level);
+    buf_printf(out, "%s element inet %s %c%c_%d { ", verb, settings->table, kinds[item->kind],
+               family, level);
     write_range(out, &box->local);
     buf_add_text(out, " . ");
     write_range(out, &box->remote);
@@ -140,17 +166,21 @@ static void write_item(struct buf *out, const struct nft_settings *settings, con
     buf_printf(out, " : %s }\n", item->verdict == GUARD_PASS ? "return" : "drop");
 }
 
-void nft_write_changes(const struct nft_settings *settings, const struct guard *guard, unsigned *levels, struct buf *out)
+void nft_write_changes(const struct nft_settings *settings, const struct guard *guard,
+                       unsigned *levels, struct buf *out)
 {
     int highest = -1;
     for (const struct guard_item *item = guard->dirty; item; item = item->next_dirty)
         if (item->level > highest) highest = item->level;
     for (; (int)*levels <= highest; ++*levels)
-        for (unsigned which = 0; which < 2; which++) write_level_family(out, settings, *levels, which);
+        for (unsigned which = 0; which < 2; which++)
+            write_level_family(out, settings, *levels, which);
     for (const struct guard_item *item = guard->dirty; item; item = item->next_dirty)
-        if (item->placed >= 0 && item->placed != item->level) write_item(out, settings, item, "delete", item->placed);
+        if (item->placed >= 0 && item->placed != item->level)
+            write_item(out, settings, item, "delete", item->placed);
     for (const struct guard_item *item = guard->dirty; item; item = item->next_dirty)
-        if (item->level >= 0 && item->placed != item->level) write_item(out, settings, item, "add", item->level);
+        if (item->level >= 0 && item->placed != item->level)
+            write_item(out, settings, item, "add", item->level);
 }
 
 // --- running
@@ -200,18 +230,21 @@ enum fault nft_make_table(struct nft *nft, const struct nft_settings *settings)
 {
     AUTOFREE_BUF struct buf commands = BUF(COMMANDS_MAX);
     // "add" first, so that "delete" finds one.
-    buf_printf(&commands, "add table inet %s\ndelete table inet %s\n", settings->table, settings->table);
+    buf_printf(&commands, "add table inet %s\ndelete table inet %s\n", settings->table,
+               settings->table);
     nft_write_table(settings, &commands);
     return run(nft, buf_text(&commands)) ? OK : FAULT_NFT_REFUSED;
 }
 
 enum fault nft_delete_table(struct nft *nft, const char *table)
 {
-    AUTOFREE_MEM char *commands = mem_printf("add table inet %s\ndelete table inet %s\n", table, table);
+    AUTOFREE_MEM char *commands =
+        mem_printf("add table inet %s\ndelete table inet %s\n", table, table);
     return run(nft, commands) ? OK : FAULT_NFT_REFUSED;
 }
 
-enum fault nft_sync(struct nft *nft, const struct nft_settings *settings, struct guard *guard, unsigned *levels)
+enum fault nft_sync(struct nft *nft, const struct nft_settings *settings, struct guard *guard,
+                    unsigned *levels)
 {
     AUTOFREE_BUF struct buf commands = BUF(COMMANDS_MAX);
     unsigned wanted = *levels;

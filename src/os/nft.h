@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The guard as a table of nftables: plain packets that a policy protects neither leave nor come in except through the TUN device,
-// whether the daemon lives or not. libnftables runs within the process; no program is started.
+// The guard as a table of nftables: plain packets that a policy protects neither leave nor come in
+// except through the TUN device, whether the daemon lives or not. libnftables runs within the
+// process; no program is started.
 #pragma once
 #include "base/mem.h"
 #include "os/guard.h"
@@ -8,23 +9,26 @@
 struct nft;
 
 struct nft_settings {
-    const char *table;        // name; the family is inet
-    const char *tun;          // device whose packets are fine
-    uint32_t mark;            // of our own sockets
-    uint16_t port, port_nat;  // where IKE and ESP in UDP come in
+    const char *table;       // name; the family is inet
+    const char *tun;         // device whose packets are fine
+    uint32_t mark;           // of our own sockets
+    uint16_t port, port_nat; // where IKE and ESP in UDP come in
 };
 
 struct nft *nft_new(void);
 void nft_free(struct nft *nft);
-const char *nft_reason(const struct nft *nft);   // the last error in the library's words
+const char *nft_reason(const struct nft *nft); // the last error in the library's words
 
-// Commands as text: pure. The table, its chains, and no level yet; and what brings the kernel from `placed` to `level`.
-// *levels counts those the table has; more are added as the guard needs them.
+// Commands as text: pure. The table, its chains, and no level yet; and what brings the kernel from
+// `placed` to `level`. *levels counts those the table has; more are added as the guard needs them.
 void nft_write_table(const struct nft_settings *settings, struct buf *out);
-void nft_write_changes(const struct nft_settings *settings, const struct guard *guard, unsigned *levels, struct buf *out);
+void nft_write_changes(const struct nft_settings *settings, const struct guard *guard,
+                       unsigned *levels, struct buf *out);
 
 bool nft_has_table(struct nft *nft, const char *table);
-CHECKED enum fault nft_make_table(struct nft *nft, const struct nft_settings *settings);   // replaces one of that name
-CHECKED enum fault nft_delete_table(struct nft *nft, const char *table);                    // fine when there is none
+CHECKED enum fault nft_make_table(struct nft *nft,
+                                  const struct nft_settings *settings); // replaces one of that name
+CHECKED enum fault nft_delete_table(struct nft *nft, const char *table); // fine when there is none
 // Brings the kernel up to date in one transaction and settles the guard.
-CHECKED enum fault nft_sync(struct nft *nft, const struct nft_settings *settings, struct guard *guard, unsigned *levels);
+CHECKED enum fault nft_sync(struct nft *nft, const struct nft_settings *settings,
+                            struct guard *guard, unsigned *levels);

@@ -21,15 +21,19 @@ static bool socket_open(int family, int protocol, uint32_t mark, int *out)
     set(*out, SOL_SOCKET, SO_SNDBUFFORCE, BUFFER_BYTES);
     if (!set(*out, SOL_SOCKET, SO_MARK, (int)mark)) return false;
     if (protocol == IPPROTO_RAW) return true;
-    if (family == AF_INET6) return set(*out, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) && set(*out, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
-    return set(*out, IPPROTO_IP, IP_PKTINFO, 1) && set(*out, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+    if (family == AF_INET6)
+        return set(*out, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) &&
+               set(*out, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+    return set(*out, IPPROTO_IP, IP_PKTINFO, 1) &&
+           set(*out, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
 }
 
 enum fault raw_open(uint32_t mark, uint32_t bypass_mark, struct raw_sockets *out, const char **text)
 {
     *text = NULL;
     *out = (struct raw_sockets){-1, -1, -1, -1};
-    bool v4 = socket_open(AF_INET, IPPROTO_ESP, mark, &out->esp4) && socket_open(AF_INET, IPPROTO_RAW, bypass_mark, &out->bypass4);
+    bool v4 = socket_open(AF_INET, IPPROTO_ESP, mark, &out->esp4) &&
+              socket_open(AF_INET, IPPROTO_RAW, bypass_mark, &out->bypass4);
     bool v6 = v4 && socket_open(AF_INET6, IPPROTO_ESP, mark, &out->esp6) &&
               socket_open(AF_INET6, IPPROTO_RAW, bypass_mark, &out->bypass6);
     if (v6 || (v4 && errno == EAFNOSUPPORT)) return OK;

@@ -29,7 +29,8 @@ static uint8_t kernel_family(uint8_t family)
     return family == ADDR_V6 ? AF_INET6 : AF_INET;
 }
 
-static struct nlmsghdr *message_start(void *space, enum rtnl_verb verb, uint16_t add, uint16_t del, uint16_t add_flags)
+static struct nlmsghdr *message_start(void *space, enum rtnl_verb verb, uint16_t add, uint16_t del,
+                                      uint16_t add_flags)
 {
     memset(space, 0, RTNL_MESSAGE_MAX);
     struct nlmsghdr *message = mnl_nlmsg_put_header(space);
@@ -45,7 +46,8 @@ static void put_addr(struct nlmsghdr *message, uint16_t type, const struct addr 
 
 struct nlmsghdr *rtnl_route_encode(void *space, enum rtnl_verb verb, const struct rtnl_route *route)
 {
-    struct nlmsghdr *message = message_start(space, verb, RTM_NEWROUTE, RTM_DELROUTE, NLM_F_CREATE | NLM_F_REPLACE);
+    struct nlmsghdr *message =
+        message_start(space, verb, RTM_NEWROUTE, RTM_DELROUTE, NLM_F_CREATE | NLM_F_REPLACE);
     struct rtmsg *body = mnl_nlmsg_put_extra_header(message, sizeof *body);
     body->rtm_family = kernel_family(route->to.addr.family);
     body->rtm_dst_len = route->to.bits;
@@ -53,18 +55,22 @@ struct nlmsghdr *rtnl_route_encode(void *space, enum rtnl_verb verb, const struc
     body->rtm_protocol = RTNL_PROTOCOL;
     body->rtm_type = route->kind == ROUTE_THROW ? RTN_THROW : RTN_UNICAST;
     // The kernel compares the scope of IPv4 routes on deletion; a device route reaches its link.
-    body->rtm_scope = route->kind == ROUTE_THROW || route->to.addr.family == ADDR_V6 ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
+    body->rtm_scope = route->kind == ROUTE_THROW || route->to.addr.family == ADDR_V6
+                          ? RT_SCOPE_UNIVERSE
+                          : RT_SCOPE_LINK;
     mnl_attr_put_u32(message, RTA_TABLE, route->table);
     if (route->to.bits) put_addr(message, RTA_DST, &route->to.addr);
     if (route->kind == ROUTE_DEVICE) mnl_attr_put_u32(message, RTA_OIF, route->device);
     // A preferred source is no part of what is deleted: it may be gone already.
-    if (verb == RTNL_ADD && route->source.family != ADDR_NONE) put_addr(message, RTA_PREFSRC, &route->source);
+    if (verb == RTNL_ADD && route->source.family != ADDR_NONE)
+        put_addr(message, RTA_PREFSRC, &route->source);
     return message;
 }
 
 struct nlmsghdr *rtnl_rule_encode(void *space, enum rtnl_verb verb, const struct rtnl_rule *rule)
 {
-    struct nlmsghdr *message = message_start(space, verb, RTM_NEWRULE, RTM_DELRULE, NLM_F_CREATE | NLM_F_EXCL);
+    struct nlmsghdr *message =
+        message_start(space, verb, RTM_NEWRULE, RTM_DELRULE, NLM_F_CREATE | NLM_F_EXCL);
     struct fib_rule_hdr *body = mnl_nlmsg_put_extra_header(message, sizeof *body);
     body->family = kernel_family(rule->family);
     body->table = rule->table < 256 ? (uint8_t)rule->table : RT_TABLE_UNSPEC;
@@ -80,13 +86,16 @@ struct nlmsghdr *rtnl_rule_encode(void *space, enum rtnl_verb verb, const struct
     return message;
 }
 
-struct nlmsghdr *rtnl_address_encode(void *space, enum rtnl_verb verb, unsigned device, const struct addr *addr)
+struct nlmsghdr *rtnl_address_encode(void *space, enum rtnl_verb verb, unsigned device,
+                                     const struct addr *addr)
 {
-    struct nlmsghdr *message = message_start(space, verb, RTM_NEWADDR, RTM_DELADDR, NLM_F_CREATE | NLM_F_REPLACE);
+    struct nlmsghdr *message =
+        message_start(space, verb, RTM_NEWADDR, RTM_DELADDR, NLM_F_CREATE | NLM_F_REPLACE);
     struct ifaddrmsg *body = mnl_nlmsg_put_extra_header(message, sizeof *body);
     body->ifa_family = kernel_family(addr->family);
     body->ifa_prefixlen = (uint8_t)(addr_size(addr) * 8);
-    // Nobody else is on a TUN device, so a duplicate need not be looked for, and the address is usable at once.
+    // Nobody else is on a TUN device, so a duplicate need not be looked for, and the address is
+    // usable at once.
     body->ifa_flags = addr->family == ADDR_V6 ? IFA_F_NODAD : 0;
     body->ifa_scope = RT_SCOPE_UNIVERSE;
     body->ifa_index = device;
@@ -150,7 +159,9 @@ static bool exchange(struct rtnl *rtnl, struct nlmsghdr *message, mnl_cb_t each,
         const struct nlmsghdr *first = (const void *)rtnl->space;
         // What belongs to an earlier question that was given up.
         if (size >= (ssize_t)sizeof *first && first->nlmsg_seq != rtnl->sequence) continue;
-        int more = size < 0 ? -1 : mnl_cb_run(rtnl->space, (size_t)size, rtnl->sequence, port, each, context);
+        int more = size < 0
+                       ? -1
+                       : mnl_cb_run(rtnl->space, (size_t)size, rtnl->sequence, port, each, context);
         if (more > 0) continue;
         if (more == 0) return true;
         rtnl->error = errno;
@@ -163,11 +174,16 @@ static bool is_done_already(uint16_t type, int error)
     switch (type) {
     case RTM_NEWROUTE:
     case RTM_NEWRULE:
-    case RTM_NEWADDR: return error == EEXIST;
-    case RTM_DELROUTE: return error == ESRCH || error == ENODEV;
-    case RTM_DELRULE: return error == ENOENT || error == EAFNOSUPPORT;
-    case RTM_DELADDR: return error == EADDRNOTAVAIL || error == ENODEV;
-    default: return false;
+    case RTM_NEWADDR:
+        return error == EEXIST;
+    case RTM_DELROUTE:
+        return error == ESRCH || error == ENODEV;
+    case RTM_DELRULE:
+        return error == ENOENT || error == EAFNOSUPPORT;
+    case RTM_DELADDR:
+        return error == EADDRNOTAVAIL || error == ENODEV;
+    default:
+        return false;
     }
 }
 
@@ -195,7 +211,8 @@ enum fault rtnl_rule(struct rtnl *rtnl, enum rtnl_verb verb, const struct rtnl_r
     return rtnl_do(rtnl, rtnl_rule_encode(&space, verb, rule));
 }
 
-enum fault rtnl_address(struct rtnl *rtnl, enum rtnl_verb verb, unsigned device, const struct addr *addr)
+enum fault rtnl_address(struct rtnl *rtnl, enum rtnl_verb verb, unsigned device,
+                        const struct addr *addr)
 {
     union message_space space;
     return rtnl_do(rtnl, rtnl_address_encode(&space, verb, device, addr));
@@ -223,22 +240,26 @@ static struct nlmsghdr *dump_start(union message_space *space, uint16_t type, si
 static bool attr_addr(const struct nlattr *attr, struct addr *out)
 {
     if (!attr) return false;
-    return addr_from_bytes(bytes_of(mnl_attr_get_payload(attr), mnl_attr_get_payload_len(attr)), out) == OK;
+    return addr_from_bytes(bytes_of(mnl_attr_get_payload(attr), mnl_attr_get_payload_len(attr)),
+                           out) == OK;
 }
 
-static const struct nlattr *attr_find(const struct nlmsghdr *message, size_t body_size, uint16_t type)
+static const struct nlattr *attr_find(const struct nlmsghdr *message, size_t body_size,
+                                      uint16_t type)
 {
-    const struct nlattr *attr;
-    mnl_attr_for_each(attr, message, (unsigned)body_size) {
+    const char *end = mnl_nlmsg_get_payload_tail(message);
+    const struct nlattr *attr = mnl_nlmsg_get_payload_offset(message, body_size);
+    for (; mnl_attr_ok(attr, (int)(end - (const char *)attr)); attr = mnl_attr_next(attr))
         if (mnl_attr_get_type(attr) == type) return attr;
-    }
     return NULL;
 }
 
-static uint32_t attr_u32(const struct nlmsghdr *message, size_t body_size, uint16_t type, uint32_t otherwise)
+static uint32_t attr_u32(const struct nlmsghdr *message, size_t body_size, uint16_t type,
+                         uint32_t otherwise)
 {
     const struct nlattr *attr = attr_find(message, body_size, type);
-    return attr && mnl_attr_get_payload_len(attr) >= sizeof(uint32_t) ? mnl_attr_get_u32(attr) : otherwise;
+    return attr && mnl_attr_get_payload_len(attr) >= sizeof(uint32_t) ? mnl_attr_get_u32(attr)
+                                                                      : otherwise;
 }
 
 struct route_list {
@@ -251,8 +272,10 @@ static int route_note(const struct nlmsghdr *message, void *context)
 {
     struct route_list *list = context;
     const struct rtmsg *body = mnl_nlmsg_get_payload(message);
-    if (message->nlmsg_type != RTM_NEWROUTE || body->rtm_protocol != RTNL_PROTOCOL) return MNL_CB_OK;
-    if (attr_u32(message, sizeof *body, RTA_TABLE, body->rtm_table) != list->table) return MNL_CB_OK;
+    if (message->nlmsg_type != RTM_NEWROUTE || body->rtm_protocol != RTNL_PROTOCOL)
+        return MNL_CB_OK;
+    if (attr_u32(message, sizeof *body, RTA_TABLE, body->rtm_table) != list->table)
+        return MNL_CB_OK;
     struct rtnl_route route = {.table = list->table};
     route.kind = body->rtm_type == RTN_THROW ? ROUTE_THROW : ROUTE_DEVICE;
     route.to.bits = body->rtm_dst_len;
@@ -274,7 +297,8 @@ enum fault rtnl_routes_flush(struct rtnl *rtnl, uint32_t table)
     enum fault fault = OK;
     if (!exchange(rtnl, dump_start(&space, RTM_GETROUTE, sizeof(struct rtmsg)), route_note, &list))
         fault = FAULT_NETLINK_REFUSED;
-    for (size_t i = 0; i < list.count && !fault; i++) fault = rtnl_route(rtnl, RTNL_DEL, &list.at[i]);
+    for (size_t i = 0; i < list.count && !fault; i++)
+        fault = rtnl_route(rtnl, RTNL_DEL, &list.at[i]);
     free(list.at);
     return fault;
 }
@@ -285,7 +309,8 @@ static int address_note(const struct nlmsghdr *message, void *context)
     bool came = message->nlmsg_type == RTM_NEWADDR;
     if (!came && message->nlmsg_type != RTM_DELADDR) return MNL_CB_OK;
     const struct ifaddrmsg *body = mnl_nlmsg_get_payload(message);
-    // What is still being checked for duplicates cannot be sent from; the kernel tells again when it is done.
+    // What is still being checked for duplicates cannot be sent from; the kernel tells again when
+    // it is done.
     uint32_t flags = attr_u32(message, sizeof *body, IFA_FLAGS, body->ifa_flags);
     if (came && flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)) return MNL_CB_OK;
     struct addr addr;
@@ -299,7 +324,8 @@ enum fault rtnl_addresses(struct rtnl *rtnl, const struct rtnl_watch *watch)
 {
     union message_space space;
     struct nlmsghdr *message = dump_start(&space, RTM_GETADDR, sizeof(struct ifaddrmsg));
-    return exchange(rtnl, message, address_note, (void *)(uintptr_t)watch) ? OK : FAULT_NETLINK_REFUSED;
+    return exchange(rtnl, message, address_note, (void *)(uintptr_t)watch) ? OK
+                                                                           : FAULT_NETLINK_REFUSED;
 }
 
 // --- news
@@ -308,7 +334,8 @@ int rtnl_monitor_open(void)
 {
     int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
     if (fd < 0) return -1;
-    struct sockaddr_nl at = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR};
+    struct sockaddr_nl at = {.nl_family = AF_NETLINK,
+                             .nl_groups = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR};
     int buffer = MONITOR_BUFFER;
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
     if (bind(fd, (struct sockaddr *)&at, sizeof at) == 0) return fd;

@@ -49,7 +49,9 @@ union pktinfo_control {
     uint8_t space[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int)) + 64];
 };
 
-// Fills a control buffer for sending from `local` (none when any) with that traffic class; sets controllen.
-void control_write(struct msghdr *head, union pktinfo_control *control, const struct addr *local, uint8_t tos);
+// Fills a control buffer for sending from `local` (none when any) with that traffic class; sets
+// controllen.
+void control_write(struct msghdr *head, union pktinfo_control *control, const struct addr *local,
+                   uint8_t tos);
 // Reads the address a packet was sent to and its traffic class.
 void control_read(struct msghdr *head, struct addr *local, uint8_t *tos);

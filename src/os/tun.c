@@ -53,7 +53,7 @@ enum fault tun_open(const char *name, unsigned queues, int *fds, const char **te
 
 size_t tun_drain(const int *fds, unsigned queues)
 {
-    enum { PACKETS_MAX = 100000 };   // a sender that never pauses must not hold us here
+    enum { PACKETS_MAX = 100000 }; // a sender that never pauses must not hold us here
     static uint8_t space[65536];
     size_t count = 0;
     for (unsigned i = 0; i < queues; i++)

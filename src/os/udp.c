@@ -3,11 +3,12 @@
 //
 //                               +--> ike_nat   first four bytes zero: IKE behind the non-ESP marker
 //     port 4500, reuseport group|
-//     and classic filter        +--> esp[n]    all others, n = SPI modulo workers; shorter than four bytes: esp[0]
-//     port 500 ------------------> ike
+//     and classic filter        +--> esp[n]    all others, n = SPI modulo workers; shorter than
+//     four bytes: esp[0] port 500 ------------------> ike
 //
-// The kernel shows a filter of a reuseport group the UDP payload, beginning at its first byte, and takes the returned number as
-// the place in the group: sockets are there in the order in which they were bound.
+// The kernel shows a filter of a reuseport group the UDP payload, beginning at its first byte, and
+// takes the returned number as the place in the group: sockets are there in the order in which they
+// were bound.
 #include "os/udp.h"
 #include "base/mem.h"
 #include "os/rtnl.h"
@@ -35,7 +36,9 @@ static unsigned long port_inode(const char *table, uint16_t port)
     while (!found && fgets(line, sizeof line, file)) {
         unsigned local = 0;
         unsigned long inode = 0;
-        if (sscanf(line, "%*d: %*[0-9A-Fa-f]:%x %*s %*s %*s %*s %*s %*s %*s %lu", &local, &inode) == 2 && local == port)
+        if (sscanf(line, "%*d: %*[0-9A-Fa-f]:%x %*s %*s %*s %*s %*s %*s %*s %lu", &local, &inode) ==
+                2 &&
+            local == port)
             found = inode;
     }
     fclose(file);
@@ -91,7 +94,8 @@ static const char *port_user(uint16_t port)
     if (!inode) inode = port_inode("/proc/net/udp6", port);
     if (inode && process_of_inode(inode, who, sizeof who))
         snprintf(text, sizeof text, "UDP port %u is in use by %s", port, who);
-    else snprintf(text, sizeof text, "UDP port %u is in use", port);
+    else
+        snprintf(text, sizeof text, "UDP port %u is in use", port);
     return text;
 }
 
@@ -108,7 +112,8 @@ static bool options_set(int fd, enum addr_family family, uint32_t mark)
     set(fd, SOL_SOCKET, SO_SNDBUFFORCE, BUFFER_BYTES);
     if (!set(fd, SOL_SOCKET, SO_MARK, (int)mark)) return false;
     if (family == ADDR_V6)
-        return set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) && set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) &&
+        return set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) &&
+               set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) &&
                set(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
     return set(fd, IPPROTO_IP, IP_PKTINFO, 1) && set(fd, IPPROTO_IP, IP_RECVTOS, 1) &&
            // RFC 7296 2: IKE must not depend on path MTU discovery; routers may cut its datagrams.
@@ -117,25 +122,30 @@ static bool options_set(int fd, enum addr_family family, uint32_t mark)
 
 enum sharing { PORT_ALONE, PORT_SHARED };
 
-static enum fault socket_open(enum addr_family family, uint16_t port, uint32_t mark, enum sharing sharing, int *out)
+static enum fault socket_open(enum addr_family family, uint16_t port, uint32_t mark,
+                              enum sharing sharing, int *out)
 {
-    int fd = socket(family == ADDR_V6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(family == ADDR_V6 ? AF_INET6 : AF_INET,
+                    SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) return FAULT_SOCKET_REFUSED;
     struct endpoint endpoint = {.addr = addr_any(family), .port = port};
     union sockaddr_any at;
     socklen_t size = sockaddr_of(&endpoint, &at);
     enum fault fault = OK;
-    if (!options_set(fd, family, mark) || (sharing == PORT_SHARED && !set(fd, SOL_SOCKET, SO_REUSEPORT, 1)))
+    if (!options_set(fd, family, mark) ||
+        (sharing == PORT_SHARED && !set(fd, SOL_SOCKET, SO_REUSEPORT, 1)))
         fault = FAULT_SOCKET_REFUSED;
     else if (bind(fd, &at.any, size) < 0)
         fault = errno == EADDRINUSE ? FAULT_PORT_IN_USE : FAULT_SOCKET_REFUSED;
-    if (fault) close(fd);
-    else *out = fd;
+    if (fault)
+        close(fd);
+    else
+        *out = fd;
     return fault;
 }
 
-// Another daemon that shares its port as we do would let us into its group, and each would get half of the datagrams: the port must
-// be free for a socket that does not share before ours are bound.
+// Another daemon that shares its port as we do would let us into its group, and each would get half
+// of the datagrams: the port must be free for a socket that does not share before ours are bound.
 static enum fault port_is_free(enum addr_family family, uint16_t port, uint32_t mark)
 {
     int fd;
@@ -148,8 +158,8 @@ static bool filter_attach(int fd, unsigned workers)
 {
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0),
-        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 4, 0, 5),          // shorter: a keepalive, for worker 0
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),                 // the SPI, or the non-ESP marker
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 4, 0, 5), // shorter: a keepalive, for worker 0
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),        // the SPI, or the non-ESP marker
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 4, 0),
         BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, workers),
         BPF_STMT(BPF_ALU | BPF_ADD | BPF_K, 1),
@@ -161,13 +171,15 @@ static bool filter_attach(int fd, unsigned workers)
     return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program) == 0;
 }
 
-static enum fault nat_open(enum addr_family family, uint16_t port, unsigned workers, uint32_t mark, struct udp_ports *out)
+static enum fault nat_open(enum addr_family family, uint16_t port, unsigned workers, uint32_t mark,
+                           struct udp_ports *out)
 {
     TRY(port_is_free(family, port, mark));
     TRY(socket_open(family, port, mark, PORT_SHARED, &out->ike_nat));
     // The filter is there before the second socket: no datagram ever goes to the wrong one.
     if (!filter_attach(out->ike_nat, workers)) return FAULT_SOCKET_REFUSED;
-    for (unsigned i = 0; i < workers; i++) TRY(socket_open(family, port, mark, PORT_SHARED, &out->esp[i]));
+    for (unsigned i = 0; i < workers; i++)
+        TRY(socket_open(family, port, mark, PORT_SHARED, &out->esp[i]));
     return OK;
 }
 
@@ -184,8 +196,8 @@ static void ports_close(struct udp_ports *ports)
     }
 }
 
-enum fault udp_open(enum addr_family family, uint16_t port, uint16_t port_nat, unsigned workers, uint32_t mark,
-                    struct udp_ports *out, const char **text)
+enum fault udp_open(enum addr_family family, uint16_t port, uint16_t port_nat, unsigned workers,
+                    uint32_t mark, struct udp_ports *out, const char **text)
 {
     assert(workers >= 1 && workers <= 16);
     *text = NULL;
@@ -205,7 +217,8 @@ enum fault udp_open(enum addr_family family, uint16_t port, uint16_t port_nat, u
 
 // --- datagrams
 
-void control_write(struct msghdr *head, union pktinfo_control *control, const struct addr *local, uint8_t tos)
+void control_write(struct msghdr *head, union pktinfo_control *control, const struct addr *local,
+                   uint8_t tos)
 {
     memset(control, 0, sizeof *control);
     head->msg_control = control;
@@ -243,15 +256,18 @@ static void control_item(const struct cmsghdr *item, struct addr *local, uint8_t
 {
     const uint8_t *data = CMSG_DATA(item);
     size_t size = item->cmsg_len - CMSG_LEN(0);
-    if (item->cmsg_level == IPPROTO_IP && item->cmsg_type == IP_PKTINFO && size >= sizeof(struct in_pktinfo)) {
+    if (item->cmsg_level == IPPROTO_IP && item->cmsg_type == IP_PKTINFO &&
+        size >= sizeof(struct in_pktinfo)) {
         local->family = ADDR_V4;
         memcpy(local->at, data + offsetof(struct in_pktinfo, ipi_addr), 4);
-    } else if (item->cmsg_level == IPPROTO_IPV6 && item->cmsg_type == IPV6_PKTINFO && size >= sizeof(struct in6_pktinfo)) {
+    } else if (item->cmsg_level == IPPROTO_IPV6 && item->cmsg_type == IPV6_PKTINFO &&
+               size >= sizeof(struct in6_pktinfo)) {
         local->family = ADDR_V6;
         memcpy(local->at, data + offsetof(struct in6_pktinfo, ipi6_addr), 16);
     } else if (item->cmsg_level == IPPROTO_IP && item->cmsg_type == IP_TOS && size >= 1) {
         *tos = data[0];
-    } else if (item->cmsg_level == IPPROTO_IPV6 && item->cmsg_type == IPV6_TCLASS && size >= sizeof(int)) {
+    } else if (item->cmsg_level == IPPROTO_IPV6 && item->cmsg_type == IPV6_TCLASS &&
+               size >= sizeof(int)) {
         int value;
         memcpy(&value, data, sizeof value);
         *tos = (uint8_t)value;
@@ -262,7 +278,8 @@ void control_read(struct msghdr *head, struct addr *local, uint8_t *tos)
 {
     *local = (struct addr){0};
     *tos = 0;
-    for (struct cmsghdr *item = CMSG_FIRSTHDR(head); item; item = CMSG_NXTHDR(head, item)) control_item(item, local, tos);
+    for (struct cmsghdr *item = CMSG_FIRSTHDR(head); item; item = CMSG_NXTHDR(head, item))
+        control_item(item, local, tos);
 }
 
 bool udp_receive(int fd, uint16_t local_port, void *space, size_t room, struct datagram *out)
@@ -270,10 +287,15 @@ bool udp_receive(int fd, uint16_t local_port, void *space, size_t room, struct d
     union sockaddr_any from;
     union pktinfo_control control;
     struct iovec vector = {.iov_base = space, .iov_len = room};
-    // An error that an earlier datagram of ours met is handed out once in place of a datagram; the next call goes on.
+    // An error that an earlier datagram of ours met is handed out once in place of a datagram; the
+    // next call goes on.
     for (unsigned tries = 0; tries < UDP_BATCH_MAX; tries++) {
-        struct msghdr head = {.msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &vector, .msg_iovlen = 1,
-                              .msg_control = &control, .msg_controllen = sizeof control};
+        struct msghdr head = {.msg_name = &from,
+                              .msg_namelen = sizeof from,
+                              .msg_iov = &vector,
+                              .msg_iovlen = 1,
+                              .msg_control = &control,
+                              .msg_controllen = sizeof control};
         ssize_t size = recvmsg(fd, &head, MSG_DONTWAIT);
         if (size < 0 && errno == EAGAIN) return false;
         if (size < 0 || head.msg_flags & MSG_TRUNC) continue;
@@ -286,7 +308,8 @@ bool udp_receive(int fd, uint16_t local_port, void *space, size_t room, struct d
     return false;
 }
 
-enum fault udp_send(int fd, const struct endpoint *local, const struct endpoint *remote, uint8_t tos, struct bytes bytes)
+enum fault udp_send(int fd, const struct endpoint *local, const struct endpoint *remote,
+                    uint8_t tos, struct bytes bytes)
 {
     union sockaddr_any to;
     union pktinfo_control control;
@@ -299,12 +322,16 @@ enum fault udp_send(int fd, const struct endpoint *local, const struct endpoint 
     for (;;) {
         if (sendmsg(fd, &head, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return OK;
         switch (errno) {
-        case EINTR: continue;
-        case EMSGSIZE: return FAULT_SEND_TOO_LARGE;
+        case EINTR:
+            continue;
+        case EMSGSIZE:
+            return FAULT_SEND_TOO_LARGE;
         case ENETUNREACH:
         case EHOSTUNREACH:
-        case ENETDOWN: return FAULT_NO_ROUTE;
-        default: return FAULT_SEND_REFUSED;
+        case ENETDOWN:
+            return FAULT_NO_ROUTE;
+        default:
+            return FAULT_SEND_REFUSED;
         }
     }
 }

@@ -27,7 +27,8 @@ static enum arguments_result read_line(const char *line, struct arguments *out, 
     fflush(NULL);
     dup2(out_former, 1);
     dup2(err_former, 2);
-    for (ssize_t size; (size = read(pipes[0], space, sizeof space)) > 0;) buf_add(said, bytes_of(space, (size_t)size));
+    for (ssize_t size; (size = read(pipes[0], space, sizeof space)) > 0;)
+        buf_add(said, bytes_of(space, (size_t)size));
     close(pipes[0]);
     close(pipes[1]);
     close(out_former);
@@ -60,8 +61,12 @@ static void options_are_taken(void **state)
     (void)state;
     struct arguments arguments;
     AUTOFREE_BUF struct buf said = BUF(10000);
-    assert_int_equal(read_line("--foreground --config none --vici unix:///tmp/v --run-dir /tmp/r --tun t_1-x --mtu 1300 --port 1500 "
-                               "--port-nat 5500 --keylog k --log-json --debug --retransmit 0.1/1.5/3", &arguments, &said), ARGUMENTS_RUN);
+    assert_int_equal(
+        read_line("--foreground --config none --vici unix:///tmp/v --run-dir /tmp/r --tun t_1-x "
+                  "--mtu 1300 --port 1500 "
+                  "--port-nat 5500 --keylog k --log-json --debug --retransmit 0.1/1.5/3",
+                  &arguments, &said),
+        ARGUMENTS_RUN);
     const struct role_options *options = &arguments.options;
     assert_true(arguments.foreground && options->json_log && options->debug);
     assert_string_equal(options->config, "none");
@@ -78,7 +83,9 @@ static void options_are_taken(void **state)
 static void mistakes_are_told(void **state)
 {
     (void)state;
-    static const struct { const char *line, *told; } rows[] = {
+    static const struct {
+        const char *line, *told;
+    } rows[] = {
         {"--frobnicate", "--frobnicate"},
         {"--port", "port"},
         {"--port 0", "1 to 65535"},
@@ -103,7 +110,8 @@ static void mistakes_are_told(void **state)
         struct arguments arguments;
         AUTOFREE_BUF struct buf said = BUF(10000);
         assert_int_equal(read_line(rows[i].line, &arguments, &said), ARGUMENTS_END_BAD);
-        if (!strstr(buf_text(&said), rows[i].told)) fail_msg("%s: %s", rows[i].line, buf_text(&said));
+        if (!strstr(buf_text(&said), rows[i].told))
+            fail_msg("%s: %s", rows[i].line, buf_text(&said));
     }
 }
 
@@ -127,12 +135,15 @@ static void a_role_reads_what_main_writes(void **state)
     struct arguments arguments, got;
     AUTOFREE_BUF struct buf said = BUF(10000);
     struct arena arena = {0};
-    assert_int_equal(read_line("--foreground --config /c --tun t0 --mtu 1280 --debug", &arguments, &said), ARGUMENTS_RUN);
+    assert_int_equal(
+        read_line("--foreground --config /c --tun t0 --mtu 1280 --debug", &arguments, &said),
+        ARGUMENTS_RUN);
     int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     struct role_options options = arguments.options;
     options.role = ROLE_ESP;
     options.life = 3;
-    options.alive = options.channel[ROLE_IKE] = options.udp4.ike = options.udp4.esp[0] = options.udp6.esp[1] = options.tun[0] = options.vici = fd;
+    options.alive = options.channel[ROLE_IKE] = options.udp4.ike = options.udp4.esp[0] =
+        options.udp6.esp[1] = options.tun[0] = options.vici = fd;
     char **argv = arguments_for_role(&arguments, &options, &arena);
     int argc = 0;
     while (argv[argc]) argc++;
@@ -150,8 +161,8 @@ static void a_role_reads_what_main_writes(void **state)
     assert_int_equal(got.options.udp4.esp[0], fd);
     assert_int_equal(got.options.udp6.esp[1], fd);
     assert_int_equal(got.options.tun[0], fd);
-    assert_int_equal(got.options.udp4.ike, -1);    // for the ike role
-    assert_int_equal(got.options.vici, -1);        // for the control role
+    assert_int_equal(got.options.udp4.ike, -1); // for the ike role
+    assert_int_equal(got.options.vici, -1);     // for the control role
     arena_free(&arena);
     close(fd);
 }

@@ -15,7 +15,8 @@ static struct buf logged(enum log_format format, int level, enum fault fault, co
     dup2(pipes[1], STDERR_FILENO);
     role_log(ROLE_NET, level, fault, "%s", text);
     dup2(former, STDERR_FILENO);
-    for (ssize_t size; (size = read(pipes[0], space, sizeof space)) > 0;) buf_add(&out, bytes_of(space, (size_t)size));
+    for (ssize_t size; (size = read(pipes[0], space, sizeof space)) > 0;)
+        buf_add(&out, bytes_of(space, (size_t)size));
     close(pipes[0]);
     close(pipes[1]);
     close(former);
@@ -41,13 +42,15 @@ static void a_fault_brings_its_sentence_and_remedy(void **state)
 {
     (void)state;
     check_text(FAULT_TUN_IN_USE, "swan0",
-               "net: swan0: the TUN device's name is taken (TUN_IN_USE); stop the other daemon, or choose a name with --tun\n");
+               "net: swan0: the TUN device's name is taken (TUN_IN_USE); stop the other daemon, or "
+               "choose a name with --tun\n");
 }
 
 static void what_a_peer_wrote_moves_no_cursor_and_forges_no_line(void **state)
 {
     (void)state;
-    check_text(OK, "id \033[2J\x7f\r\n2026-01-01T00:00:00Z main: forged", "net: id .[2J..\n    2026-01-01T00:00:00Z main: forged\n");
+    check_text(OK, "id \033[2J\x7f\r\n2026-01-01T00:00:00Z main: forged",
+               "net: id .[2J..\n    2026-01-01T00:00:00Z main: forged\n");
 }
 
 static void details_are_for_debugging(void **state)
@@ -60,14 +63,18 @@ static void details_are_for_debugging(void **state)
 static void json_is_one_object_a_line(void **state)
 {
     (void)state;
-    AUTOFREE_BUF struct buf line = logged(LOG_FORMAT_JSON, IKE_ERROR, FAULT_TRUNCATED, "a \"quote\"\\\n\x01 \xc3\xa9");
+    AUTOFREE_BUF struct buf line =
+        logged(LOG_FORMAT_JSON, IKE_ERROR, FAULT_TRUNCATED, "a \"quote\"\\\n\x01 \xc3\xa9");
     const char *text = buf_text(&line);
     assert_memory_equal(text, "{\"time\":\"", 9);
     const char *rest = strstr(text, "\",\"role\":");
     assert_non_null(rest);
-    assert_string_equal(rest, "\",\"role\":\"net\",\"level\":\"error\",\"text\":\"a \\\"quote\\\"\\\\\\n\\u0001 \xc3\xa9\",\"fault\":\"TRUNCATED\","
-                              "\"sentence\":\"message ends before its fields do\",\"source\":\"RFC 7296 2.21\","
-                              "\"remedy\":\"the peer is broken or the packet was cut; take a trace\"}\n");
+    assert_string_equal(
+        rest,
+        "\",\"role\":\"net\",\"level\":\"error\",\"text\":\"a \\\"quote\\\"\\\\\\n\\u0001 "
+        "\xc3\xa9\",\"fault\":\"TRUNCATED\","
+        "\"sentence\":\"message ends before its fields do\",\"source\":\"RFC 7296 2.21\","
+        "\"remedy\":\"the peer is broken or the packet was cut; take a trace\"}\n");
 }
 
 int main(void)

@@ -40,9 +40,13 @@ static struct selectors selectors_of(const char *text)
     return selectors;
 }
 
-static void policy(struct net_role *role, uint32_t number, const char *local, const char *remote, enum policy_action action)
+static void policy(struct net_role *role, uint32_t number, const char *local, const char *remote,
+                   enum policy_action action)
 {
-    struct policy_spec spec = {.number = number, .action = (uint8_t)action, .local = selectors_of(local), .remote = selectors_of(remote)};
+    struct policy_spec spec = {.number = number,
+                               .action = (uint8_t)action,
+                               .local = selectors_of(local),
+                               .remote = selectors_of(remote)};
     CHECK_FAULT(net_policy_add(role, &spec), OK);
 }
 
@@ -74,9 +78,10 @@ static void check_routes(struct net_role *role, const char *expected)
         net_route_message(role, route, verb, &message);
         bool via = verb == RTNL_ADD && message.source.family != ADDR_NONE;
         assert_int_equal(message.device, message.kind == ROUTE_DEVICE ? 5 : 0);
-        lines[count++] = mem_printf("%s%s%s/%u%s%s", verb == RTNL_ADD ? "+" : "-", message.kind == ROUTE_THROW ? "throw " : "",
-                                    addr_print(&message.to.addr, to), message.to.bits, via ? " from " : "",
-                                    via ? addr_print(&message.source, source) : "");
+        lines[count++] = mem_printf(
+            "%s%s%s/%u%s%s", verb == RTNL_ADD ? "+" : "-",
+            message.kind == ROUTE_THROW ? "throw " : "", addr_print(&message.to.addr, to),
+            message.to.bits, via ? " from " : "", via ? addr_print(&message.source, source) : "");
         role->dirty = route->next_dirty;
         net_route_synced(role, route);
     }
@@ -93,11 +98,13 @@ static void check_guards(struct net_role *role, const char *expected)
         const struct box *box = &item->box;
         char local[RANGE_TEXT], remote[RANGE_TEXT], flow[64] = "";
         if (item->kind == GUARD_FLOW)
-            snprintf(flow, sizeof flow, " %u-%u %u-%u %u-%u", box->protocol_low, box->protocol_high, box->local_port_low,
-                     box->local_port_high, box->remote_port_low, box->remote_port_high);
-        lines[i] = mem_printf("%d %s%s %s %s%s", item->level, item->verdict == GUARD_DROP ? "drop" : "pass",
-                              item->kind == GUARD_FRAGMENT ? " fragments" : "", range_print(&box->local, local),
-                              range_print(&box->remote, remote), flow);
+            snprintf(flow, sizeof flow, " %u-%u %u-%u %u-%u", box->protocol_low, box->protocol_high,
+                     box->local_port_low, box->local_port_high, box->remote_port_low,
+                     box->remote_port_high);
+        lines[i] = mem_printf(
+            "%d %s%s %s %s%s", item->level, item->verdict == GUARD_DROP ? "drop" : "pass",
+            item->kind == GUARD_FRAGMENT ? " fragments" : "", range_print(&box->local, local),
+            range_print(&box->remote, remote), flow);
     }
     join_sorted(lines, role->guard.count, &text);
     assert_string_equal(buf_text(&text), expected);
@@ -139,7 +146,7 @@ static void the_same_on_both_sides_is_not_near(void **state)
     struct net_role *role = role_new();
     address(role, "10.1.0.1", true);
     policy(role, 1, "0.0.0.0/0", "0.0.0.0/0", POLICY_PROTECT);
-    check_routes(role, "+0.0.0.0/0");   // and no preferred source: the policy has all
+    check_routes(role, "+0.0.0.0/0"); // and no preferred source: the policy has all
     check_guards(role, "0 drop 0.0.0.0/0 0.0.0.0/0");
 }
 
@@ -177,7 +184,7 @@ static void one_that_goes_and_comes_changes_nothing(void **state)
     check_routes(role, "+10.2.0.0/16");
     net_policy_del(role, 1);
     policy(role, 2, "10.1.0.0/16", "10.2.0.0/16", POLICY_PROTECT);
-    check_routes(role, "+10.2.0.0/16");   // said again, which replaces it
+    check_routes(role, "+10.2.0.0/16"); // said again, which replaces it
 }
 
 static void a_device_route_beats_a_throw(void **state)
@@ -207,7 +214,9 @@ static void ports_are_guarded_with_fragments(void **state)
     struct net_role *role = role_new();
     policy(role, 1, "192.0.2.1[tcp]", "192.0.2.2[tcp/443]", POLICY_PROTECT);
     check_routes(role, "+192.0.2.2/32");
-    check_guards(role, "0 drop 192.0.2.1 192.0.2.2 6-6 0-65535 443-443; 0 drop fragments 192.0.2.1 192.0.2.2");
+    check_guards(
+        role,
+        "0 drop 192.0.2.1 192.0.2.2 6-6 0-65535 443-443; 0 drop fragments 192.0.2.1 192.0.2.2");
     net_policy_del(role, 1);
     check_guards(role, "");
 }
@@ -228,7 +237,9 @@ static void bypass_and_discard_have_guards_and_no_routes(void **state)
     policy(role, 2, "10.1.0.5", "10.2.0.5", POLICY_BYPASS);
     policy(role, 3, "10.1.0.6", "10.9.0.0/16", POLICY_DISCARD);
     check_routes(role, "+10.2.0.0/16");
-    check_guards(role, "0 drop 10.1.0.6 10.9.0.0/16; 0 pass 10.1.0.5 10.2.0.5; 1 drop 10.1.0.0/16 10.2.0.0/16");
+    check_guards(
+        role,
+        "0 drop 10.1.0.6 10.9.0.0/16; 0 pass 10.1.0.5 10.2.0.5; 1 drop 10.1.0.0/16 10.2.0.0/16");
 }
 
 static void a_source_that_comes_or_goes_changes_routes(void **state)
@@ -268,11 +279,13 @@ static void too_many_routes_are_refused_whole(void **state)
 {
     (void)state;
     struct net_role *role = role_new();
-    struct policy_spec spec = {.number = 1, .action = POLICY_PROTECT, .local = selectors_of("::/0")};
+    struct policy_spec spec = {
+        .number = 1, .action = POLICY_PROTECT, .local = selectors_of("::/0")};
     for (unsigned i = 0; i < 8; i++) {
         char text[80];
         struct selector selector;
-        snprintf(text, sizeof text, "%x::1-%x:ffff:ffff:ffff:ffff:ffff:ffff:fffe", 0x2000 + i * 2, 0x2001 + i * 2);
+        snprintf(text, sizeof text, "%x::1-%x:ffff:ffff:ffff:ffff:ffff:ffff:fffe", 0x2000 + i * 2,
+                 0x2001 + i * 2);
         CHECK_FAULT(selector_parse(text, &selector), OK);
         assert_true(selectors_add(&spec.remote, &selector));
     }
@@ -291,7 +304,9 @@ static void what_cannot_be_guarded_is_refused_whole(void **state)
         policy(role, i + 1, "10.1.0.0/16", remote, POLICY_PROTECT);
     }
     size_t before = role->guard.count;
-    struct policy_spec spec = {.number = 1000, .action = POLICY_PROTECT, .local = selectors_of("10.1.0.0/16"),
+    struct policy_spec spec = {.number = 1000,
+                               .action = POLICY_PROTECT,
+                               .local = selectors_of("10.1.0.0/16"),
                                .remote = selectors_of("10.7.0.0/16 10.2.0.77-10.2.0.99")};
     CHECK_FAULT(net_policy_add(role, &spec), FAULT_GUARD_FULL);
     assert_int_equal(role->guard.count, before);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tests that need sockets with privileges run in a network namespace of their own, with its loopback device up.
+// Tests that need sockets with privileges run in a network namespace of their own, with its
+// loopback device up.
 #pragma once
 #include "base/unit.h"
 #include "os/rtnl.h"
@@ -20,10 +21,10 @@ static int namespace_make(void **state)
     return 0;
 }
 
-#define NEEDS_NAMESPACE()                                                   \
-    do {                                                                    \
-        if (!namespace_made) {                                              \
-            print_message("skipped: no right to make a network namespace\n"); \
-            skip();                                                         \
-        }                                                                   \
+#define NEEDS_NAMESPACE()                                                                          \
+    do {                                                                                           \
+        if (!namespace_made) {                                                                     \
+            print_message("skipped: no right to make a network namespace\n");                      \
+            skip();                                                                                \
+        }                                                                                          \
     } while (0)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Boxes on levels.
-#include "base/unit.h"
 #include "base/rng.h"
+#include "base/unit.h"
 #include "os/guard.h"
 
 static struct range range_of(const char *text)
@@ -13,7 +13,10 @@ static struct range range_of(const char *text)
 
 static struct box box_of(const char *local, const char *remote)
 {
-    return (struct box){.local = range_of(local), .remote = range_of(remote), .protocol_high = 255, .local_port_high = 65535,
+    return (struct box){.local = range_of(local),
+                        .remote = range_of(remote),
+                        .protocol_high = 255,
+                        .local_port_high = 65535,
                         .remote_port_high = 65535};
 }
 
@@ -21,7 +24,7 @@ struct row {
     const char *local, *remote;
     enum guard_verdict verdict;
     uint64_t precedence;
-    int level;              // expected when all rows are in
+    int level; // expected when all rows are in
 };
 
 static void check_levels(const struct row *rows, size_t count)
@@ -33,7 +36,8 @@ static void check_levels(const struct row *rows, size_t count)
         CHECK_FAULT(guard_add(&guard, GUARD_PAIR, &box, rows[i].verdict, rows[i].precedence), OK);
     }
     for (size_t i = 0; i < count; i++) {
-        if (guard.at[i]->level != rows[i].level) print_message("row %zu: level %d\n", i, guard.at[i]->level);
+        if (guard.at[i]->level != rows[i].level)
+            print_message("row %zu: level %d\n", i, guard.at[i]->level);
         assert_int_equal(guard.at[i]->level, rows[i].level);
     }
     guard_wipe(&guard);
@@ -107,7 +111,7 @@ static void references_are_counted(void **state)
     assert_int_equal(guard.dirty->level, -1);
     guard_settled(&guard);
     assert_null(guard.dirty);
-    guard_del(&guard, GUARD_PAIR, &box, GUARD_DROP, 1);   // is not there: nothing happens
+    guard_del(&guard, GUARD_PAIR, &box, GUARD_DROP, 1); // is not there: nothing happens
     assert_int_equal(guard.count, 0);
     guard_wipe(&guard);
 }
@@ -134,7 +138,8 @@ static void a_box_too_many_is_refused_and_changes_nothing(void **state)
     guard_wipe(&guard);
 }
 
-// --- against a model: what the levels say of a packet is what the policy that takes precedence says
+// --- against a model: what the levels say of a packet is what the policy that takes precedence
+// says
 
 enum { COORDINATE_MAX = 15, RANDOM_ITEMS = 24, RANDOM_ROUNDS = 200 };
 
@@ -148,34 +153,43 @@ struct random_item {
 
 static struct range random_range(struct rng *rng)
 {
-    uint8_t a = (uint8_t)rng_below(rng, COORDINATE_MAX + 1), b = (uint8_t)rng_below(rng, COORDINATE_MAX + 1);
+    uint8_t a = (uint8_t)rng_below(rng, COORDINATE_MAX + 1),
+            b = (uint8_t)rng_below(rng, COORDINATE_MAX + 1);
     return (struct range){addr_v4(10, 0, 0, a < b ? a : b), addr_v4(10, 0, 0, a < b ? b : a)};
 }
 
 static struct random_item random_item(struct rng *rng)
 {
-    struct random_item item = {.there = true, .kind = rng_below(rng, 2) ? GUARD_PAIR : GUARD_FLOW,
-                               .verdict = rng_below(rng, 3) ? GUARD_DROP : GUARD_PASS, .precedence = rng_below(rng, 6)};
-    item.box = (struct box){.local = random_range(rng), .remote = random_range(rng), .protocol_high = 255, .local_port_high = 65535,
+    struct random_item item = {.there = true,
+                               .kind = rng_below(rng, 2) ? GUARD_PAIR : GUARD_FLOW,
+                               .verdict = rng_below(rng, 3) ? GUARD_DROP : GUARD_PASS,
+                               .precedence = rng_below(rng, 6)};
+    item.box = (struct box){.local = random_range(rng),
+                            .remote = random_range(rng),
+                            .protocol_high = 255,
+                            .local_port_high = 65535,
                             .remote_port_high = 65535};
-    if (item.kind == GUARD_FLOW) item.box.protocol_low = item.box.protocol_high = rng_below(rng, 2) ? 6 : 17;
+    if (item.kind == GUARD_FLOW)
+        item.box.protocol_low = item.box.protocol_high = rng_below(rng, 2) ? 6 : 17;
     return item;
 }
 
-static bool box_has(const struct box *box, const struct addr *local, const struct addr *remote, uint8_t protocol)
+static bool box_has(const struct box *box, const struct addr *local, const struct addr *remote,
+                    uint8_t protocol)
 {
-    return range_has(&box->local, local) && range_has(&box->remote, remote) && protocol >= box->protocol_low &&
-           protocol <= box->protocol_high;
+    return range_has(&box->local, local) && range_has(&box->remote, remote) &&
+           protocol >= box->protocol_low && protocol <= box->protocol_high;
 }
 
-static int verdict_by_levels(const struct guard *guard, const struct addr *local, const struct addr *remote, uint8_t protocol)
+static int verdict_by_levels(const struct guard *guard, const struct addr *local,
+                             const struct addr *remote, uint8_t protocol)
 {
     int level = GUARD_LEVELS_MAX, verdict = 0;
     for (size_t i = 0; i < guard->count; i++) {
         const struct guard_item *item = guard->at[i];
         if (!box_has(&item->box, local, remote, protocol)) continue;
         assert_true(item->level >= 0);
-        assert_int_not_equal(item->level, level);   // two of one level may not meet
+        assert_int_not_equal(item->level, level); // two of one level may not meet
         if (item->level > level) continue;
         level = item->level;
         verdict = item->verdict;
@@ -183,14 +197,16 @@ static int verdict_by_levels(const struct guard *guard, const struct addr *local
     return verdict;
 }
 
-static int verdict_by_precedence(const struct random_item *items, const struct addr *local, const struct addr *remote, uint8_t protocol)
+static int verdict_by_precedence(const struct random_item *items, const struct addr *local,
+                                 const struct addr *remote, uint8_t protocol)
 {
     uint64_t best = UINT64_MAX;
     int verdict = 0;
     for (unsigned i = 0; i < RANDOM_ITEMS; i++) {
         const struct random_item *item = &items[i];
         if (!item->there || !box_has(&item->box, local, remote, protocol)) continue;
-        if (item->precedence > best || (item->precedence == best && (int)item->verdict >= verdict)) continue;
+        if (item->precedence > best || (item->precedence == best && (int)item->verdict >= verdict))
+            continue;
         best = item->precedence;
         verdict = (int)item->verdict;
     }

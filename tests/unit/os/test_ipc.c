@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Channels between processes.
-#include "base/unit.h"
 #include "base/mem.h"
+#include "base/unit.h"
 #include "os/ipc.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -51,7 +51,8 @@ static void one_byte_too_much_is_refused_by_the_sender(void **state)
     (void)state;
     struct pair pair = pair_open(SIZE_MAX);
     AUTOFREE_MEM uint8_t *out = pattern(IPC_MESSAGE_MAX + 1, 0);
-    CHECK_FAULT(ipc_send(pair.a, bytes_of(out, IPC_MESSAGE_MAX + 1), NULL, 0), FAULT_MESSAGE_TOO_LARGE);
+    CHECK_FAULT(ipc_send(pair.a, bytes_of(out, IPC_MESSAGE_MAX + 1), NULL, 0),
+                FAULT_MESSAGE_TOO_LARGE);
     pair_close(&pair);
 }
 

@@ -3,7 +3,8 @@
 #include "namespace.h"
 #include "os/nft.h"
 
-static const struct nft_settings settings = {.table = "cygnet_swan0", .tun = "swan0", .mark = 0x43590000, .port = 500, .port_nat = 4500};
+static const struct nft_settings settings = {
+    .table = "cygnet_swan0", .tun = "swan0", .mark = 0x43590000, .port = 500, .port_nat = 4500};
 
 static struct box box_of(const char *local, const char *remote)
 {
@@ -13,28 +14,32 @@ static struct box box_of(const char *local, const char *remote)
     return box;
 }
 
-static void add(struct guard *guard, enum guard_kind kind, struct box box, enum guard_verdict verdict, uint64_t precedence)
+static void add(struct guard *guard, enum guard_kind kind, struct box box,
+                enum guard_verdict verdict, uint64_t precedence)
 {
     CHECK_FAULT(guard_add(guard, kind, &box, verdict, precedence), OK);
 }
 
 // Of the commands those that touch elements, for the others only how many there are.
-static void check_commands(struct guard *guard, unsigned *levels, const char *expected, unsigned others)
+static void check_commands(struct guard *guard, unsigned *levels, const char *expected,
+                           unsigned others)
 {
     AUTOFREE_BUF struct buf all = BUF(1000000), elements = BUF(1000000);
     nft_write_changes(&settings, guard, levels, &all);
     unsigned count = 0;
     for (char *at = (char *)(uintptr_t)buf_text(&all), *line; (line = strsep(&at, "\n"));) {
         if (!*line) continue;
-        if (strstr(line, " element ")) buf_printf(&elements, "%s\n", line);
-        else count++;
+        if (strstr(line, " element "))
+            buf_printf(&elements, "%s\n", line);
+        else
+            count++;
     }
     assert_string_equal(buf_text(&elements), expected);
     assert_int_equal(count, others);
     guard_settled(guard);
 }
 
-enum { COMMANDS_A_LEVEL = 2 * (3 + 2 * 4) };   // families * (maps + directions * rules)
+enum { COMMANDS_A_LEVEL = 2 * (3 + 2 * 4) }; // families * (maps + directions * rules)
 
 static void changes_are_written_as_the_difference(void **state)
 {
@@ -43,27 +48,36 @@ static void changes_are_written_as_the_difference(void **state)
     unsigned levels = 0;
     guard_init(&guard, 1, 2);
     add(&guard, GUARD_PAIR, box_of("10.1.0.0/16", "10.2.0.0-10.2.0.9"), GUARD_DROP, 9);
-    check_commands(&guard, &levels, "add element inet cygnet_swan0 p4_0 { 10.1.0.0/16 . 10.2.0.0-10.2.0.9 : drop }\n", COMMANDS_A_LEVEL);
+    check_commands(
+        &guard, &levels,
+        "add element inet cygnet_swan0 p4_0 { 10.1.0.0/16 . 10.2.0.0-10.2.0.9 : drop }\n",
+        COMMANDS_A_LEVEL);
     assert_int_equal(levels, 1);
     check_commands(&guard, &levels, "", 0);
 
     add(&guard, GUARD_PAIR, box_of("2001:db8::1/128", "::/0"), GUARD_PASS, 9);
-    check_commands(&guard, &levels, "add element inet cygnet_swan0 p6_0 { 2001:db8::1/128 . ::/0 : return }\n", 0);
+    check_commands(&guard, &levels,
+                   "add element inet cygnet_swan0 p6_0 { 2001:db8::1/128 . ::/0 : return }\n", 0);
 
     // What takes precedence pushes the first pair one level down.
     struct box web = box_of("10.1.0.0/16", "10.2.0.1/32");
     web.protocol_low = web.protocol_high = 6;
     web.remote_port_low = web.remote_port_high = 443;
     add(&guard, GUARD_FLOW, web, GUARD_PASS, 1);
-    check_commands(&guard, &levels,
-                   "delete element inet cygnet_swan0 p4_0 { 10.1.0.0/16 . 10.2.0.0-10.2.0.9 : drop }\n"
-                   "add element inet cygnet_swan0 p4_1 { 10.1.0.0/16 . 10.2.0.0-10.2.0.9 : drop }\n"
-                   "add element inet cygnet_swan0 f4_0 { 10.1.0.0/16 . 10.2.0.1/32 . 6 . 0-65535 . 443 : return }\n",
-                   COMMANDS_A_LEVEL);
+    check_commands(
+        &guard, &levels,
+        "delete element inet cygnet_swan0 p4_0 { 10.1.0.0/16 . 10.2.0.0-10.2.0.9 : drop }\n"
+        "add element inet cygnet_swan0 p4_1 { 10.1.0.0/16 . 10.2.0.0-10.2.0.9 : drop }\n"
+        "add element inet cygnet_swan0 f4_0 { 10.1.0.0/16 . 10.2.0.1/32 . 6 . 0-65535 . 443 : "
+        "return }\n",
+        COMMANDS_A_LEVEL);
     assert_int_equal(levels, 2);
 
     guard_del(&guard, GUARD_FLOW, &web, GUARD_PASS, 1);
-    check_commands(&guard, &levels, "delete element inet cygnet_swan0 f4_0 { 10.1.0.0/16 . 10.2.0.1/32 . 6 . 0-65535 . 443 : return }\n", 0);
+    check_commands(&guard, &levels,
+                   "delete element inet cygnet_swan0 f4_0 { 10.1.0.0/16 . 10.2.0.1/32 . 6 . "
+                   "0-65535 . 443 : return }\n",
+                   0);
     guard_wipe(&guard);
 }
 
@@ -97,7 +111,8 @@ static void the_kernel_takes_it_all(void **state)
     }
     assert_true(nft_has_table(nft, settings.table));
     assert_false(nft_has_table(nft, "cygnet_swan"));
-    struct box flow = box_of("0.0.0.0/0", "10.2.0.0/16"), flow6 = box_of("::/0", "2001:db8:2::5-2001:db8:2::77");
+    struct box flow = box_of("0.0.0.0/0", "10.2.0.0/16"),
+               flow6 = box_of("::/0", "2001:db8:2::5-2001:db8:2::77");
     flow.protocol_low = flow.protocol_high = 17;
     flow.local_port_low = 1024;
     flow6.protocol_low = flow6.protocol_high = 58;

@@ -52,7 +52,8 @@ static int check_user(void)
     if (getuid() == 0 || geteuid() == 0 || getgid() == 0) return 2;
     if (effective() != 0) return 3;
     if (setuid(0) == 0) return 4;
-    if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1 || prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0) return 5;
+    if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1 || prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0)
+        return 5;
     return text ? 6 : PASSED;
 }
 
@@ -105,7 +106,7 @@ static int check_calls(void)
     if (sandbox_enter(&sandbox, &text) != OK) return 1;
     if (open("/dev/null", O_RDONLY) >= 0 || errno != EPERM) return 2;
     if (execv("/bin/true", argv) == 0 || errno != EPERM) return 3;
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);   // what the roles live by still works
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0); // what the roles live by still works
     return fd >= 0 && malloc(10000000) ? PASSED : 4;
 }
 

@@ -45,16 +45,18 @@ static void draining_empties_the_queue(void **state)
     struct addr address = addr_v4(10, 9, 0, 1);
     CHECK_FAULT(rtnl_link(rtnl, device, true, 1400), OK);
     CHECK_FAULT(rtnl_address(rtnl, RTNL_ADD, device, &address), OK);
-    CHECK_FAULT(rtnl_address(rtnl, RTNL_ADD, device, &address), OK);   // is there already
-    struct rtnl_route route = {.kind = ROUTE_DEVICE, .to = {addr_v4(10, 8, 0, 0), 16}, .table = 254, .device = device};
+    CHECK_FAULT(rtnl_address(rtnl, RTNL_ADD, device, &address), OK); // is there already
+    struct rtnl_route route = {
+        .kind = ROUTE_DEVICE, .to = {addr_v4(10, 8, 0, 0), 16}, .table = 254, .device = device};
     CHECK_FAULT(rtnl_route(rtnl, RTNL_ADD, &route), OK);
     int client = socket(AF_INET, SOCK_DGRAM, 0);
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = 9, .sin_addr.s_addr = 0x0100080a};
-    for (unsigned i = 0; i < 5; i++) assert_int_equal(sendto(client, "x", 1, 0, (struct sockaddr *)&to, sizeof to), 1);
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(sendto(client, "x", 1, 0, (struct sockaddr *)&to, sizeof to), 1);
     assert_true(tun_drain(&fd, 1) >= 5);
     assert_true(read(fd, packet, sizeof packet) < 0);
     CHECK_FAULT(rtnl_route(rtnl, RTNL_DEL, &route), OK);
-    CHECK_FAULT(rtnl_route(rtnl, RTNL_DEL, &route), OK);               // is gone already
+    CHECK_FAULT(rtnl_route(rtnl, RTNL_DEL, &route), OK); // is gone already
     CHECK_FAULT(rtnl_address(rtnl, RTNL_DEL, device, &address), OK);
     CHECK_FAULT(rtnl_address(rtnl, RTNL_DEL, device, &address), OK);
     close(client);

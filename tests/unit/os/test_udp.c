@@ -58,24 +58,44 @@ static void the_first_four_bytes_choose_the_reader(void **state)
 {
     (void)state;
     enum { IKE = -1 };
-    static const struct { const char *bytes; size_t size; int reader; } rows[] = {
-        {"\0\0\0\0IKE", 7, IKE},        {"\0\0\0\0", 4, IKE},
-        {"\xff", 1, 0},                 // a keepalive
-        {"\0\0\0", 3, 0},               // too short for a marker
-        {"\0\0\0\x03" "ESP", 7, 0},     {"\0\0\0\x01" "ESP", 7, 1},  {"\0\0\0\x02" "ESP", 7, 2},
-        {"\xff\xff\xff\xff" "ESP", 7, (int)(0xffffffffu % WORKERS)}, {"\x80\0\0\0" "ESP", 7, (int)(0x80000000u % WORKERS)},
+    static const struct {
+        const char *bytes;
+        size_t size;
+        int reader;
+    } rows[] = {
+        {"\0\0\0\0IKE", 7, IKE},
+        {"\0\0\0\0", 4, IKE},
+        {"\xff", 1, 0},   // a keepalive
+        {"\0\0\0", 3, 0}, // too short for a marker
+        {"\0\0\0\x03"
+         "ESP",
+         7, 0},
+        {"\0\0\0\x01"
+         "ESP",
+         7, 1},
+        {"\0\0\0\x02"
+         "ESP",
+         7, 2},
+        {"\xff\xff\xff\xff"
+         "ESP",
+         7, (int)(0xffffffffu % WORKERS)},
+        {"\x80\0\0\0"
+         "ESP",
+         7, (int)(0x80000000u % WORKERS)},
     };
     NEEDS_NAMESPACE();
     for (size_t f = 0; f < COUNT(families); f++) {
         struct udp_ports ports = ports_open(families[f].family);
-        // Many senders: the usual choice of the kernel, a hash over the addresses, would not follow the table.
+        // Many senders: the usual choice of the kernel, a hash over the addresses, would not follow
+        // the table.
         for (unsigned sender = 0; sender < 8; sender++) {
             int client = client_open(&families[f], PORT_NAT);
             for (size_t i = 0; i < COUNT(rows); i++) {
                 struct bytes out = bytes_of(rows[i].bytes, rows[i].size);
                 assert_int_equal(send(client, out.at, out.size, 0), out.size);
                 assert_int_equal(arrives(ports.ike_nat, out), rows[i].reader == IKE);
-                for (int worker = 0; worker < WORKERS; worker++) assert_int_equal(arrives(ports.esp[worker], out), rows[i].reader == worker);
+                for (int worker = 0; worker < WORKERS; worker++)
+                    assert_int_equal(arrives(ports.esp[worker], out), rows[i].reader == worker);
             }
             close(client);
         }
@@ -122,7 +142,8 @@ static void no_route_and_too_large_are_faults_of_their_own(void **state)
     NEEDS_NAMESPACE();
     static uint8_t large[65535];
     struct udp_ports ports = ports_open(ADDR_V4);
-    struct endpoint none = {0}, far = endpoint_of("192.0.2.1", PORT), near = endpoint_of("127.0.0.1", PORT);
+    struct endpoint none = {0}, far = endpoint_of("192.0.2.1", PORT),
+                    near = endpoint_of("127.0.0.1", PORT);
     CHECK_FAULT(udp_send(ports.ike, &none, &far, 0, BYTES("x")), FAULT_NO_ROUTE);
     CHECK_FAULT(udp_send(ports.ike, &none, &near, 0, BYTES_ARRAY(large)), FAULT_SEND_TOO_LARGE);
     ports_close(&ports);
@@ -160,9 +181,11 @@ static void the_source_is_the_kernels_choice(void **state)
 {
     (void)state;
     NEEDS_NAMESPACE();
-    struct addr source, near = endpoint_of("127.0.0.5", 0).addr, near6 = endpoint_of("::1", 0).addr, far = endpoint_of("192.0.2.1", 0).addr;
+    struct addr source, near = endpoint_of("127.0.0.5", 0).addr, near6 = endpoint_of("::1", 0).addr,
+                        far = endpoint_of("192.0.2.1", 0).addr;
     CHECK_FAULT(udp_source(&near, MARK, &source), OK);
-    assert_true(range_has(&(struct range){addr_v4(127, 0, 0, 1), addr_v4(127, 255, 255, 255)}, &source));
+    assert_true(
+        range_has(&(struct range){addr_v4(127, 0, 0, 1), addr_v4(127, 255, 255, 255)}, &source));
     CHECK_FAULT(udp_source(&near6, MARK, &source), OK);
     assert_true(addr_equal(&source, &near6));
     CHECK_FAULT(udp_source(&far, MARK, &source), FAULT_NO_ROUTE);
