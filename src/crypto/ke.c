@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Key exchange: MODP groups, elliptic curves over prime fields, X25519, X448 and ML-KEM. Private
-// values come out of the given source of randomness by rules that use nothing else, so that the same
-// source gives the same exchange.
+// values come out of the given source of randomness by rules that use nothing else, so that the
+// same source gives the same exchange.
 //
 // What a struct secret `private` holds: MODP the exponent, curves the scalar (both big endian, of
 // fixed size); X25519 and X448 the private key and behind it the public one, which OpenSSL would
