@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// A whole configuration: every connection compiled, every section checked, and whether the sections fit together.
+// A whole configuration: every connection compiled, every section checked, and whether the sections
+// fit together.
 #include "conf/options_internal.h"
 #include <stdio.h>
 
 struct conn *options_conn(const struct tree *section, struct complaints *complaints)
 {
     if (section->kind != TREE_SECTION) {
-        complain(complaints, FAULT_OPTION_VALUE, section->place, "a connection is a section, \"%s\" is not", section->name);
+        complain(complaints, FAULT_OPTION_VALUE, section->place,
+                 "a connection is a section, \"%s\" is not", section->name);
         return NULL;
     }
     return conn_compile(section, FORM_VICI, section->name, complaints);
@@ -17,8 +19,10 @@ static void connections_check(const struct tree *connections, struct complaints 
     TREE_EACH(item, connections)
     {
         if (item->kind != TREE_SECTION) {
-            option_complain(complaints, FAULT_OPTION_UNKNOWN, "", item->place,
-                            "unknown option \"%s\": connections holds a section for each connection", item->name);
+            option_complain(
+                complaints, FAULT_OPTION_UNKNOWN, "", item->place,
+                "unknown option \"%s\": connections holds a section for each connection",
+                item->name);
             continue;
         }
         AUTOFREE_MEM char *where = mem_printf("connections.%s", item->name);
@@ -31,30 +35,35 @@ struct need {
     const char *section, *beginning, *option, *instead;
 };
 
-static void need_check(const struct tree *root, const struct need *need, struct complaints *complaints)
+static void need_check(const struct tree *root, const struct need *need,
+                       struct complaints *complaints)
 {
     TREE_EACH(item, tree_section(root, need->section))
     {
         if (!is_named(item, need->beginning) || tree_find(item, need->option)) continue;
         if (need->instead && tree_find(item, need->instead)) continue;
-        option_complain(complaints, FAULT_OPTION_MISSING, "", item->place, "%s.%s needs %s", need->section, item->name,
-                        need->option);
+        option_complain(complaints, FAULT_OPTION_MISSING, "", item->place, "%s.%s needs %s",
+                        need->section, item->name, need->option);
     }
 }
 
 static void needs_check(const struct tree *root, struct complaints *complaints)
 {
     static const struct need needs[] = {
-        {"secrets", "ike", "secret", NULL},     {"secrets", "private", "secret", NULL}, {"secrets", "private", "file", NULL},
-        {"secrets", "rsa", "secret", NULL},     {"secrets", "rsa", "file", NULL},       {"secrets", "ecdsa", "secret", NULL},
-        {"secrets", "ecdsa", "file", NULL},     {"secrets", "pkcs8", "secret", NULL},   {"secrets", "pkcs8", "file", NULL},
-        {"pools", "", "addrs", NULL},           {"authorities", "", "cacert", "file"},
+        {"secrets", "ike", "secret", NULL},    {"secrets", "private", "secret", NULL},
+        {"secrets", "private", "file", NULL},  {"secrets", "rsa", "secret", NULL},
+        {"secrets", "rsa", "file", NULL},      {"secrets", "ecdsa", "secret", NULL},
+        {"secrets", "ecdsa", "file", NULL},    {"secrets", "pkcs8", "secret", NULL},
+        {"secrets", "pkcs8", "file", NULL},    {"pools", "", "addrs", NULL},
+        {"authorities", "", "cacert", "file"},
     };
-    for (size_t i = 0; i < sizeof needs / sizeof *needs; i++) need_check(root, &needs[i], complaints);
+    for (size_t i = 0; i < sizeof needs / sizeof *needs; i++)
+        need_check(root, &needs[i], complaints);
 }
 
 // Pools may also have been loaded by somebody else, so that an unknown one is no error.
-static void pools_check(const struct tree *root, const struct tree *conn, struct complaints *complaints)
+static void pools_check(const struct tree *root, const struct tree *conn,
+                        struct complaints *complaints)
 {
     const struct tree *item = tree_find(conn, "pools");
     for (struct parts parts = parts_of(item); parts_next(&parts);)
@@ -69,12 +78,14 @@ static void top_check(const struct tree *item, struct complaints *complaints)
     if (item->kind == TREE_SECTION && item->inherited_from) return;
     const char *nearest = options_nearest("", item->name);
     if (nearest)
-        complain(complaints, FAULT_OPTION_UNKNOWN, item->place, "unknown section \"%s\": did you mean %s?", item->name, nearest);
+        complain(complaints, FAULT_OPTION_UNKNOWN, item->place,
+                 "unknown section \"%s\": did you mean %s?", item->name, nearest);
     else if (item->kind == TREE_SECTION)
         complain_warning(complaints, FAULT_OPTION_UNKNOWN, item->place,
                          "section \"%s\" is without effect: nothing inherits from it", item->name);
     else
-        complain(complaints, FAULT_OPTION_UNKNOWN, item->place, "option \"%s\" stands in no section", item->name);
+        complain(complaints, FAULT_OPTION_UNKNOWN, item->place,
+                 "option \"%s\" stands in no section", item->name);
 }
 
 void options_check(const struct tree *root, struct complaints *complaints)
@@ -83,11 +94,13 @@ void options_check(const struct tree *root, struct complaints *complaints)
     {
         const struct option *row = option_find("", item->name);
         if (row && row->type == TYPE_INCLUDE)
-            complain(complaints, FAULT_CONF_SYNTAX, item->place, "include is written without an equals sign: include FILES");
+            complain(complaints, FAULT_CONF_SYNTAX, item->place,
+                     "include is written without an equals sign: include FILES");
         else if (!row)
             top_check(item, complaints);
         else if (item->kind != TREE_SECTION)
-            complain(complaints, FAULT_OPTION_VALUE, item->place, "\"%s\" is a section: write %s { … }", item->name, item->name);
+            complain(complaints, FAULT_OPTION_VALUE, item->place,
+                     "\"%s\" is a section: write %s { … }", item->name, item->name);
         else if (strcmp(item->name, "connections") == 0)
             connections_check(item, complaints);
         else

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A connection's section into a struct conn. By then the values have been checked one by one; here they are converted, what
-// is not said is filled in, and what contradicts itself is refused.
+// A connection's section into a struct conn. By then the values have been checked one by one; here
+// they are converted, what is not said is filled in, and what contradicts itself is refused.
 #include "conf/options_internal.h"
 #include <stdio.h>
 #include <strings.h>
@@ -22,7 +22,8 @@ bool is_named(const struct tree *item, const char *beginning)
     return item->kind == TREE_SECTION && strncmp(item->name, beginning, strlen(beginning)) == 0;
 }
 
-// Values of a section, or what holds when they are not there (or wrong, which has been complained about)
+// Values of a section, or what holds when they are not there (or wrong, which has been complained
+// about)
 // ---------------------------------------------------------------------------------------------------
 
 static bool bool_of(const struct tree *section, const char *name, bool otherwise)
@@ -33,7 +34,8 @@ static bool bool_of(const struct tree *section, const char *name, bool otherwise
     return text && convert_bool(text, &value, &wrong) ? value : otherwise;
 }
 
-static uint64_t number_of(const struct tree *section, const char *name, uint64_t high, uint64_t otherwise)
+static uint64_t number_of(const struct tree *section, const char *name, uint64_t high,
+                          uint64_t otherwise)
 {
     struct wrong wrong;
     uint64_t value;
@@ -41,14 +43,16 @@ static uint64_t number_of(const struct tree *section, const char *name, uint64_t
     return text && convert_number(text, 0, high, &value, &wrong) ? value : otherwise;
 }
 
-static uint8_t word_of(const struct tree *section, const char *name, const struct word *words, size_t count)
+static uint8_t word_of(const struct tree *section, const char *name, const struct word *words,
+                       size_t count)
 {
     uint8_t value;
     return word_value(words, count, tree_text(section, name, ""), &value) ? value : words[0].value;
 }
 
 // Several words joined by |, as bits.
-static uint8_t words_of(const struct tree *section, const char *name, const struct word *words, size_t count)
+static uint8_t words_of(const struct tree *section, const char *name, const struct word *words,
+                        size_t count)
 {
     AUTOFREE_MEM char *text = mem_text(tree_text(section, name, ""));
     uint8_t all = 0, value;
@@ -91,14 +95,16 @@ static struct place place_of(const struct tree *section, const char *name)
 static bool fits(struct compiling *c, size_t count, size_t limit, const struct tree *item)
 {
     if (count < limit) return true;
-    option_complain(c->complaints, FAULT_OPTION_RANGE, c->where, item->place, "%s: at most %zu are possible", item->name, limit);
+    option_complain(c->complaints, FAULT_OPTION_RANGE, c->where, item->place,
+                    "%s: at most %zu are possible", item->name, limit);
     return false;
 }
 
 // The connection itself
 // ---------------------------------------------------------------------------------------------------
 
-static uint8_t hosts_compile(struct compiling *c, const struct tree *section, const char *name, struct host_pattern *hosts)
+static uint8_t hosts_compile(struct compiling *c, const struct tree *section, const char *name,
+                             struct host_pattern *hosts)
 {
     const struct tree *item = tree_find(section, name);
     struct wrong wrong;
@@ -123,7 +129,8 @@ static bool proposals_take(struct proposals *out, const struct proposals *more)
     return true;
 }
 
-static void proposals_compile(struct compiling *c, const struct tree *item, enum iana_protocol protocol, struct proposals *out)
+static void proposals_compile(struct compiling *c, const struct tree *item,
+                              enum iana_protocol protocol, struct proposals *out)
 {
     struct wrong wrong;
     for (struct parts parts = parts_of(item); parts_next(&parts);) {
@@ -169,19 +176,25 @@ static void pools_compile(struct compiling *c, const struct tree *section)
     }
 }
 
-// rekey_time is off by default when reauth_time is on; over_time is a tenth of the longer; rand_time is over_time.
+// rekey_time is off by default when reauth_time is on; over_time is a tenth of the longer;
+// rand_time is over_time.
 static void conn_times_compile(struct compiling *c, const struct tree *section)
 {
     struct conn *conn = c->conn;
-    struct amount rekey = amount_of(section, "rekey_time", TYPE_TIME), reauth = amount_of(section, "reauth_time", TYPE_TIME);
-    struct amount over = amount_of(section, "over_time", TYPE_TIME), rand = amount_of(section, "rand_time", TYPE_TIME);
+    struct amount rekey = amount_of(section, "rekey_time", TYPE_TIME),
+                  reauth = amount_of(section, "reauth_time", TYPE_TIME);
+    struct amount over = amount_of(section, "over_time", TYPE_TIME),
+                  rand = amount_of(section, "rand_time", TYPE_TIME);
     if (!rekey.given) rekey.value = reauth.value ? 0 : (uint64_t)nsec_seconds(4 * 3600);
     uint64_t longer = rekey.value > reauth.value ? rekey.value : reauth.value;
-    uint64_t shorter = !rekey.value || (reauth.value && reauth.value < rekey.value) ? reauth.value : rekey.value;
+    uint64_t shorter =
+        !rekey.value || (reauth.value && reauth.value < rekey.value) ? reauth.value : rekey.value;
     if (!over.given) over.value = longer / TENTH;
     if (rand.given && shorter && rand.value >= shorter)
-        option_complain(c->complaints, FAULT_OPTION_CONFLICT, c->where, place_of(section, "rand_time"),
-                        "rand_time must be less than rekey_time and reauth_time, or keys could be replaced all the time");
+        option_complain(c->complaints, FAULT_OPTION_CONFLICT, c->where,
+                        place_of(section, "rand_time"),
+                        "rand_time must be less than rekey_time and reauth_time, or keys could be "
+                        "replaced all the time");
     if (!rand.given) rand.value = over.value < shorter ? over.value : shorter / TENTH;
     conn->rekey_time = (nsec)rekey.value;
     conn->reauth_time = (nsec)reauth.value;
@@ -192,13 +205,20 @@ static void conn_times_compile(struct compiling *c, const struct tree *section)
 static void conn_words_compile(struct conn *conn, const struct tree *section)
 {
     static const struct word versions[] = {{"0", 0}, {"1", 1}, {"2", 2}};
-    static const struct word certs[] = {{"ifasked", CERT_IF_ASKED}, {"always", CERT_ALWAYS}, {"never", CERT_NEVER}};
-    static const struct word fragments[] = {
-        {"yes", FRAGMENTATION_YES}, {"no", FRAGMENTATION_NO}, {"accept", FRAGMENTATION_ACCEPT}, {"force", FRAGMENTATION_FORCE}};
-    static const struct word childless[] = {
-        {"allow", CHILDLESS_ALLOW}, {"prefer", CHILDLESS_PREFER}, {"force", CHILDLESS_FORCE}, {"never", CHILDLESS_NEVER}};
-    static const struct word unique[] = {
-        {"no", UNIQUE_NO}, {"never", UNIQUE_NEVER}, {"keep", UNIQUE_KEEP}, {"replace", UNIQUE_REPLACE}};
+    static const struct word certs[] = {
+        {"ifasked", CERT_IF_ASKED}, {"always", CERT_ALWAYS}, {"never", CERT_NEVER}};
+    static const struct word fragments[] = {{"yes", FRAGMENTATION_YES},
+                                            {"no", FRAGMENTATION_NO},
+                                            {"accept", FRAGMENTATION_ACCEPT},
+                                            {"force", FRAGMENTATION_FORCE}};
+    static const struct word childless[] = {{"allow", CHILDLESS_ALLOW},
+                                            {"prefer", CHILDLESS_PREFER},
+                                            {"force", CHILDLESS_FORCE},
+                                            {"never", CHILDLESS_NEVER}};
+    static const struct word unique[] = {{"no", UNIQUE_NO},
+                                         {"never", UNIQUE_NEVER},
+                                         {"keep", UNIQUE_KEEP},
+                                         {"replace", UNIQUE_REPLACE}};
     conn->version = word_of(section, "version", versions, COUNT(versions));
     conn->send_cert = word_of(section, "send_cert", certs, COUNT(certs));
     conn->fragmentation = word_of(section, "fragmentation", fragments, COUNT(fragments));
@@ -235,7 +255,8 @@ static void conn_options_compile(struct compiling *c, const struct tree *section
 // ---------------------------------------------------------------------------------------------------
 
 // In a file there are names only; how many certificates they hold is seen when they are loaded.
-static void certs_add(struct compiling *c, const struct tree *item, struct bytes value, struct conn_cert *certs, uint8_t *count)
+static void certs_add(struct compiling *c, const struct tree *item, struct bytes value,
+                      struct conn_cert *certs, uint8_t *count)
 {
     if (c->form == FORM_FILE) {
         if (fits(c, *count, CONN_CERTS_MAX, item)) (*count)++;
@@ -250,20 +271,23 @@ static void certs_add(struct compiling *c, const struct tree *item, struct bytes
     }
 }
 
-static uint8_t certs_compile(struct compiling *c, const struct tree *round, const char *list, const char *sections,
-                             struct conn_cert *certs)
+static uint8_t certs_compile(struct compiling *c, const struct tree *round, const char *list,
+                             const char *sections, struct conn_cert *certs)
 {
     uint8_t count = 0;
     const struct tree *item = tree_find(round, list);
-    for (struct parts parts = parts_of(item); parts_next(&parts);) certs_add(c, item, parts.value, certs, &count);
+    for (struct parts parts = parts_of(item); parts_next(&parts);)
+        certs_add(c, item, parts.value, certs, &count);
     TREE_EACH(section, round)
     {
         if (!is_named(section, sections)) continue;
         if (c->form == FORM_VICI)
             option_complain(c->complaints, FAULT_OPTION_UNSUPPORTED, c->where, section->place,
-                            "%s: the daemon reads no files for clients: send the certificate in %s", section->name, list);
+                            "%s: the daemon reads no files for clients: send the certificate in %s",
+                            section->name, list);
         else if (!tree_text(section, "file", NULL))
-            option_complain(c->complaints, FAULT_OPTION_MISSING, c->where, section->place, "%s needs a file", section->name);
+            option_complain(c->complaints, FAULT_OPTION_MISSING, c->where, section->place,
+                            "%s needs a file", section->name);
         else
             certs_add(c, section, BYTES_NONE, certs, &count);
     }
@@ -282,17 +306,21 @@ static void key_ids_compile(const struct tree *round, struct auth_conf *auth)
     }
 }
 
-static void round_compile(struct compiling *c, const struct tree *round, bool local, struct auth_conf *auth)
+static void round_compile(struct compiling *c, const struct tree *round, bool local,
+                          struct auth_conf *auth)
 {
-    static const struct word revocations[] = {
-        {"relaxed", REVOCATION_RELAXED}, {"ifuri", REVOCATION_IFURI}, {"strict", REVOCATION_STRICT}};
+    static const struct word revocations[] = {{"relaxed", REVOCATION_RELAXED},
+                                              {"ifuri", REVOCATION_IFURI},
+                                              {"strict", REVOCATION_STRICT}};
     struct wrong wrong;
     auth->name = arena_text(c->arena, bytes_of_text(round->name));
-    if (!convert_auth(tree_text(round, "auth", "pubkey"), !local, &auth->auth, &auth->signature_schemes, &wrong))
+    if (!convert_auth(tree_text(round, "auth", "pubkey"), !local, &auth->auth,
+                      &auth->signature_schemes, &wrong))
         auth->auth = AUTH_CLASS_ANY;
     auth->signature_schemes = arena_copy(c->arena, auth->signature_schemes);
     const char *id = tree_text(round, "id", "%any");
-    if (!convert_identity(id, c->arena, &auth->id, &wrong)) auth->id = (struct identity){.type = IDENTITY_ANY};
+    if (!convert_identity(id, c->arena, &auth->id, &wrong))
+        auth->id = (struct identity){.type = IDENTITY_ANY};
     auth->cert_count = certs_compile(c, round, "certs", "cert", auth->certs);
     if (!local) auth->ca_count = certs_compile(c, round, "cacerts", "cacert", auth->cas);
     key_ids_compile(round, auth);
@@ -303,7 +331,8 @@ static void round_compile(struct compiling *c, const struct tree *round, bool lo
 }
 
 // Sections that begin with `beginning`, ordered by their number and then as they stand.
-static size_t rounds_collect(struct compiling *c, const struct tree *section, const char *beginning, const struct tree **rounds)
+static size_t rounds_collect(struct compiling *c, const struct tree *section, const char *beginning,
+                             const struct tree **rounds)
 {
     size_t count = 0;
     TREE_EACH(item, section)
@@ -312,13 +341,15 @@ static size_t rounds_collect(struct compiling *c, const struct tree *section, co
         if (!fits(c, count, CONN_ROUNDS_MAX, item)) break;
         uint64_t number = number_of(item, "round", 255, 0);
         size_t at = count++;
-        for (; at > 0 && number_of(rounds[at - 1], "round", 255, 0) > number; at--) rounds[at] = rounds[at - 1];
+        for (; at > 0 && number_of(rounds[at - 1], "round", 255, 0) > number; at--)
+            rounds[at] = rounds[at - 1];
         rounds[at] = item;
     }
     return count;
 }
 
-// Children that only let packets pass or drop them need no IKE SA, and their connection nobody to authenticate.
+// Children that only let packets pass or drop them need no IKE SA, and their connection nobody to
+// authenticate.
 static bool needs_rounds(const struct tree *section)
 {
     size_t count = 0;
@@ -334,7 +365,9 @@ static bool needs_rounds(const struct tree *section)
 // A round that nobody can pass, so that no peer can make an SA of such a connection either.
 static uint8_t round_closed(struct auth_conf *auth, const char *name)
 {
-    *auth = (struct auth_conf){.name = name, .auth = AUTH_CLASS_PUBKEY, .id = {.type = ID_KEY_ID, .bytes = BYTES("nobody")}};
+    *auth = (struct auth_conf){.name = name,
+                               .auth = AUTH_CLASS_PUBKEY,
+                               .id = {.type = ID_KEY_ID, .bytes = BYTES("nobody")}};
     return 1;
 }
 
@@ -344,23 +377,32 @@ static void rounds_compile(struct compiling *c, const struct tree *section)
     const struct tree *rounds[CONN_ROUNDS_MAX];
     struct conn *conn = c->conn;
     conn->local_rounds = (uint8_t)rounds_collect(c, section, "local", rounds);
-    for (size_t i = 0; i < conn->local_rounds; i++) round_compile(c, rounds[i], true, &conn->local[i]);
-    if (conn->local_rounds == 0 && !needed) conn->local_rounds = round_closed(&conn->local[0], "local");
+    for (size_t i = 0; i < conn->local_rounds; i++)
+        round_compile(c, rounds[i], true, &conn->local[i]);
+    if (conn->local_rounds == 0 && !needed)
+        conn->local_rounds = round_closed(&conn->local[0], "local");
     if (conn->local_rounds == 0)
-        option_complain(c->complaints, FAULT_OPTION_MISSING, c->where, section->place,
-                        "connection \"%s\" has no local section that says how to prove our identity", section->name);
+        option_complain(
+            c->complaints, FAULT_OPTION_MISSING, c->where, section->place,
+            "connection \"%s\" has no local section that says how to prove our identity",
+            section->name);
     conn->remote_rounds = (uint8_t)rounds_collect(c, section, "remote", rounds);
-    for (size_t i = 0; i < conn->remote_rounds; i++) round_compile(c, rounds[i], false, &conn->remote[i]);
-    if (conn->remote_rounds == 0 && !needed) conn->remote_rounds = round_closed(&conn->remote[0], "remote");
+    for (size_t i = 0; i < conn->remote_rounds; i++)
+        round_compile(c, rounds[i], false, &conn->remote[i]);
+    if (conn->remote_rounds == 0 && !needed)
+        conn->remote_rounds = round_closed(&conn->remote[0], "remote");
     if (conn->remote_rounds == 0)
-        option_complain(c->complaints, FAULT_OPTION_MISSING, c->where, section->place,
-                        "connection \"%s\" has no remote section that says how the peer proves its identity", section->name);
+        option_complain(
+            c->complaints, FAULT_OPTION_MISSING, c->where, section->place,
+            "connection \"%s\" has no remote section that says how the peer proves its identity",
+            section->name);
 }
 
 // Children
 // ---------------------------------------------------------------------------------------------------
 
-static void ts_compile(struct compiling *c, const struct tree *section, const char *name, struct selectors *set, uint32_t *dynamic)
+static void ts_compile(struct compiling *c, const struct tree *section, const char *name,
+                       struct selectors *set, uint32_t *dynamic)
 {
     const struct tree *item = tree_find(section, name);
     struct wrong wrong;
@@ -383,10 +425,10 @@ struct limits {
     uint64_t rekey, life, rand;
 };
 
-// Of rekey, life and rand what is not given follows from the others: life is a tenth more than rekey, and rand their
-// difference, but never so much that rekeying could come at once.
-static struct limits limits_compile(struct compiling *c, const struct tree *child, const char *kind, enum option_type type,
-                                    uint64_t usual)
+// Of rekey, life and rand what is not given follows from the others: life is a tenth more than
+// rekey, and rand their difference, but never so much that rekeying could come at once.
+static struct limits limits_compile(struct compiling *c, const struct tree *child, const char *kind,
+                                    enum option_type type, uint64_t usual)
 {
     char names[3][24];
     static const char *const parts[3] = {"rekey", "life", "rand"};
@@ -400,40 +442,54 @@ static struct limits limits_compile(struct compiling *c, const struct tree *chil
     if (!life->given) life->value = rekey->value + rekey->value / TENTH;
     if (life->value && life->value <= rekey->value)
         option_complain(c->complaints, FAULT_OPTION_CONFLICT, c->where, place_of(child, names[1]),
-                        "%s must be more than %s, or the SA ends before it is rekeyed", names[1], names[0]);
+                        "%s must be more than %s, or the SA ends before it is rekeyed", names[1],
+                        names[0]);
     if (rand->given && rekey->value && rand->value >= rekey->value)
         option_complain(c->complaints, FAULT_OPTION_CONFLICT, c->where, place_of(child, names[2]),
-                        "%s must be less than %s, or keys could be replaced all the time", names[2], names[0]);
+                        "%s must be less than %s, or keys could be replaced all the time", names[2],
+                        names[0]);
     if (!rand->given) rand->value = life->value > rekey->value ? life->value - rekey->value : 0;
     if (!rand->given && rand->value > rekey->value / 2) rand->value = rekey->value / 2;
     return (struct limits){rekey->value, life->value, rand->value};
 }
 
-static void child_limits_compile(struct compiling *c, const struct tree *section, struct child_conf *child)
+static void child_limits_compile(struct compiling *c, const struct tree *section,
+                                 struct child_conf *child)
 {
-    struct limits time = limits_compile(c, section, "time", TYPE_TIME, (uint64_t)nsec_seconds(3600));
+    struct limits time =
+        limits_compile(c, section, "time", TYPE_TIME, (uint64_t)nsec_seconds(3600));
     struct limits bytes = limits_compile(c, section, "bytes", TYPE_BYTES, 0);
     struct limits packets = limits_compile(c, section, "packets", TYPE_BIGNUMBER, 0);
-    child->rekey_time = (nsec)time.rekey, child->life_time = (nsec)time.life, child->rand_time = (nsec)time.rand;
-    child->rekey_bytes = bytes.rekey, child->life_bytes = bytes.life, child->rand_bytes = bytes.rand;
-    child->rekey_packets = packets.rekey, child->life_packets = packets.life, child->rand_packets = packets.rand;
+    child->rekey_time = (nsec)time.rekey, child->life_time = (nsec)time.life,
+    child->rand_time = (nsec)time.rand;
+    child->rekey_bytes = bytes.rekey, child->life_bytes = bytes.life,
+    child->rand_bytes = bytes.rand;
+    child->rekey_packets = packets.rekey, child->life_packets = packets.life,
+    child->rand_packets = packets.rand;
 }
 
 static void child_mode_compile(const struct tree *section, struct child_conf *child)
 {
-    static const struct word modes[] = {{"tunnel", MODE_TUNNEL}, {"transport", MODE_TRANSPORT}, {"beet", MODE_BEET},
-                                        {"iptfs", MODE_IPTFS}, {"pass", 0}, {"drop", 0}};
-    static const struct word policies[] = {{"", POLICY_PROTECT}, {"pass", POLICY_BYPASS}, {"drop", POLICY_DISCARD}};
+    static const struct word modes[] = {{"tunnel", MODE_TUNNEL},
+                                        {"transport", MODE_TRANSPORT},
+                                        {"beet", MODE_BEET},
+                                        {"iptfs", MODE_IPTFS},
+                                        {"pass", 0},
+                                        {"drop", 0}};
+    static const struct word policies[] = {
+        {"", POLICY_PROTECT}, {"pass", POLICY_BYPASS}, {"drop", POLICY_DISCARD}};
     child->mode = word_of(section, "mode", modes, COUNT(modes));
     child->action = word_of(section, "mode", policies, COUNT(policies));
 }
 
 static void child_words_compile(const struct tree *section, struct child_conf *child)
 {
-    static const struct word starts[] = {{"none", START_NONE}, {"clear", START_NONE}, {"trap", START_TRAP},
-                                         {"route", START_TRAP}, {"start", START_START}, {"restart", START_START}};
-    static const struct word afters[] = {{"clear", AFTER_CLEAR}, {"none", AFTER_CLEAR}, {"trap", AFTER_TRAP},
-                                         {"route", AFTER_TRAP}, {"restart", AFTER_RESTART}, {"start", AFTER_RESTART}};
+    static const struct word starts[] = {{"none", START_NONE},   {"clear", START_NONE},
+                                         {"trap", START_TRAP},   {"route", START_TRAP},
+                                         {"start", START_START}, {"restart", START_START}};
+    static const struct word afters[] = {{"clear", AFTER_CLEAR},     {"none", AFTER_CLEAR},
+                                         {"trap", AFTER_TRAP},       {"route", AFTER_TRAP},
+                                         {"restart", AFTER_RESTART}, {"start", AFTER_RESTART}};
     static const struct word dscp[] = {{"out", 1}, {"in", 2}, {"yes", 3}, {"no", 0}};
     child->start_action = words_of(section, "start_action", starts, COUNT(starts));
     child->dpd_action = word_of(section, "dpd_action", afters, COUNT(afters));
@@ -442,9 +498,11 @@ static void child_words_compile(const struct tree *section, struct child_conf *c
     child_mode_compile(section, child);
 }
 
-static void child_proposals_compile(struct compiling *c, const struct tree *section, struct child_conf *child)
+static void child_proposals_compile(struct compiling *c, const struct tree *section,
+                                    struct child_conf *child)
 {
-    const struct tree *ah = tree_find(section, "ah_proposals"), *esp = tree_find(section, "esp_proposals");
+    const struct tree *ah = tree_find(section, "ah_proposals"),
+                      *esp = tree_find(section, "esp_proposals");
     proposals_compile(c, ah, PROTOCOL_AH, &child->ah);
     proposals_compile(c, esp, PROTOCOL_ESP, &child->esp);
     if (child->ah.count && child->esp.count)
@@ -458,17 +516,21 @@ static bool has_peer(const struct conn *conn)
     for (size_t i = 0; i < conn->remote_count; i++) {
         const struct host_pattern *host = &conn->remote_hosts[i];
         if (host->kind == HOST_NAME) return true;
-        if (host->kind == HOST_RANGE && addr_equal(&host->range.low, &host->range.high)) return true;
+        if (host->kind == HOST_RANGE && addr_equal(&host->range.low, &host->range.high))
+            return true;
     }
     return false;
 }
 
 // Who is to initiate must know where to.
-static void child_start_check(struct compiling *c, const struct tree *section, const struct child_conf *child)
+static void child_start_check(struct compiling *c, const struct tree *section,
+                              const struct child_conf *child)
 {
     if (child->action != POLICY_PROTECT || !child->start_action || has_peer(c->conn)) return;
-    option_complain(c->complaints, FAULT_OPTION_CONFLICT, c->where, place_of(section, "start_action"),
-                    "start_action = %s needs an address or a name in remote_addrs to go to", tree_text(section, "start_action", ""));
+    option_complain(c->complaints, FAULT_OPTION_CONFLICT, c->where,
+                    place_of(section, "start_action"),
+                    "start_action = %s needs an address or a name in remote_addrs to go to",
+                    tree_text(section, "start_action", ""));
 }
 
 static void child_compile(struct compiling *c, const struct tree *section, struct child_conf *child)
@@ -517,14 +579,16 @@ static void children_compile(struct compiling *c, const struct tree *section)
         AUTOFREE_MEM char *where = mem_printf("%s.children.%s", outer, item->name);
         c->where = where;
         if (is_twice(c->conn, c->conn->child_count, item->name))
-            option_complain(c->complaints, FAULT_OPTION_CONFLICT, where, item->place, "there are two children of this name");
+            option_complain(c->complaints, FAULT_OPTION_CONFLICT, where, item->place,
+                            "there are two children of this name");
         else
             child_compile(c, item, &c->conn->children[c->conn->child_count++]);
     }
     c->where = outer;
 }
 
-struct conn *conn_compile(const struct tree *section, enum option_form form, const char *where, struct complaints *complaints)
+struct conn *conn_compile(const struct tree *section, enum option_form form, const char *where,
+                          struct complaints *complaints)
 {
     unsigned before = complaints->errors + complaints->repeated;
     section_check(section, "connections.<conn>", where, form, complaints);

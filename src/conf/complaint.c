@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Complaints about a configuration: collected while it is read, printed together with the lines they are about.
-// They keep copies of what they show, so they may outlive the tree.
+// Complaints about a configuration: collected while it is read, printed together with the lines
+// they are about. They keep copies of what they show, so they may outlive the tree.
 #include "conf/settings.h"
 #include <assert.h>
 #include <ctype.h>
@@ -59,12 +59,14 @@ static struct complaint *complaint_new(struct place place)
 static bool is_same(const struct complaint *complaint, const struct place *place, const char *text)
 {
     const struct place *there = &complaint->place;
-    return there->file && place->file && there->line == place->line && there->column == place->column &&
-           strcmp(there->file, place->file) == 0 && strcmp(complaint->text, text) == 0;
+    return there->file && place->file && there->line == place->line &&
+           there->column == place->column && strcmp(there->file, place->file) == 0 &&
+           strcmp(complaint->text, text) == 0;
 }
 
 // What is wrong in a section is found again in each that inherits from it, and is said once.
-static bool is_known(const struct complaints *complaints, const struct place *place, const char *text)
+static bool is_known(const struct complaints *complaints, const struct place *place,
+                     const char *text)
 {
     for (const struct complaint *c = complaints->first; c; c = c->next)
         if (is_same(c, place, text)) return true;

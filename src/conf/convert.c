@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Texts of a configuration into values. Each conversion either takes the whole text or says what it had expected.
+// Texts of a configuration into values. Each conversion either takes the whole text or says what it
+// had expected.
+#include "base/secret.h"
 #include "conf/options_internal.h"
 #include <ctype.h>
 #include <stdio.h>
@@ -45,7 +47,8 @@ static unsigned hex_digit(unsigned char c)
     return isdigit(c) ? c - (unsigned)'0' : (unsigned)tolower(c) - 'a' + 10;
 }
 
-// Digits, or 0x and hexadecimal ones; *end is what follows. False when there are none or they are too many.
+// Digits, or 0x and hexadecimal ones; *end is what follows. False when there are none or they are
+// too many.
 static bool digits_read(const char *text, uint64_t *out, const char **end)
 {
     unsigned base = text[0] == '0' && (text[1] == 'x' || text[1] == 'X') ? 16 : 10;
@@ -55,23 +58,26 @@ static bool digits_read(const char *text, uint64_t *out, const char **end)
     for (;; at++) {
         unsigned char c = (unsigned char)*at;
         if (!(base == 16 ? isxdigit(c) : isdigit(c))) break;
-        if (__builtin_mul_overflow(value, base, &value) || __builtin_add_overflow(value, hex_digit(c), &value)) return false;
+        if (__builtin_mul_overflow(value, base, &value) ||
+            __builtin_add_overflow(value, hex_digit(c), &value))
+            return false;
     }
     *out = value;
     *end = at;
     return at > first;
 }
 
-bool convert_number(const char *text, uint64_t low, uint64_t high, uint64_t *out, struct wrong *wrong)
+bool convert_number(const char *text, uint64_t low, uint64_t high, uint64_t *out,
+                    struct wrong *wrong)
 {
     const char *end;
     uint64_t value;
     if (!digits_read(text, &value, &end) || *end)
-        return wrong_say(wrong, FAULT_OPTION_VALUE, 0, "expected a number from %llu to %llu", (unsigned long long)low,
-                         (unsigned long long)high);
+        return wrong_say(wrong, FAULT_OPTION_VALUE, 0, "expected a number from %llu to %llu",
+                         (unsigned long long)low, (unsigned long long)high);
     if (value < low || value > high)
-        return wrong_say(wrong, FAULT_OPTION_RANGE, 0, "must be from %llu to %llu", (unsigned long long)low,
-                         (unsigned long long)high);
+        return wrong_say(wrong, FAULT_OPTION_RANGE, 0, "must be from %llu to %llu",
+                         (unsigned long long)low, (unsigned long long)high);
     *out = value;
     return true;
 }
@@ -81,8 +87,10 @@ struct unit {
     uint64_t size;
 };
 
-// A number and a unit letter, blanks between them allowed. *out is multiplied out; the largest is `high`.
-static bool amount_read(const char *text, const struct unit *units, size_t count, uint64_t high, uint64_t *out)
+// A number and a unit letter, blanks between them allowed. *out is multiplied out; the largest is
+// `high`.
+static bool amount_read(const char *text, const struct unit *units, size_t count, uint64_t high,
+                        uint64_t *out)
 {
     const char *end;
     uint64_t value, factor = 1;
@@ -102,7 +110,8 @@ bool convert_time(const char *text, nsec *out, struct wrong *wrong)
     static const struct unit units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
     uint64_t seconds;
     // A hundred years are more than enough, and no sum of such times overflows.
-    if (!amount_read(text, units, sizeof units / sizeof *units, UINT64_C(100) * 366 * 86400, &seconds))
+    if (!amount_read(text, units, sizeof units / sizeof *units, UINT64_C(100) * 366 * 86400,
+                     &seconds))
         return wrong_say(wrong, FAULT_OPTION_VALUE, 0, "expected a time like 30s, 5m, 4h or 1d");
     *out = nsec_seconds((int64_t)seconds);
     return true;
@@ -113,7 +122,8 @@ bool convert_bytes(const char *text, uint64_t *out, struct wrong *wrong)
     static const struct unit units[] = {{'k', 1u << 10}, {'K', 1u << 10}, {'m', 1u << 20},
                                         {'M', 1u << 20}, {'g', 1u << 30}, {'G', 1u << 30}};
     if (!amount_read(text, units, sizeof units / sizeof *units, UINT64_MAX / 4, out))
-        return wrong_say(wrong, FAULT_OPTION_VALUE, 0, "expected a number of bytes like 500000, 64k, 500m or 2g");
+        return wrong_say(wrong, FAULT_OPTION_VALUE, 0,
+                         "expected a number of bytes like 500000, 64k, 500m or 2g");
     return true;
 }
 
@@ -140,7 +150,8 @@ static bool is_name(const char *text)
     return letter;
 }
 
-bool convert_host(const char *text, struct arena *arena, struct host_pattern *out, struct wrong *wrong)
+bool convert_host(const char *text, struct arena *arena, struct host_pattern *out,
+                  struct wrong *wrong)
 {
     *out = (struct host_pattern){.kind = HOST_RANGE};
     if (strcmp(text, "%any") == 0 || strcmp(text, "%any4") == 0 || strcmp(text, "%any6") == 0) {
@@ -167,7 +178,9 @@ bool convert_host(const char *text, struct arena *arena, struct host_pattern *ou
 bool convert_range(const char *text, struct range *out, struct wrong *wrong)
 {
     enum fault fault = range_parse(text, out);
-    return !fault || wrong_say(wrong, fault, 0, "expected a prefix or a range like 10.3.0.0/24 or 10.3.0.1-10.3.0.99");
+    return !fault ||
+           wrong_say(wrong, fault, 0,
+                     "expected a prefix or a range like 10.3.0.0/24 or 10.3.0.1-10.3.0.99");
 }
 
 bool convert_ts(const char *text, struct selector *out, bool *dynamic, struct wrong *wrong)
@@ -175,13 +188,16 @@ bool convert_ts(const char *text, struct selector *out, bool *dynamic, struct wr
     enum fault fault = selector_parse(text, out);
     *dynamic = !fault && out->range.low.family == ADDR_NONE;
     return !fault ||
-           wrong_say(wrong, fault, 0, "expected a prefix, a range or dynamic, as in 10.1.0.0/16[tcp/443] (%s)", fault_sentence(fault));
+           wrong_say(wrong, fault, 0,
+                     "expected a prefix, a range or dynamic, as in 10.1.0.0/16[tcp/443] (%s)",
+                     fault_sentence(fault));
 }
 
 // What identities, proofs and proposals are
 // ---------------------------------------------------------------------------------------------------
 
-bool convert_identity(const char *text, struct arena *arena, struct identity *out, struct wrong *wrong)
+bool convert_identity(const char *text, struct arena *arena, struct identity *out,
+                      struct wrong *wrong)
 {
     enum fault fault = identity_parse(text, arena, out);
     return !fault || wrong_say(wrong, fault, 0, "%s", fault_sentence(fault));
@@ -190,7 +206,8 @@ bool convert_identity(const char *text, struct arena *arena, struct identity *ou
 static bool begins_with(const char *text, const char *beginning)
 {
     size_t size = strlen(beginning);
-    return strncmp(text, beginning, size) == 0 && (text[size] == '\0' || text[size] == '-' || text[size] == ':');
+    return strncmp(text, beginning, size) == 0 &&
+           (text[size] == '\0' || text[size] == '-' || text[size] == ':');
 }
 
 static bool word_is_one(struct bytes word, const char *const *words)
@@ -207,32 +224,39 @@ static bool word_is_number(struct bytes word)
     return word.size > 0 && word.size < 6;
 }
 
-// What may stand behind "ike:", joined by dashes: kinds of keys, hashes, sizes of keys. *hashes: not only kinds.
+// What may stand behind "ike:", joined by dashes: kinds of keys, hashes, sizes of keys. *hashes:
+// not only kinds.
 static bool schemes_check(const char *text, bool *hashes, struct wrong *wrong)
 {
-    static const char *const kinds[] = {"pubkey", "rsa", "rsa/pkcs1", "rsa/pss", "ecdsa", "ed25519", "ed448", NULL};
-    static const char *const names[] = {"sha1", "sha256", "sha384", "sha512", "sha2_256", "sha2_384", "sha2_512", "identity", NULL};
+    static const char *const kinds[] = {"pubkey", "rsa",     "rsa/pkcs1", "rsa/pss",
+                                        "ecdsa",  "ed25519", "ed448",     NULL};
+    static const char *const names[] = {"sha1",     "sha256",   "sha384",   "sha512", "sha2_256",
+                                        "sha2_384", "sha2_512", "identity", NULL};
     const char *at = text;
     for (bool first = true;; first = false) {
         struct bytes word = bytes_of(at, strcspn(at, "-"));
         bool kind = word_is_one(word, kinds);
         if (!kind && (first || !(word_is_one(word, names) || word_is_number(word))))
             return wrong_say(wrong, FAULT_OPTION_VALUE, (size_t)(at - text),
-                             first ? "expected pubkey or psk, or constraints like ike:rsa/pss-sha512"
-                                   : "\"%.*s\" is no kind of key, hash or key size", (int)word.size, at);
+                             first
+                                 ? "expected pubkey or psk, or constraints like ike:rsa/pss-sha512"
+                                 : "\"%.*s\" is no kind of key, hash or key size",
+                             (int)word.size, at);
         *hashes |= !kind;
         at += word.size;
         if (!*at++) return true;
     }
 }
 
-bool convert_auth(const char *text, bool remote, uint8_t *out, struct bytes *schemes, struct wrong *wrong)
+bool convert_auth(const char *text, bool remote, uint8_t *out, struct bytes *schemes,
+                  struct wrong *wrong)
 {
     *schemes = BYTES_NONE;
     *out = strcmp(text, "psk") == 0 ? AUTH_CLASS_PSK : AUTH_CLASS_PUBKEY;
     if (*out == AUTH_CLASS_PSK || strcmp(text, "pubkey") == 0) return true;
     if (begins_with(text, "eap") || begins_with(text, "xauth"))
-        return wrong_say(wrong, FAULT_OPTION_UNSUPPORTED, 0, "is known but not supported yet: use pubkey or psk");
+        return wrong_say(wrong, FAULT_OPTION_UNSUPPORTED, 0,
+                         "is known but not supported yet: use pubkey or psk");
     bool ike = strncmp(text, "ike:", 4) == 0, hashes = false;
     if (!schemes_check(ike ? text + 4 : text, &hashes, wrong)) {
         wrong->at += ike ? 4 : 0;
@@ -241,19 +265,21 @@ bool convert_auth(const char *text, bool remote, uint8_t *out, struct bytes *sch
     *schemes = bytes_of_text(text);
     if (remote && hashes && !ike)
         return wrong_say(wrong, FAULT_OPTION_UNSUPPORTED, 0,
-                         "is known but constraints on certificates are not supported yet: begin with ike: to mean IKE's alone");
+                         "is known but constraints on certificates are not supported yet: begin "
+                         "with ike: to mean IKE's alone");
     return true;
 }
 
-bool convert_proposal(const char *text, enum iana_protocol protocol, struct proposal *out, struct wrong *wrong)
+bool convert_proposal(const char *text, enum iana_protocol protocol, struct proposal *out,
+                      struct wrong *wrong)
 {
     struct bytes bad = BYTES_NONE;
     enum fault fault = proposal_parse(text, protocol, out, &bad);
     if (!fault) return true;
     if (!bad.at) return wrong_say(wrong, fault, 0, "%s", fault_sentence(fault));
     int shown = bad.size < 40 ? (int)bad.size : 40;
-    return wrong_say(wrong, fault, (size_t)(bad.at - (const uint8_t *)text), "\"%.*s\": %s", shown, (const char *)bad.at,
-                     fault_sentence(fault));
+    return wrong_say(wrong, fault, (size_t)(bad.at - (const uint8_t *)text), "\"%.*s\": %s", shown,
+                     (const char *)bad.at, fault_sentence(fault));
 }
 
 static bool hex_read(struct bytes text, struct arena *arena, struct bytes *out)
@@ -275,7 +301,8 @@ bool convert_secret(struct bytes text, struct arena *arena, struct bytes *out, s
     bool marked = text.size >= 2 && text.at[0] == '0';
     struct bytes rest = marked ? bytes_of(text.at + 2, text.size - 2) : text;
     if (marked && tolower(text.at[1]) == 'x' && !hex_read(rest, arena, out))
-        return wrong_say(wrong, FAULT_OPTION_VALUE, 0, "expected pairs of hexadecimal digits behind 0x");
+        return wrong_say(wrong, FAULT_OPTION_VALUE, 0,
+                         "expected pairs of hexadecimal digits behind 0x");
     if (marked && tolower(text.at[1]) == 's' && base64_read(rest, arena, out))
         return wrong_say(wrong, FAULT_OPTION_VALUE, 0, "expected Base64 behind 0s");
     if (out->size == 0) return wrong_say(wrong, FAULT_OPTION_VALUE, 0, "is empty");
@@ -293,15 +320,22 @@ struct parts parts_of(const struct tree *item)
     return parts;
 }
 
+// Parts of secrets pass here as well.
+static void parts_wipe(struct parts *parts)
+{
+    if (parts->text) memory_wipe(parts->text, parts->value.size);
+    free(parts->text);
+}
+
 void parts_end(struct parts *parts)
 {
-    free(parts->text);
+    parts_wipe(parts);
     *parts = (struct parts){0};
 }
 
 static bool parts_take(struct parts *parts, struct bytes value)
 {
-    free(parts->text);
+    parts_wipe(parts);
     parts->text = mem_text_of(value);
     parts->value = value;
     return true;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files and directories, read whole. Whatever is no regular file is left alone: a pipe would block, a device would never end.
+// Files and directories, read whole. Whatever is no regular file is left alone: a pipe would block,
+// a device would never end.
 #include "conf/files.h"
 #include <dirent.h>
 #include <errno.h>

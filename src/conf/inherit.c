@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Inheritance between sections: "name : first, second { … }". What a section says itself comes first and wins, then what
-// the first reference has, then the second; sections that both have are merged in the same way. Since a reference may point
-// to what stands later in the file, all of it happens when everything has been read.
+// Inheritance between sections: "name : first, second { … }". What a section says itself comes
+// first and wins, then what the first reference has, then the second; sections that both have are
+// merged in the same way. Since a reference may point to what stands later in the file, all of it
+// happens when everything has been read.
 #include "conf/settings_internal.h"
 #include <stdio.h>
 
@@ -9,8 +10,10 @@ enum { REFERENCE_DEPTH_MAX = 64 };
 
 void settings_init(struct settings *settings, struct arena *arena, struct complaints *complaints)
 {
-    *settings = (struct settings){.arena = arena, .complaints = complaints, .root = tree_new(arena)};
-    // The names are the operator's own, so nothing needs to be hidden from whoever might want collisions.
+    *settings =
+        (struct settings){.arena = arena, .complaints = complaints, .root = tree_new(arena)};
+    // The names are the operator's own, so nothing needs to be hidden from whoever might want
+    // collisions.
     map_init(&settings->index, 1, 2);
     map_init(&settings->referring, 3, 4);
 }
@@ -34,7 +37,8 @@ static struct bytes key_of(struct key *key, const struct tree *section, const ch
     return bytes_of(key->at, sizeof section + size);
 }
 
-struct tree *settings_find(const struct settings *settings, const struct tree *section, const char *name)
+struct tree *settings_find(const struct settings *settings, const struct tree *section,
+                           const char *name)
 {
     struct key key;
     return map_get(&settings->index, key_of(&key, section, name));
@@ -47,8 +51,8 @@ static bool has_room(struct settings *settings, struct place place)
         return true;
     }
     if (!settings->full)
-        complain(settings->complaints, FAULT_CONF_LIMIT, place, "more than %d settings and sections",
-                 TREE_ITEMS_MAX);
+        complain(settings->complaints, FAULT_CONF_LIMIT, place,
+                 "more than %d settings and sections", TREE_ITEMS_MAX);
     settings->full = true;
     return false;
 }
@@ -117,8 +121,10 @@ void settings_refer(struct settings *settings, struct tree *section, const char 
     last->next = added;
 }
 
-// Follows "connections.office" from the root. Names may have dots inside: the longest that fits wins.
-static struct tree *target_find(const struct settings *settings, struct tree *from, const char *path)
+// Follows "connections.office" from the root. Names may have dots inside: the longest that fits
+// wins.
+static struct tree *target_find(const struct settings *settings, struct tree *from,
+                                const char *path)
 {
     char name[NAME_MAX_SIZE + 1];
     for (size_t size = strnlen(path, NAME_MAX_SIZE); size > 0; size--) {
@@ -135,13 +141,14 @@ static struct tree *target_find(const struct settings *settings, struct tree *fr
     return NULL;
 }
 
-struct visit {                  // the chain of references being followed
+struct visit { // the chain of references being followed
     const struct tree *section;
     const struct visit *outer;
     unsigned depth;
 };
 
-static void section_resolve(struct settings *settings, struct tree *section, const struct visit *outer);
+static void section_resolve(struct settings *settings, struct tree *section,
+                            const struct visit *outer);
 
 static bool is_visited(const struct visit *visit, const struct tree *section)
 {
@@ -203,7 +210,8 @@ static void reference_resolve(struct settings *settings, struct tree *section,
 }
 
 // Each section's references are taken from the map as they are resolved, so it is done once.
-static void section_resolve(struct settings *settings, struct tree *section, const struct visit *outer)
+static void section_resolve(struct settings *settings, struct tree *section,
+                            const struct visit *outer)
 {
     struct visit visit = {section, outer, outer ? outer->depth + 1 : 0};
     struct references *reference = map_remove(&settings->referring, section_key(&section));

@@ -10,14 +10,7 @@
 #include "conf/message.h"
 #include "base/rd.h"
 
-enum element {
-    SECTION_START = 1,
-    SECTION_END,
-    KEY_VALUE,
-    LIST_START,
-    LIST_ITEM,
-    LIST_END
-};
+enum element { SECTION_START = 1, SECTION_END, KEY_VALUE, LIST_START, LIST_ITEM, LIST_END };
 
 enum { NAME_SIZE_MAX = 255, VALUE_SIZE_MAX = 65535 };
 
@@ -161,10 +154,10 @@ void message_write(struct wr *out, const struct tree *tree)
 static const struct {
     bool name, message;
 } packet_parts[] = {
-    [VICI_CMD_REQUEST] = {true, true},        [VICI_CMD_RESPONSE] = {false, true},
-    [VICI_CMD_UNKNOWN] = {false, false},      [VICI_EVENT_REGISTER] = {true, false},
-    [VICI_EVENT_UNREGISTER] = {true, false},  [VICI_EVENT_CONFIRM] = {false, false},
-    [VICI_EVENT_UNKNOWN] = {false, false},    [VICI_EVENT] = {true, true},
+    [VICI_CMD_REQUEST] = {true, true},       [VICI_CMD_RESPONSE] = {false, true},
+    [VICI_CMD_UNKNOWN] = {false, false},     [VICI_EVENT_REGISTER] = {true, false},
+    [VICI_EVENT_UNREGISTER] = {true, false}, [VICI_EVENT_CONFIRM] = {false, false},
+    [VICI_EVENT_UNKNOWN] = {false, false},   [VICI_EVENT] = {true, true},
 };
 
 enum fault packet_read(struct bytes in, struct arena *arena, uint8_t *type, const char **name,

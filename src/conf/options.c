@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The table of options: looking a name up, finding the nearest to a misspelt one, and checking that what a section says is
-// known, supported and well-formed. Whether options go together is the matter of compile.c.
-#include "base/secret.h"
+// The table of options: looking a name up, finding the nearest to a misspelt one, and checking that
+// what a section says is known, supported and well-formed. Whether options go together is the
+// matter of compile.c.
 #include "conf/options_internal.h"
 #include <stdio.h>
 #include <strings.h>
@@ -9,21 +9,24 @@
 enum { WHERE_MAX = 1024, NAME_COMPARED = 64, PEM_BLOCKS_MAX = 16 };
 
 static const struct option options[] = {
-#define OPTION(path, type, words, otherwise, support, help) {path, TYPE_##type, SUPPORT_##support, words, otherwise, help},
+#define OPTION(path, type, words, otherwise, support, help)                                        \
+    {path, TYPE_##type, SUPPORT_##support, words, otherwise, help},
 #include "conf/options.def"
 #undef OPTION
 };
 enum { OPTION_COUNT = sizeof options / sizeof *options };
 
 // Sections that have no row of their own, because there is nothing to say about them.
-static const struct option children = {"connections.<conn>.children", TYPE_SECTION, SUPPORT_YES, "", "", ""};
+static const struct option children = {
+    "connections.<conn>.children", TYPE_SECTION, SUPPORT_YES, "", "", ""};
 // What only our own control process adds to VICI sections: the key ids of the certificates.
 static const struct option key_ids = {"cert-keyids", TYPE_NAMES, SUPPORT_YES, "", "", ""};
 
 size_t options_rows(const struct option_row **rows)
 {
     static const struct option_row table[] = {
-#define OPTION(path, type, words, otherwise, support, help) {path, #type, otherwise, help, SUPPORT_##support == SUPPORT_YES},
+#define OPTION(path, type, words, otherwise, support, help)                                        \
+    {path, #type, otherwise, help, SUPPORT_##support == SUPPORT_YES},
 #include "conf/options.def"
 #undef OPTION
     };
@@ -46,7 +49,10 @@ static const char *row_name(const struct option *row, const char *path)
     return strchr(name, '.') ? NULL : name;
 }
 
-static bool is_exact(const char *pattern) { return !strchr(pattern, '<'); }
+static bool is_exact(const char *pattern)
+{
+    return !strchr(pattern, '<');
+}
 
 // "local<suffix>" takes every name that begins with local, "<conn>" every name.
 static bool name_fits(const char *pattern, const char *name)
@@ -55,7 +61,8 @@ static bool name_fits(const char *pattern, const char *name)
     return pattern[fixed] ? strncmp(name, pattern, fixed) == 0 : strcmp(name, pattern) == 0;
 }
 
-// Names that are written out win over patterns, and long beginnings over short ones: pkcs12 is not a pkcs1.
+// Names that are written out win over patterns, and long beginnings over short ones: pkcs12 is not
+// a pkcs1.
 static const struct option *option_match(const char *path, const char *name, bool sections)
 {
     const struct option *best = NULL;
@@ -91,7 +98,8 @@ static char plain(char c)
     return c == '-' ? '_' : (char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
 }
 
-// Insertions, deletions and replacements that make one of the other; dashes and upper case are no differences.
+// Insertions, deletions and replacements that make one of the other; dashes and upper case are no
+// differences.
 static size_t distance(const char *a, const char *b)
 {
     size_t row[NAME_COMPARED + 1], size = strlen(b);
@@ -102,7 +110,8 @@ static size_t distance(const char *a, const char *b)
         row[0] = i;
         for (size_t j = 1; j <= size; j++) {
             size_t above = row[j];
-            row[j] = least(row[j] + 1, row[j - 1] + 1, diagonal + (plain(a[i - 1]) != plain(b[j - 1])));
+            row[j] =
+                least(row[j] + 1, row[j - 1] + 1, diagonal + (plain(a[i - 1]) != plain(b[j - 1])));
             diagonal = above;
         }
     }
@@ -120,7 +129,8 @@ const char *options_nearest(const char *path_of_section, const char *name)
 {
     const char *nearest = NULL;
     size_t best = distance_allowed(name) + 1;
-    if (strcmp(path_of_section, "connections.<conn>") == 0 && distance(name, "children") < best) return "children";
+    if (strcmp(path_of_section, "connections.<conn>") == 0 && distance(name, "children") < best)
+        return "children";
     for (size_t i = 0; i < OPTION_COUNT; i++) {
         const char *pattern = row_name(&options[i], path_of_section);
         if (!pattern || !is_exact(pattern)) continue;
@@ -146,10 +156,11 @@ static const struct option *option_elsewhere(const char *name)
 struct checking {
     struct complaints *complaints;
     enum option_form form;
-    struct arena arena;          // of the item being checked
+    struct arena arena; // of the item being checked
 };
 
-// The column of a byte of the value, if the value stands in the line as it is; else of the value's beginning.
+// The column of a byte of the value, if the value stands in the line as it is; else of the value's
+// beginning.
 struct place value_place(const struct tree *item, size_t at)
 {
     struct place place = item->place;
@@ -165,8 +176,8 @@ struct place value_place(const struct tree *item, size_t at)
 }
 
 // Without a file the name of the section says where it is.
-void option_complain(struct complaints *complaints, enum fault fault, const char *where, struct place place,
-                     const char *format, ...)
+void option_complain(struct complaints *complaints, enum fault fault, const char *where,
+                     struct place place, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -178,19 +189,22 @@ void option_complain(struct complaints *complaints, enum fault fault, const char
         complain(complaints, fault, place, "%s: %s", where, text);
 }
 
-static void unknown_complain(struct checking *c, const struct tree *item, const char *path, const char *where)
+static void unknown_complain(struct checking *c, const struct tree *item, const char *path,
+                             const char *where)
 {
     const char *kind = item->kind == TREE_SECTION ? "section" : "option";
     const struct option *elsewhere = option_elsewhere(item->name);
     const char *nearest = elsewhere ? NULL : options_nearest(path, item->name);
     if (nearest)
-        option_complain(c->complaints, FAULT_OPTION_UNKNOWN, where, item->place, "unknown %s \"%s\": did you mean %s?", kind,
-                        item->name, nearest);
+        option_complain(c->complaints, FAULT_OPTION_UNKNOWN, where, item->place,
+                        "unknown %s \"%s\": did you mean %s?", kind, item->name, nearest);
     else if (elsewhere)
-        option_complain(c->complaints, FAULT_OPTION_UNKNOWN, where, item->place, "unknown %s \"%s\" here: it belongs into %.*s", kind,
-                      item->name, (int)(strrchr(elsewhere->path, '.') - elsewhere->path), elsewhere->path);
+        option_complain(c->complaints, FAULT_OPTION_UNKNOWN, where, item->place,
+                        "unknown %s \"%s\" here: it belongs into %.*s", kind, item->name,
+                        (int)(strrchr(elsewhere->path, '.') - elsewhere->path), elsewhere->path);
     else
-        option_complain(c->complaints, FAULT_OPTION_UNKNOWN, where, item->place, "unknown %s \"%s\"", kind, item->name);
+        option_complain(c->complaints, FAULT_OPTION_UNKNOWN, where, item->place,
+                        "unknown %s \"%s\"", kind, item->name);
 }
 
 // Values
@@ -205,12 +219,15 @@ static bool enum_check(const char *words, const char *text, size_t size, struct 
         bool later = at[word - 1] == '!';
         size_t plain_size = word - later;
         if (plain_size == size && strncasecmp(at, text, size) == 0)
-            return !later || wrong_say(wrong, FAULT_OPTION_UNSUPPORTED, 0, "is known but not supported yet");
+            return !later ||
+                   wrong_say(wrong, FAULT_OPTION_UNSUPPORTED, 0, "is known but not supported yet");
         if (!later && used + word + 3 < sizeof expected)
-            used += (size_t)snprintf(expected + used, sizeof expected - used, "%s%.*s", used ? ", " : "", (int)word, at);
+            used += (size_t)snprintf(expected + used, sizeof expected - used, "%s%.*s",
+                                     used ? ", " : "", (int)word, at);
         at += word;
     }
-    return wrong_say(wrong, FAULT_OPTION_VALUE, 0, "expected one of %s", used ? expected : "nothing");
+    return wrong_say(wrong, FAULT_OPTION_VALUE, 0, "expected one of %s",
+                     used ? expected : "nothing");
 }
 
 static bool actions_check(const char *words, const char *text, struct wrong *wrong)
@@ -239,7 +256,8 @@ static bool addr_check(const char *text, struct wrong *wrong)
 {
     struct addr addr;
     enum fault fault = strcmp(text, "%any") == 0 ? OK : addr_parse(text, &addr);
-    return !fault || wrong_say(wrong, fault, 0, "expected an address like 10.3.0.1, or 0.0.0.0 or ::");
+    return !fault ||
+           wrong_say(wrong, fault, 0, "expected an address like 10.3.0.1, or 0.0.0.0 or ::");
 }
 
 static bool uri_check(const char *text, struct wrong *wrong)
@@ -247,14 +265,17 @@ static bool uri_check(const char *text, struct wrong *wrong)
     static const char *const schemes[] = {"http://", "https://", "ldap://", "file://"};
     for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
         if (strncasecmp(text, schemes[i], strlen(schemes[i])) == 0) return true;
-    return wrong_say(wrong, FAULT_OPTION_VALUE, 0, "expected an address that begins with http://, https://, ldap:// or file://");
+    return wrong_say(wrong, FAULT_OPTION_VALUE, 0,
+                     "expected an address that begins with http://, https://, ldap:// or file://");
 }
 
 static bool proposal_check(const char *protocol, const char *text, struct wrong *wrong)
 {
     struct proposal proposal;
     if (strcmp(text, "default") == 0) return true;
-    enum iana_protocol number = protocol[0] == 'i' ? PROTOCOL_IKE : protocol[0] == 'e' ? PROTOCOL_ESP : PROTOCOL_AH;
+    enum iana_protocol number = protocol[0] == 'i'   ? PROTOCOL_IKE
+                                : protocol[0] == 'e' ? PROTOCOL_ESP
+                                                     : PROTOCOL_AH;
     return convert_proposal(text, number, &proposal, wrong);
 }
 
@@ -271,7 +292,8 @@ static bool blob_check(struct checking *c, struct bytes value, struct wrong *wro
     struct pem_block blocks[PEM_BLOCKS_MAX];
     size_t count;
     enum fault fault = pem_read(value, &c->arena, blocks, PEM_BLOCKS_MAX, &count);
-    return !fault || wrong_say(wrong, fault, 0, "expected certificates in PEM or DER, not the name of a file");
+    return !fault || wrong_say(wrong, fault, 0,
+                               "expected certificates in PEM or DER, not the name of a file");
 }
 
 static bool ts_check(const char *text, struct wrong *wrong)
@@ -281,7 +303,8 @@ static bool ts_check(const char *text, struct wrong *wrong)
     return convert_ts(text, &selector, &dynamic, wrong);
 }
 
-static bool part_check(struct checking *c, const struct option *row, const struct parts *part, struct wrong *wrong)
+static bool part_check(struct checking *c, const struct option *row, const struct parts *part,
+                       struct wrong *wrong)
 {
     union {
         bool yes;
@@ -295,63 +318,88 @@ static bool part_check(struct checking *c, const struct option *row, const struc
     } out;
     const char *text = part->text;
     switch ((enum option_type)row->type) {
-    case TYPE_BOOL: return convert_bool(text, &out.yes, wrong);
-    case TYPE_NUMBER: return number_check(row->words, text, wrong);
-    case TYPE_BIGNUMBER: return convert_number(text, 0, UINT64_MAX / 4, &out.number, wrong);
-    case TYPE_TIME: return convert_time(text, &out.time, wrong);
-    case TYPE_BYTES: return convert_bytes(text, &out.number, wrong);
-    case TYPE_DSCP: return convert_dscp(text, &out.byte, wrong);
-    case TYPE_ENUM: return enum_check(row->words, text, strlen(text), wrong);
-    case TYPE_ACTIONS: return actions_check(row->words, text, wrong);
-    case TYPE_HOSTS: return convert_host(text, &c->arena, &out.host, wrong);
-    case TYPE_ADDRS: return addr_check(text, wrong);
-    case TYPE_RANGE: return convert_range(text, &out.range, wrong);
-    case TYPE_PROPOSALS: return proposal_check(row->words, text, wrong);
-    case TYPE_TS: return ts_check(text, wrong);
-    case TYPE_IDENTITY: return convert_identity(text, &c->arena, &out.identity, wrong);
-    case TYPE_AUTH: return auth_check(row->words, text, wrong);
-    case TYPE_SECRET: return convert_secret(part->value, &c->arena, &out.bytes, wrong);
-    case TYPE_URIS: return uri_check(text, wrong);
-    case TYPE_FILES: return c->form == FORM_FILE || blob_check(c, part->value, wrong);
-    default: return true;
+    case TYPE_BOOL:
+        return convert_bool(text, &out.yes, wrong);
+    case TYPE_NUMBER:
+        return number_check(row->words, text, wrong);
+    case TYPE_BIGNUMBER:
+        return convert_number(text, 0, UINT64_MAX / 4, &out.number, wrong);
+    case TYPE_TIME:
+        return convert_time(text, &out.time, wrong);
+    case TYPE_BYTES:
+        return convert_bytes(text, &out.number, wrong);
+    case TYPE_DSCP:
+        return convert_dscp(text, &out.byte, wrong);
+    case TYPE_ENUM:
+        return enum_check(row->words, text, strlen(text), wrong);
+    case TYPE_ACTIONS:
+        return actions_check(row->words, text, wrong);
+    case TYPE_HOSTS:
+        return convert_host(text, &c->arena, &out.host, wrong);
+    case TYPE_ADDRS:
+        return addr_check(text, wrong);
+    case TYPE_RANGE:
+        return convert_range(text, &out.range, wrong);
+    case TYPE_PROPOSALS:
+        return proposal_check(row->words, text, wrong);
+    case TYPE_TS:
+        return ts_check(text, wrong);
+    case TYPE_IDENTITY:
+        return convert_identity(text, &c->arena, &out.identity, wrong);
+    case TYPE_AUTH:
+        return auth_check(row->words, text, wrong);
+    case TYPE_SECRET:
+        return convert_secret(part->value, &c->arena, &out.bytes, wrong);
+    case TYPE_URIS:
+        return uri_check(text, wrong);
+    case TYPE_FILES:
+        return c->form == FORM_FILE || blob_check(c, part->value, wrong);
+    default:
+        return true;
     }
 }
 
 static bool is_list(const struct option *row)
 {
-    static const bool lists[TYPE_COUNT] = {[TYPE_HOSTS] = true, [TYPE_ADDRS] = true, [TYPE_PROPOSALS] = true,
-                                           [TYPE_TS] = true,    [TYPE_NAMES] = true, [TYPE_FILES] = true,
-                                           [TYPE_URIS] = true,  [TYPE_ATTRIBUTE] = true};
+    static const bool lists[TYPE_COUNT] = {
+        [TYPE_HOSTS] = true, [TYPE_ADDRS] = true, [TYPE_PROPOSALS] = true, [TYPE_TS] = true,
+        [TYPE_NAMES] = true, [TYPE_FILES] = true, [TYPE_URIS] = true,      [TYPE_ATTRIBUTE] = true};
     return lists[row->type];
 }
 
-static void wrong_complain(struct checking *c, const struct option *row, const struct tree *item, const struct parts *part,
-                           const struct wrong *wrong, const char *where)
+static void wrong_complain(struct checking *c, const struct option *row, const struct tree *item,
+                           const struct parts *part, const struct wrong *wrong, const char *where)
 {
     struct place place = value_place(item, part->offset + wrong->at);
     bool hidden = row->type == TYPE_SECRET || row->type == TYPE_FILES;
     const char *joint = strncmp(wrong->why, "is ", 3) == 0 ? "" : ":";
     if (hidden)
-        option_complain(c->complaints, wrong->fault, where, place, "%s%s %s", item->name, joint, wrong->why);
+        option_complain(c->complaints, wrong->fault, where, place, "%s%s %s", item->name, joint,
+                        wrong->why);
     else
-        option_complain(c->complaints, wrong->fault, where, place, "%s = %.100s%s %s", item->name, part->text, joint, wrong->why);
+        option_complain(c->complaints, wrong->fault, where, place, "%s = %.100s%s %s", item->name,
+                        part->text, joint, wrong->why);
 }
 
-static void value_check(struct checking *c, const struct option *row, const struct tree *item, const char *where)
+static void value_check(struct checking *c, const struct option *row, const struct tree *item,
+                        const char *where)
 {
     struct wrong wrong = {0};
     if (!is_list(row) && item->kind == TREE_LIST) {
-        option_complain(c->complaints, FAULT_OPTION_VALUE, where, item->place, "%s takes one value, not a list", item->name);
+        option_complain(c->complaints, FAULT_OPTION_VALUE, where, item->place,
+                        "%s takes one value, not a list", item->name);
         return;
     }
     if (!is_list(row)) {
         struct parts whole = {.text = mem_text_of(item->value), .value = item->value};
-        if (!part_check(c, row, &whole, &wrong)) wrong_complain(c, row, item, &whole, &wrong, where);
+        if (!part_check(c, row, &whole, &wrong))
+            wrong_complain(c, row, item, &whole, &wrong, where);
         parts_end(&whole);
         return;
     }
     for (struct parts parts = parts_of(item); parts_next(&parts);)
-        if (!part_check(c, row, &parts, &wrong)) wrong_complain(c, row, item, &parts, &wrong, where);
+        if (!part_check(c, row, &parts, &wrong))
+            wrong_complain(c, row, item, &parts, &wrong, where);
 }
 
 // What is not supported may still say what is the case anyway.
@@ -363,10 +411,12 @@ static bool is_default(const struct option *row, const struct tree *item)
     if (item->value.size == 0 || strcmp(text, row->otherwise) == 0) return true;
     bool yes, otherwise;
     if (row->type == TYPE_BOOL)
-        return convert_bool(text, &yes, &wrong) && convert_bool(row->otherwise, &otherwise, &wrong) && yes == otherwise;
+        return convert_bool(text, &yes, &wrong) &&
+               convert_bool(row->otherwise, &otherwise, &wrong) && yes == otherwise;
     nsec time, usual;
     if (row->type == TYPE_TIME)
-        return convert_time(text, &time, &wrong) && convert_time(row->otherwise, &usual, &wrong) && time == usual;
+        return convert_time(text, &time, &wrong) && convert_time(row->otherwise, &usual, &wrong) &&
+               time == usual;
     uint64_t number;
     if ((row->type == TYPE_NUMBER || row->type == TYPE_IFID) && row->otherwise[0] == '0')
         return convert_number(text, 0, UINT64_MAX, &number, &wrong) && number == 0;
@@ -376,7 +426,8 @@ static bool is_default(const struct option *row, const struct tree *item)
 // Attributes of pools are named, or numbers of the registry.
 static bool attribute_is_known(const char *name)
 {
-    static const char *const names[] = {"dns", "nbns", "dhcp", "netmask", "server", "subnet", "split_include", "split_exclude"};
+    static const char *const names[] = {"dns",    "nbns",   "dhcp",          "netmask",
+                                        "server", "subnet", "split_include", "split_exclude"};
     struct wrong wrong;
     uint64_t number;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -387,35 +438,43 @@ static bool attribute_is_known(const char *name)
 // Sections
 // ---------------------------------------------------------------------------------------------------
 
-static void section_walk(struct checking *c, const struct tree *section, const char *path, const char *where);
+static void section_walk(struct checking *c, const struct tree *section, const char *path,
+                         const char *where);
 
 static const struct option *item_row(struct checking *c, const struct tree *item, const char *path)
 {
     bool round = strstr(path, ".local<suffix>") || strstr(path, ".remote<suffix>");
     if (c->form == FORM_VICI && round && strcmp(item->name, key_ids.path) == 0) return &key_ids;
-    const struct option *row = item->kind == TREE_SECTION ? option_match(path, item->name, true) : NULL;
+    const struct option *row =
+        item->kind == TREE_SECTION ? option_match(path, item->name, true) : NULL;
     if (!row) row = option_find(path, item->name);
     if (row && row->type == TYPE_ATTRIBUTE && !attribute_is_known(item->name)) return NULL;
     return row;
 }
 
-static void item_check(struct checking *c, const struct tree *item, const char *path, const char *where)
+static void item_check(struct checking *c, const struct tree *item, const char *path,
+                       const char *where)
 {
     const struct option *row = item_row(c, item, path);
     bool section = item->kind == TREE_SECTION;
-    if (!row || (section != (row->type == TYPE_SECTION) && !is_exact(strrchr(row->path, '.') ? strrchr(row->path, '.') : row->path))) {
+    if (!row || (section != (row->type == TYPE_SECTION) &&
+                 !is_exact(strrchr(row->path, '.') ? strrchr(row->path, '.') : row->path))) {
         unknown_complain(c, item, path, where);
     } else if (row->type == TYPE_INCLUDE) {
-        option_complain(c->complaints, FAULT_CONF_SYNTAX, where, item->place, "include is written without an equals sign: include FILES");
+        option_complain(c->complaints, FAULT_CONF_SYNTAX, where, item->place,
+                        "include is written without an equals sign: include FILES");
     } else if (section != (row->type == TYPE_SECTION)) {
         option_complain(c->complaints, FAULT_OPTION_VALUE, where, item->place,
-                      section ? "\"%s\" is an option, not a section: write %s = …" : "\"%s\" is a section: write %s { … }",
-                      item->name, item->name);
+                        section ? "\"%s\" is an option, not a section: write %s = …"
+                                : "\"%s\" is a section: write %s { … }",
+                        item->name, item->name);
     } else if (row->support == SUPPORT_NOT_YET && (section || !is_default(row, item))) {
-        option_complain(c->complaints, FAULT_OPTION_UNSUPPORTED, where, item->place, "option \"%s\" is known but not supported yet", item->name);
+        option_complain(c->complaints, FAULT_OPTION_UNSUPPORTED, where, item->place,
+                        "option \"%s\" is known but not supported yet", item->name);
     } else if (!section) {
         if (row->support == SUPPORT_WARNED)
-            complain_warning(c->complaints, FAULT_OPTION_UNSUPPORTED, item->place, "option \"%s\" has no effect yet", item->name);
+            complain_warning(c->complaints, FAULT_OPTION_UNSUPPORTED, item->place,
+                             "option \"%s\" has no effect yet", item->name);
         if (row->support != SUPPORT_NOT_YET) value_check(c, row, item, where);
     } else {
         AUTOFREE_MEM char *inner = mem_printf("%s%s%s", where, *where ? "." : "", item->name);
@@ -423,7 +482,8 @@ static void item_check(struct checking *c, const struct tree *item, const char *
     }
 }
 
-static void section_walk(struct checking *c, const struct tree *section, const char *path, const char *where)
+static void section_walk(struct checking *c, const struct tree *section, const char *path,
+                         const char *where)
 {
     TREE_EACH(item, section)
     {
@@ -432,8 +492,8 @@ static void section_walk(struct checking *c, const struct tree *section, const c
     }
 }
 
-void section_check(const struct tree *section, const char *path, const char *where, enum option_form form,
-                   struct complaints *complaints)
+void section_check(const struct tree *section, const char *path, const char *where,
+                   enum option_form form, struct complaints *complaints)
 {
     struct checking c = {.complaints = complaints, .form = form};
     section_walk(&c, section, path, where);

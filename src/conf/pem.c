@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // PEM armour (RFC 7468), far enough to hand DER on to those who can read it.
 #include "base/rd.h"
-#include "base/secret.h"
 #include "conf/options_internal.h"
 
 static const char begin_mark[] = "-----BEGIN ", end_mark[] = "-----END ", dashes[] = "-----";
@@ -22,7 +21,8 @@ static bool is_space(uint8_t c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-// RFC 4648 4: four digits make three bytes; one or two = at the end stand for missing bytes. The padding may be left out.
+// RFC 4648 4: four digits make three bytes; one or two = at the end stand for missing bytes. The
+// padding may be left out.
 enum fault base64_read(struct bytes in, struct arena *arena, struct bytes *out)
 {
     uint8_t *bytes = arena_new(arena, in.size / 4 * 3 + 3);
@@ -78,7 +78,8 @@ bool der_is_whole(struct bytes in)
 bool der_is_encrypted_key(struct bytes in)
 {
     struct rd outer = rd_over(in), key, algorithm, octets;
-    return element_enter(&outer, DER_SEQUENCE, &key) && element_enter(&key, DER_SEQUENCE, &algorithm) &&
+    return element_enter(&outer, DER_SEQUENCE, &key) &&
+           element_enter(&key, DER_SEQUENCE, &algorithm) &&
            element_enter(&key, DER_OCTETS, &octets) && key.left == 0;
 }
 
@@ -109,7 +110,8 @@ static bool has_headers(struct bytes body)
 }
 
 // Reads the block at the begin mark; *rest is what follows it.
-static CHECKED enum fault block_read(struct bytes in, struct arena *arena, struct pem_block *block, struct bytes *rest)
+static CHECKED enum fault block_read(struct bytes in, struct arena *arena, struct pem_block *block,
+                                     struct bytes *rest)
 {
     struct bytes label = after(in, strlen(begin_mark));
     struct bytes head_end = found_in(label, dashes);
@@ -132,7 +134,8 @@ static CHECKED enum fault block_read(struct bytes in, struct arena *arena, struc
     return OK;
 }
 
-enum fault pem_read(struct bytes in, struct arena *arena, struct pem_block *blocks, size_t limit, size_t *count)
+enum fault pem_read(struct bytes in, struct arena *arena, struct pem_block *blocks, size_t limit,
+                    size_t *count)
 {
     *count = 0;
     struct bytes at = found_in(in, begin_mark);

@@ -19,19 +19,19 @@
 
 enum {
     INCLUDE_DEPTH_MAX = 10,
-    INCLUDE_FILES_MAX = 10000,   // in one run
+    INCLUDE_FILES_MAX = 10000, // in one run
     VALUE_MAX = 1024 * 1024,
 };
 
-struct source {                  // a file being read
+struct source { // a file being read
     const char *file;
     const char *at, *end, *line_start;
     unsigned line;
-    bool hidden;                 // the line begins inside a quoted string, which may be a secret
-    bool abandoned;              // nothing more can be made of it
+    bool hidden;    // the line begins inside a quoted string, which may be a secret
+    bool abandoned; // nothing more can be made of it
     dev_t device;
     ino_t inode;
-    struct source *outer;        // the one that includes it
+    struct source *outer; // the one that includes it
     unsigned depth;
 };
 
@@ -43,9 +43,18 @@ struct run {
 // Characters
 // ---------------------------------------------------------------------------------------------------
 
-static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
-static bool at_end(const struct source *in) { return in->at >= in->end; }
-static char peek(const struct source *in) { return at_end(in) ? '\0' : *in->at; }
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r';
+}
+static bool at_end(const struct source *in)
+{
+    return in->at >= in->end;
+}
+static char peek(const struct source *in)
+{
+    return at_end(in) ? '\0' : *in->at;
+}
 
 static void step(struct source *in)
 {
@@ -59,7 +68,9 @@ static void step(struct source *in)
 static struct place place_here(const struct source *in)
 {
     unsigned column = (unsigned)(in->at - in->line_start) + 1;
-    return (struct place){.file = in->file, .line = in->line, .column = column,
+    return (struct place){.file = in->file,
+                          .line = in->line,
+                          .column = column,
                           .text = in->hidden ? NULL : in->line_start};
 }
 
@@ -87,7 +98,8 @@ static void skip_space(struct source *in)
     }
 }
 
-// A run of characters up to one of `ends` or a blank; never empty unless it stands before one of those.
+// A run of characters up to one of `ends` or a blank; never empty unless it stands before one of
+// those.
 static struct bytes word_read(struct source *in, const char *ends)
 {
     const char *start = in->at;
@@ -207,7 +219,10 @@ static void text_open(struct run *run, struct source *in, const char *file, stru
     struct arena *arena = run->settings.arena;
     const char *copy = arena_text(arena, text);
     *in = (struct source){.file = file ? arena_text(arena, bytes_of_text(file)) : NULL,
-                          .at = copy, .line_start = copy, .end = copy + text.size, .line = 1};
+                          .at = copy,
+                          .line_start = copy,
+                          .end = copy + text.size,
+                          .line = 1};
     if (text.size >= 3 && memcmp(copy, "\xef\xbb\xbf", 3) == 0) in->at = in->line_start = copy + 3;
     const char *nul = memchr(in->at, '\0', (size_t)(in->end - in->at));
     if (!nul) return;
@@ -291,7 +306,8 @@ static void include_read(struct run *run, struct source *in, struct tree *sectio
         return;
     }
     if (!in->file) {
-        complain(run->settings.complaints, FAULT_CONF_SYNTAX, place, "a text that is in no file cannot include files");
+        complain(run->settings.complaints, FAULT_CONF_SYNTAX, place,
+                 "a text that is in no file cannot include files");
         return;
     }
     if (in->depth + 1 >= INCLUDE_DEPTH_MAX) {
@@ -324,7 +340,8 @@ static void references_read(struct run *run, struct source *in, struct tree *sec
     } while (peek(in) == ',');
 }
 
-// A section that cannot be added is read all the same, into nowhere, so that what follows is read right.
+// A section that cannot be added is read all the same, into nowhere, so that what follows is read
+// right.
 static void section_read(struct run *run, struct source *in, struct tree *parent, unsigned depth,
                          const char *name, struct place place)
 {
@@ -386,7 +403,8 @@ static void item_read(struct run *run, struct source *in, struct tree *section, 
                      "expected \"=\" or \"{\" after \"%s\"", name);
         else if (!word.size)
             complain(run->settings.complaints, FAULT_CONF_SYNTAX, place,
-                     "expected a name here, not %c%c%c", c == '"' ? '\'' : '"', c, c == '"' ? '\'' : '"');
+                     "expected a name here, not %c%c%c", c == '"' ? '\'' : '"', c,
+                     c == '"' ? '\'' : '"');
         if (in->line == place.line) skip_line(in);
     }
 }
@@ -420,7 +438,8 @@ struct tree *settings_load(const char *path, struct arena *arena, struct complai
 {
     struct run run = {0};
     settings_init(&run.settings, arena, complaints);
-    bool readable = file_parse(&run, path, NULL, (struct place){.file = path}, run.settings.root, 0);
+    bool readable =
+        file_parse(&run, path, NULL, (struct place){.file = path}, run.settings.root, 0);
     if (readable) settings_inherit(&run.settings);
     settings_wipe(&run.settings);
     return readable ? run.settings.root : NULL;
