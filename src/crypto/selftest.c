@@ -63,7 +63,7 @@ static const struct signature_test {
 };
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
-enum { OCTETS_MAX = 1100 };
+enum { OCTETS_MAX = 1568 };
 struct octets {
     uint8_t at[OCTETS_MAX];
     size_t size;
