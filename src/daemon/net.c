@@ -23,7 +23,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { GRACE_SECONDS = 20, RULE_PRIORITY = 220 };
+enum { GRACE_SECONDS = 20, LOOK_SECONDS = 5, RULE_PRIORITY = 220 };
 
 // --- telling
 
@@ -72,15 +72,24 @@ static void routes_sync(struct net_role *role, enum rtnl_verb verb)
     }
 }
 
+static void filter_sync(struct net_role *role)
+{
+    bool restored = false;
+    if (!role->nft) return;
+    enum fault fault = nft_sync(role->nft, &role->filter, &role->guard, &role->levels, &restored);
+    refused_log(role, fault, "cannot guard policies");
+    if (restored && !fault)
+        role_log(ROLE_NET, IKE_AUDIT, OK, "somebody removed packet filter table %s; it is back",
+                 role->table);
+}
+
 // What must not leave is guarded before packets are brought in, and longer than they are.
 static void changes_apply(evutil_socket_t fd, short what, void *context)
 {
     (void)fd, (void)what;
     struct net_role *role = context;
     routes_sync(role, RTNL_DEL);
-    if (role->nft)
-        refused_log(role, nft_sync(role->nft, &role->filter, &role->guard, &role->levels),
-                    "cannot guard policies");
+    filter_sync(role);
     routes_sync(role, RTNL_ADD);
 }
 
@@ -305,6 +314,13 @@ static void filter_former_drop(evutil_socket_t fd, short what, void *context)
     role->former[0] = 0;
 }
 
+// Other programs may flush all rules, as the nftables service does when it is reloaded.
+static void filter_look(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what;
+    filter_sync(context);
+}
+
 static void filter_start(struct net_role *role)
 {
     char second[TABLE_NAME_MAX];
@@ -326,7 +342,15 @@ static void filter_start(struct net_role *role)
     } else if (nft_has_table(role->nft, second)) {
         memcpy(role->former, second, sizeof role->former);
     }
-    refused_log(role, nft_make_table(role->nft, &role->filter), "nothing is guarded");
+    enum fault fault = nft_make_table(role->nft, &role->filter);
+    refused_log(role, fault, "nothing is guarded");
+    if (fault) {
+        nft_free(role->nft);
+        role->nft = NULL;
+        return;
+    }
+    role->look = event_new(role->base, -1, EV_PERSIST, filter_look, role);
+    event_add(role->look, &(struct timeval){.tv_sec = LOOK_SECONDS});
     if (!role->former[0]) return;
     role_log(ROLE_NET, IKE_INFO, OK, "a former life's packet filter stays for %d s", GRACE_SECONDS);
     role->grace = evtimer_new(role->base, filter_former_drop, role);

@@ -35,7 +35,7 @@ struct net_role {
     const struct role_options *options;
     struct event_base *base;
     struct link *ike;
-    struct event *apply, *grace;
+    struct event *apply, *grace, *look;
     struct rtnl *rtnl;
     struct nft *nft;
     struct nft_settings filter;

@@ -214,3 +214,13 @@ void guard_settled(struct guard *guard)
     }
     guard->dirty = NULL;
 }
+
+void guard_lost(struct guard *guard)
+{
+    for (size_t i = 0; i < guard->count; i++) {
+        guard->at[i]->placed = -1;
+        item_touch(guard, guard->at[i]);
+    }
+    // Those that were to be deleted are gone already.
+    for (struct guard_item *item = guard->dirty; item; item = item->next_dirty) item->placed = -1;
+}

@@ -53,3 +53,5 @@ void guard_del(struct guard *guard, enum guard_kind kind, const struct box *box,
 // After the kernel has taken the difference: dirty items are clean, those that are nowhere are
 // freed.
 void guard_settled(struct guard *guard);
+// The kernel has lost everything: all items are to be written again.
+void guard_lost(struct guard *guard);

@@ -243,8 +243,8 @@ enum fault nft_delete_table(struct nft *nft, const char *table)
     return run(nft, commands) ? OK : FAULT_NFT_REFUSED;
 }
 
-enum fault nft_sync(struct nft *nft, const struct nft_settings *settings, struct guard *guard,
-                    unsigned *levels)
+static enum fault changes_run(struct nft *nft, const struct nft_settings *settings,
+                              struct guard *guard, unsigned *levels)
 {
     AUTOFREE_BUF struct buf commands = BUF(COMMANDS_MAX);
     unsigned wanted = *levels;
@@ -254,4 +254,16 @@ enum fault nft_sync(struct nft *nft, const struct nft_settings *settings, struct
     *levels = wanted;
     guard_settled(guard);
     return OK;
+}
+
+enum fault nft_sync(struct nft *nft, const struct nft_settings *settings, struct guard *guard,
+                    unsigned *levels, bool *restored)
+{
+    *restored = !nft_has_table(nft, settings->table);
+    if (*restored) {
+        TRY(nft_make_table(nft, settings));
+        *levels = 0;
+        guard_lost(guard);
+    }
+    return changes_run(nft, settings, guard, levels);
 }

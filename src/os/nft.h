@@ -29,6 +29,7 @@ bool nft_has_table(struct nft *nft, const char *table);
 CHECKED enum fault nft_make_table(struct nft *nft,
                                   const struct nft_settings *settings); // replaces one of that name
 CHECKED enum fault nft_delete_table(struct nft *nft, const char *table); // fine when there is none
-// Brings the kernel up to date in one transaction and settles the guard.
+// Brings the kernel up to date in one transaction and settles the guard. Where somebody has removed
+// the table (`nft flush ruleset`) it is made again whole, and *restored is set.
 CHECKED enum fault nft_sync(struct nft *nft, const struct nft_settings *settings,
-                            struct guard *guard, unsigned *levels);
+                            struct guard *guard, unsigned *levels, bool *restored);

@@ -98,6 +98,7 @@ static void the_kernel_takes_it_all(void **state)
 {
     (void)state;
     NEEDS_NAMESPACE();
+    bool restored;
     struct nft *nft = nft_new();
     struct guard guard;
     unsigned levels = 0;
@@ -123,11 +124,19 @@ static void the_kernel_takes_it_all(void **state)
     add(&guard, GUARD_FLOW, flow, GUARD_DROP, 5);
     add(&guard, GUARD_FLOW, flow6, GUARD_PASS, 5);
     add(&guard, GUARD_FRAGMENT, box_of("0.0.0.0/0", "10.2.0.0/16"), GUARD_DROP, 0);
-    CHECK_FAULT(nft_sync(nft, &settings, &guard, &levels), OK);
+    CHECK_FAULT(nft_sync(nft, &settings, &guard, &levels, &restored), OK);
     assert_null(guard.dirty);
     guard_del(&guard, GUARD_FLOW, &flow, GUARD_DROP, 5);
     guard_del(&guard, GUARD_FLOW, &flow6, GUARD_PASS, 5);
-    CHECK_FAULT(nft_sync(nft, &settings, &guard, &levels), OK);
+    CHECK_FAULT(nft_sync(nft, &settings, &guard, &levels, &restored), OK);
+    assert_false(restored);
+    // Somebody flushes all rules.
+    CHECK_FAULT(nft_delete_table(nft, settings.table), OK);
+    CHECK_FAULT(nft_sync(nft, &settings, &guard, &levels, &restored), OK);
+    assert_true(restored);
+    assert_true(nft_has_table(nft, settings.table));
+    CHECK_FAULT(nft_sync(nft, &settings, &guard, &levels, &restored), OK);
+    assert_false(restored);
     // A table of a former life is replaced, elements and all.
     CHECK_FAULT(nft_make_table(nft, &settings), OK);
     CHECK_FAULT(nft_delete_table(nft, settings.table), OK);
