@@ -402,5 +402,6 @@ int role_net(const struct role_options *options)
     if (role_stop_ordered()) all_remove(role);
     nft_free(role->nft);
     rtnl_free(role->rtnl);
+    net_wipe(role);
     return code;
 }

@@ -59,6 +59,9 @@ struct net_role {
 CHECKED enum fault net_policy_add(struct net_role *role, const struct policy_spec *spec);
 void net_policy_del(struct net_role *role, uint32_t number);
 
+// All policies, routes and addresses, of us and not of the kernel.
+void net_wipe(struct net_role *role);
+
 // What is to be done for a dirty route: RTNL_ADD, RTNL_DEL; and the message for it.
 enum rtnl_verb net_route_sync_verb(const struct net_route *route);
 void net_route_message(const struct net_role *role, const struct net_route *route,

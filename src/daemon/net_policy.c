@@ -342,6 +342,18 @@ void net_policy_del(struct net_role *role, uint32_t number)
     free(spec);
 }
 
+void net_wipe(struct net_role *role)
+{
+    size_t cursor = 0;
+    for (void *spec; (spec = map_next(&role->policies, &cursor));) free(spec);
+    cursor = 0;
+    for (void *route; (route = map_next(&role->routes, &cursor));) free(route);
+    map_wipe(&role->policies);
+    map_wipe(&role->routes);
+    guard_wipe(&role->guard);
+    free(role->addresses);
+}
+
 // --- addresses
 
 // The kernel removes routes together with their preferred source.

@@ -15,6 +15,14 @@ static struct net_role *role_new(void)
     return role;
 }
 
+static void role_free(struct net_role **role)
+{
+    net_wipe(*role);
+    free(*role);
+}
+
+#define ROLE(name) __attribute__((cleanup(role_free))) struct net_role *name = role_new()
+
 static struct addr addr_of(const char *text)
 {
     struct addr addr;
@@ -113,7 +121,7 @@ static void check_guards(struct net_role *role, const char *expected)
 static void sites_get_a_route_and_a_guard(void **state)
 {
     (void)state;
-    struct net_role *role = role_new();
+    ROLE(role);
     address(role, "127.0.0.1", true);
     address(role, "192.0.2.1", true);
     address(role, "10.1.0.1", true);
@@ -130,7 +138,7 @@ static void sites_get_a_route_and_a_guard(void **state)
 static void what_is_near_stays_near(void **state)
 {
     (void)state;
-    struct net_role *role = role_new();
+    ROLE(role);
     address(role, "10.1.0.1", true);
     policy(role, 1, "10.1.0.0/16", "0.0.0.0/0", POLICY_PROTECT);
     check_routes(role, "+0.0.0.0/0 from 10.1.0.1; +throw 10.1.0.0/16");
@@ -143,7 +151,7 @@ static void what_is_near_stays_near(void **state)
 static void the_same_on_both_sides_is_not_near(void **state)
 {
     (void)state;
-    struct net_role *role = role_new();
+    ROLE(role);
     address(role, "10.1.0.1", true);
     policy(role, 1, "0.0.0.0/0", "0.0.0.0/0", POLICY_PROTECT);
     check_routes(role, "+0.0.0.0/0"); // and no preferred source: the policy has all
@@ -153,7 +161,7 @@ static void the_same_on_both_sides_is_not_near(void **state)
 static void routes_are_shared_and_counted(void **state)
 {
     (void)state;
-    struct net_role *role = role_new();
+    ROLE(role);
     policy(role, 1, "10.1.0.0/16", "10.2.0.0/16", POLICY_PROTECT);
     check_routes(role, "+10.2.0.0/16");
     policy(role, 2, "10.3.0.0/16", "10.2.0.0/16", POLICY_PROTECT);
@@ -168,7 +176,7 @@ static void routes_are_shared_and_counted(void **state)
 static void a_policy_of_the_same_number_is_replaced(void **state)
 {
     (void)state;
-    struct net_role *role = role_new();
+    ROLE(role);
     policy(role, 1, "10.1.0.0/16", "10.2.0.0/16", POLICY_PROTECT);
     check_routes(role, "+10.2.0.0/16");
     policy(role, 1, "10.1.0.0/16", "10.2.0.0/17", POLICY_PROTECT);
@@ -179,7 +187,7 @@ static void a_policy_of_the_same_number_is_replaced(void **state)
 static void one_that_goes_and_comes_changes_nothing(void **state)
 {
     (void)state;
-    struct net_role *role = role_new();
+    ROLE(role);
     policy(role, 1, "10.1.0.0/16", "10.2.0.0/16", POLICY_PROTECT);
     check_routes(role, "+10.2.0.0/16");
     net_policy_del(role, 1);
@@ -190,7 +198,7 @@ static void one_that_goes_and_comes_changes_nothing(void **state)
 static void a_device_route_beats_a_throw(void **state)
 {
     (void)state;
-    struct net_role *role = role_new();
+    ROLE(role);
     policy(role, 1, "10.1.0.0/16", "10.0.0.0/8", POLICY_PROTECT);
     check_routes(role, "+10.0.0.0/8; +throw 10.1.0.0/16");
     policy(role, 2, "10.5.0.0/16", "10.1.0.0/16", POLICY_PROTECT);
@@ -202,7 +210,7 @@ static void a_device_route_beats_a_throw(void **state)
 static void a_range_becomes_prefixes(void **state)
 {
     (void)state;
-    struct net_role *role = role_new();
+    ROLE(role);
     policy(role, 1, "10.1.0.0/16", "10.2.0.1-10.2.0.4", POLICY_PROTECT);
     check_routes(role, "+10.2.0.1/32; +10.2.0.2/31; +10.2.0.4/32");
     check_guards(role, "0 drop 10.1.0.0/16 10.2.0.1-10.2.0.4");
@@ -211,7 +219,7 @@ static void a_range_becomes_prefixes(void **state)
 static void ports_are_guarded_with_fragments(void **state)
 {
     (void)state;
-    struct net_role *role = role_new();
+    ROLE(role);
     policy(role, 1, "192.0.2.1[tcp]", "192.0.2.2[tcp/443]", POLICY_PROTECT);
     check_routes(role, "+192.0.2.2/32");
     check_guards(
@@ -224,7 +232,7 @@ static void ports_are_guarded_with_fragments(void **state)
 static void protocols_that_never_meet_guard_nothing(void **state)
 {
     (void)state;
-    struct net_role *role = role_new();
+    ROLE(role);
     policy(role, 1, "192.0.2.1[tcp]", "192.0.2.2[udp]", POLICY_PROTECT);
     check_guards(role, "");
 }
@@ -232,7 +240,7 @@ static void protocols_that_never_meet_guard_nothing(void **state)
 static void bypass_and_discard_have_guards_and_no_routes(void **state)
 {
     (void)state;
-    struct net_role *role = role_new();
+    ROLE(role);
     policy(role, 1, "10.1.0.0/16", "10.2.0.0/16", POLICY_PROTECT);
     policy(role, 2, "10.1.0.5", "10.2.0.5", POLICY_BYPASS);
     policy(role, 3, "10.1.0.6", "10.9.0.0/16", POLICY_DISCARD);
@@ -245,7 +253,7 @@ static void bypass_and_discard_have_guards_and_no_routes(void **state)
 static void a_source_that_comes_or_goes_changes_routes(void **state)
 {
     (void)state;
-    struct net_role *role = role_new();
+    ROLE(role);
     policy(role, 1, "10.1.0.0/16", "10.2.0.0/16", POLICY_PROTECT);
     check_routes(role, "+10.2.0.0/16");
     address(role, "10.1.0.1", true);
@@ -267,7 +275,7 @@ static void a_source_that_comes_or_goes_changes_routes(void **state)
 static void sources_that_reach_nobody_are_not_taken(void **state)
 {
     (void)state;
-    struct net_role *role = role_new();
+    ROLE(role);
     address(role, "127.0.0.1", true);
     address(role, "::1", true);
     address(role, "fe80::1", true);
@@ -278,7 +286,7 @@ static void sources_that_reach_nobody_are_not_taken(void **state)
 static void too_many_routes_are_refused_whole(void **state)
 {
     (void)state;
-    struct net_role *role = role_new();
+    ROLE(role);
     struct policy_spec spec = {
         .number = 1, .action = POLICY_PROTECT, .local = selectors_of("::/0")};
     for (unsigned i = 0; i < 8; i++) {
@@ -297,7 +305,7 @@ static void too_many_routes_are_refused_whole(void **state)
 static void what_cannot_be_guarded_is_refused_whole(void **state)
 {
     (void)state;
-    struct net_role *role = role_new();
+    ROLE(role);
     char remote[40];
     for (unsigned i = 0; i < GUARD_LEVELS_MAX; i++) {
         snprintf(remote, sizeof remote, "10.2.0.%u-10.2.0.200", i);
@@ -316,7 +324,7 @@ static void what_cannot_be_guarded_is_refused_whole(void **state)
 static void virtual_addresses_are_counted(void **state)
 {
     (void)state;
-    struct net_role *role = role_new();
+    ROLE(role);
     struct addr vip = addr_of("10.3.0.1"), other = addr_of("10.3.0.2");
     assert_true(net_virtual_count(role, &vip, RTNL_ADD));
     assert_false(net_virtual_count(role, &vip, RTNL_ADD));
