@@ -40,7 +40,7 @@ static void out_send(struct ike_role *role, const struct ike_out *out)
     if (fd < 0) return;
     uint8_t tos = (uint8_t)(out->send.dscp << 2);
     enum fault fault;
-    if (path->encap) {
+    if (path->encap && !out->send.keepalive) {
         struct wr datagram = wr_over(role->space, IPC_MESSAGE_MAX);
         wr_bytes(&datagram, BYTES_ARRAY(non_esp_marker));
         wr_bytes(&datagram, out->send.bytes);

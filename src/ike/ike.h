@@ -182,6 +182,7 @@ struct ike_out {
             struct path path;    // encap: put the non-ESP marker before it
             struct bytes bytes;
             uint8_t dscp;
+            bool keepalive;      // goes as it is, without the marker (RFC 3948 2.3)
         } send;
         struct sa_spec sa_add;
         struct {

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// Keys out of shared secrets and nonces (RFC 7296 2.14, 2.17, 2.18).
+//
+//     SKEYSEED = prf(Ni | Nr, g^ir), when rekeying prf(SK_d of the old SA, g^ir | Ni | Nr)
+//     {SK_d | SK_ai | SK_ar | SK_ei | SK_er | SK_pi | SK_pr} = prf+(SKEYSEED, Ni | Nr | SPIi | SPIr)
+//     KEYMAT = prf+(SK_d, [g^ir |] Ni | Nr)
+#include "ike/internal.h"
+#include <assert.h>
+
+struct bytes sk_d(const struct sa *sa)
+{
+    return bytes_of(sa->keys.all.at, sa->keys.d);
+}
+
+// RFC 7296 2.14: with AES-XCBC and AES-CMAC only the first 64 bits of each nonce are taken here.
+static enum fault skeyseed_first(uint16_t prf_id, struct bytes ni, struct bytes nr, const struct secret *shared, struct secret *out)
+{
+    struct prf_info info;
+    if (!prf_info(prf_id, &info)) return FAULT_UNSUPPORTED_PRF;
+    if (info.fixed_key) {
+        ni.size = 8;
+        nr.size = 8;
+    }
+    uint8_t key[2 * NONCE_SIZE_MAX];
+    memcpy(key, ni.at, ni.size);
+    memcpy(key + ni.size, nr.at, nr.size);
+    return prf(prf_id, bytes_of(key, ni.size + nr.size), PIECES(secret_bytes(shared)), out);
+}
+
+// Sizes of the keys of a suite; false when it has an algorithm that we do not know.
+static bool key_sizes(const struct suite *suite, size_t *a, size_t *e, size_t *d)
+{
+    struct encr_info encr;
+    struct prf_info prf_of;
+    struct integ_info integ = {0};
+    if (!encr_info(suite->encr, suite->key_bits, &encr)) return false;
+    if (suite->integ != INTEG_NONE && !integ_info(suite->integ, &integ)) return false;
+    *e = (size_t)encr.key + encr.salt;
+    *a = integ.key;
+    *d = 0;
+    if (suite->prf == PRF_NONE) return true;
+    if (!prf_info(suite->prf, &prf_of)) return false;
+    *d = prf_of.key;
+    return true;
+}
+
+enum fault keymat_ike(struct exchange *x, struct sa *sa, struct bytes ni, struct bytes nr, const struct secret *shared,
+                      const struct sa *old)
+{
+    (void)x;
+    SECRET(seed);
+    SECRET(all);
+    size_t a, e, d;
+    if (!key_sizes(&sa->suite, &a, &e, &d)) return FAULT_UNSUPPORTED_CIPHER;
+    // RFC 7296 2.18: the seed is made with the PRF of the old SA, all else with the new one.
+    if (old) TRY(prf(old->suite.prf, sk_d(old), PIECES(secret_bytes(shared), ni, nr), &seed));
+    else TRY(skeyseed_first(sa->suite.prf, ni, nr, shared, &seed));
+
+    uint8_t spis[16];
+    struct wr out = wr_over(spis, sizeof spis);
+    wr_u64(&out, sa->spi_i);
+    wr_u64(&out, sa->spi_r);
+    size_t kept = d + 2 * a + 2 * e;
+    TRY(prf_plus(sa->suite.prf, secret_bytes(&seed), PIECES(ni, nr, wr_done(&out)), kept + 2 * d, &all));
+
+    secret_set(&sa->keys.all, bytes_of(all.at, kept));
+    sa->keys.d = (uint16_t)d;
+    sa->keys.a = (uint16_t)a;
+    sa->keys.e = (uint16_t)e;
+    if (sa->handshake) {
+        secret_set(&sa->handshake->sk_pi, bytes_of(all.at + kept, d));
+        secret_set(&sa->handshake->sk_pr, bytes_of(all.at + kept + d, d));
+    }
+    rng_fill(sa->ike->rng, &sa->iv_counter, sizeof sa->iv_counter);
+    keylog_ike(sa);
+    return OK;
+}
+
+void keymat_child_sizes(const struct suite *suite, size_t *encr, size_t *integ)
+{
+    struct suite without_prf = *suite;
+    without_prf.prf = PRF_NONE;
+    size_t none;
+    bool known = key_sizes(&without_prf, integ, encr, &none);
+    assert(known);   // chosen out of what we offer
+}
+
+// RFC 7296 2.17: keys of what the exchange's initiator sends come first; in each half the cipher's before the integrity's.
+enum fault keymat_child(const struct sa *sa, const struct suite *suite, struct bytes shared, struct bytes ni, struct bytes nr,
+                        struct secret *out)
+{
+    size_t encr, integ;
+    keymat_child_sizes(suite, &encr, &integ);
+    return prf_plus(sa->suite.prf, sk_d(sa), PIECES(shared, ni, nr), 2 * (encr + integ), out);
+}

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+// Policies: what the data plane protects. A policy has one number for its life, which the SAs that come and go for it share:
+//
+//     trap (start_action = trap, start):  there from the loading of its connection until it is unloaded; a packet calls for an SA
+//     of a child without a trap:          there as long as the child; while it has no SA, packets are blocked
+//
+// When a peer narrows the selectors of a trap, the trap's policy takes the narrower ones and a second one, the guard, blocks
+// the rest, so that nothing leaves unprotected.
+#include "ike/internal.h"
+#include <assert.h>
+
+enum { RESOLVE_RETRY_SECONDS = 10, ACQUIRE_HOLD_SECONDS = 5 };
+
+// --- outputs
+
+static void policy_put(const struct policy *policy, uint32_t number, const struct selectors *local, const struct selectors *remote,
+                       enum policy_trap trap, uint32_t priority)
+{
+    struct ike_out *out = out_new(policy->ike, IKE_OUT_POLICY_ADD);
+    out->policy.spec.number = number;
+    out->policy.spec.action = policy->conf->action ? policy->conf->action : POLICY_PROTECT;
+    out->policy.spec.trap = (uint8_t)trap;
+    out->policy.spec.priority = priority;
+    out->policy.spec.local = *local;
+    out->policy.spec.remote = *remote;
+    out->policy.child = policy->conf;
+    out->policy.path = policy->path;
+}
+
+static void policy_take(const struct policy *policy, uint32_t number)
+{
+    out_new(policy->ike, IKE_OUT_POLICY_DEL)->policy.spec.number = number;
+}
+
+static void install(struct policy *policy)
+{
+    policy->installed = true;
+    policy_put(policy, policy->number, &policy->local, &policy->remote, policy->trap ? POLICY_TRAP : POLICY_BLOCK,
+               policy->conf->priority);
+}
+
+static void guard_put(struct policy *policy)
+{
+    if (!policy->guard) policy->guard = ++policy->ike->last_policy;
+    uint32_t priority = policy->conf->priority ? policy->conf->priority + 1 : 0;
+    policy_put(policy, policy->guard, policy->trap_local, policy->trap_remote, POLICY_BLOCK, priority);
+}
+
+static void guard_take(struct policy *policy)
+{
+    if (policy->guard) policy_take(policy, policy->guard);
+    policy->guard = 0;
+}
+
+// --- making and finding
+
+static struct bytes key_make(struct ike *ike, const struct conn *conn, const struct child_conf *conf,
+                             const struct selectors *local, const struct selectors *remote, uint8_t out[20])
+{
+    sha1(PIECES(bytes_of_text(conn->name), BYTES("/"), bytes_of_text(conf->name), BYTES("/"),
+                bytes_of_text(selectors_text(ike, local)), BYTES("/"), bytes_of_text(selectors_text(ike, remote))), out);
+    return bytes_of(out, 20);
+}
+
+struct policy *policy_new(struct ike *ike, struct conn *conn, const struct child_conf *conf)
+{
+    struct policy *policy = NEW(struct policy);
+    policy->ike = ike;
+    policy->number = ++ike->last_policy;
+    policy->conn = conn_hold(conn);
+    policy->conf = conf;
+    policy->alarm.owner = ALARM_POLICY;
+    policy->waiter.kind = WAITER_POLICY;
+    list_init(&policy->link);
+    map_put(&ike->policies, map_key_u32(&policy->number), policy);
+    return policy;
+}
+
+static void policy_bury(struct policy *policy)
+{
+    struct ike *ike = policy->ike;
+    if (policy->installed) policy_take(policy, policy->number);
+    guard_take(policy);
+    policy->installed = false;
+    waiter_forget(ike, &policy->waiter);
+    heap_set(&ike->alarms, &policy->alarm.item, NSEC_NEVER);
+    map_remove(&ike->policies, map_key_u32(&policy->number));
+    if (map_get(&ike->policies_by_key, BYTES_ARRAY(policy->key)) == policy) map_remove(&ike->policies_by_key, BYTES_ARRAY(policy->key));
+    list_remove(&policy->link);
+    list_append(&ike->buried_policies, &policy->link);
+}
+
+void policy_free(struct policy *policy)
+{
+    list_remove(&policy->link);
+    conn_release(policy->conn);
+    free(policy->trap_local);
+    free(policy->trap_remote);
+    free(policy);
+}
+
+struct policy *policy_find_trap(const struct loaded *loaded, const char *child)
+{
+    LIST_EACH(struct policy, link, policy, &loaded->policies)
+        if (strcmp(policy->conf->name, child) == 0) return policy;
+    return NULL;
+}
+
+// The policy that a new child serves: its connection's trap when it fits, one with the same selectors, or a new one.
+struct policy *policy_for(struct ike *ike, struct conn *conn, const struct child_conf *conf, const struct selectors *local,
+                          const struct selectors *remote, const struct path *path)
+{
+    (void)path;
+    struct loaded *loaded = loaded_find(ike, conn->name);
+    struct policy *trap = loaded ? policy_find_trap(loaded, conf->name) : NULL;
+    if (trap && trap->installed) {
+        bool same = selectors_equal(&trap->local, local) && selectors_equal(&trap->remote, remote);
+        bool within = selectors_within(local, &trap->local) && selectors_within(remote, &trap->remote);
+        if (same || (trap->users == 0 && within)) return trap;
+    }
+    uint8_t space[20];
+    struct bytes key = key_make(ike, conn, conf, local, remote, space);
+    struct policy *policy = map_get(&ike->policies_by_key, key);
+    if (policy) return policy;
+    policy = policy_new(ike, conn, conf);
+    memcpy(policy->key, key.at, key.size);
+    map_put(&ike->policies_by_key, key, policy);
+    return policy;
+}
+
+// --- children come and go
+
+void policy_use(struct policy *policy, const struct selectors *local, const struct selectors *remote, const struct path *path)
+{
+    policy->users++;
+    policy->path = *path;
+    bool same = policy->installed && selectors_equal(&policy->local, local) && selectors_equal(&policy->remote, remote);
+    if (same) return;
+    if (policy->trap && !policy->trap_local) {
+        policy->trap_local = mem_new(sizeof *policy->trap_local);
+        policy->trap_remote = mem_new(sizeof *policy->trap_remote);
+        *policy->trap_local = policy->local;
+        *policy->trap_remote = policy->remote;
+    }
+    if (policy->trap) guard_put(policy);
+    policy->local = *local;
+    policy->remote = *remote;
+    install(policy);
+}
+
+static void trap_restore(struct policy *policy)
+{
+    if (!policy->trap_local) return;
+    policy->local = *policy->trap_local;
+    policy->remote = *policy->trap_remote;
+    free_later(policy->ike, policy->trap_local);
+    free_later(policy->ike, policy->trap_remote);
+    policy->trap_local = policy->trap_remote = NULL;
+    install(policy);
+    guard_take(policy);
+}
+
+void policy_release(struct policy *policy)
+{
+    assert(policy->users);
+    if (--policy->users) return;
+    if (policy->trap) trap_restore(policy);
+    else policy_bury(policy);
+}
+
+// --- traps
+
+static void trap_install(struct policy *policy, const struct path *path)
+{
+    struct sa somewhere = {.ike = policy->ike, .path = *path};
+    policy->path = *path;
+    conf_selectors(&somewhere, policy->conf, &policy->local, &policy->remote);
+    if (policy->local.count == 0 || policy->remote.count == 0) {
+        report(policy->ike, (struct subject){.conn = policy->conn, .child = policy->conf->name}, IKE_ERROR, FAULT_SELECTORS_EMPTY,
+               "trap is not installed: %s", fault_sentence(FAULT_SELECTORS_EMPTY));
+        return;
+    }
+    install(policy);
+    report(policy->ike, (struct subject){.conn = policy->conn, .child = policy->conf->name}, IKE_INFO, OK,
+           policy->conf->action == POLICY_BYPASS ? "traffic is let pass unprotected: %s === %s"
+           : policy->conf->action == POLICY_DISCARD ? "traffic is dropped: %s === %s"
+                                                    : "traffic calls for protection from now on: %s === %s",
+           selectors_text(policy->ike, &policy->local), selectors_text(policy->ike, &policy->remote));
+}
+
+// "dynamic" selectors are the addresses in use, which are asked for first.
+static void trap_resolve(struct policy *policy)
+{
+    const struct conn *conn = policy->conn;
+    if (policy->waiter.number) return;
+    struct ike_operation *operation = operation_new(policy->ike, &policy->waiter, IKE_OP_RESOLVE);
+    operation->resolve.local = conn->local_hosts;
+    operation->resolve.local_count = conn->local_count;
+    operation->resolve.remote = conn->remote_hosts;
+    operation->resolve.remote_count = conn->remote_count;
+    operation->resolve.local_port = conn->local_port;
+    operation->resolve.remote_port = conn->remote_port;
+}
+
+void policy_answered(struct policy *policy, const struct ike_answer *answer)
+{
+    if (!policy->trap || policy->installed) return;
+    if (!answer->fault) {
+        trap_install(policy, &answer->path);
+        return;
+    }
+    report(policy->ike, (struct subject){.conn = policy->conn, .child = policy->conf->name}, IKE_ERROR, answer->fault,
+           "trap waits for an address: %s%s%s", fault_sentence(answer->fault), answer->text ? ": " : "",
+           answer->text ? answer->text : "");
+    heap_set(&policy->ike->alarms, &policy->alarm.item, policy->ike->now + nsec_seconds(RESOLVE_RETRY_SECONDS));
+}
+
+void policy_timer_fired(struct policy *policy)
+{
+    heap_set(&policy->ike->alarms, &policy->alarm.item, NSEC_NEVER);
+    if (policy->trap && !policy->installed) trap_resolve(policy);
+}
+
+void policy_trap(struct ike *ike, struct loaded *loaded, const struct child_conf *conf)
+{
+    if (policy_find_trap(loaded, conf->name)) return;
+    struct policy *policy = policy_new(ike, loaded->conn, conf);
+    policy->trap = true;
+    list_append(&loaded->policies, &policy->link);
+    if (conf->local_dynamic || conf->remote_dynamic) trap_resolve(policy);
+    else trap_install(policy, &(struct path){0});
+}
+
+void policy_untrap(struct policy *policy)
+{
+    list_remove(&policy->link);
+    list_init(&policy->link);
+    if (policy->users == 0) {
+        policy_bury(policy);
+        return;
+    }
+    // Its children go on; it lives as long as they do.
+    policy->trap = false;
+    guard_take(policy);
+    install(policy);
+}
+
+// --- a packet calls
+
+void policy_acquire(struct ike *ike, uint32_t number, const struct flow *flow)
+{
+    struct policy *policy = map_get(&ike->policies, map_key_u32(&number));
+    if (!policy || !policy->trap || ike->now < policy->retry_at) return;
+    struct loaded *loaded = loaded_find(ike, policy->conn->name);
+    if (!loaded) return;
+    policy->retry_at = ike->now + nsec_seconds(ACQUIRE_HOLD_SECONDS);
+    char from[ADDR_TEXT], to[ADDR_TEXT];
+    report(ike, (struct subject){.conn = policy->conn, .child = policy->conf->name}, IKE_DETAIL, OK,
+           "a packet from %s to %s calls for an SA", addr_print(&flow->source, from), addr_print(&flow->destination, to));
+    initiate(ike, loaded->conn, policy->conf, 0, flow);
+}
+
+void policy_settled(struct policy *policy, bool success)
+{
+    policy->retry_at = success ? 0 : policy->ike->now + nsec_seconds(ACQUIRE_HOLD_SECONDS);
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// Requests are sent again until their response comes (RFC 7296 2.1, 2.4); the waits grow: 4 s, 7.2 s, 13 s, 23 s, 42 s,
+// and after 76 s more the peer is given up.
+#include "ike/internal.h"
+
+static nsec wait_of_try(const struct ike_settings *settings, unsigned tries)
+{
+    double wait = (double)settings->retransmit_timeout;
+    for (unsigned i = 0; i < tries && wait < 1e18; i++) wait *= settings->retransmit_base;
+    return wait < 1e18 ? (nsec)wait : (nsec)1e18;
+}
+
+void request_sent(struct exchange *x)
+{
+    struct sa *sa = x->sa;
+    x->is_sent = true;
+    x->tries = 0;
+    packets_send(sa->ike, sa, &sa->path, &x->sent);
+    sa->last_sent = sa->ike->now;
+    sa_set_timer(sa, TIMER_RETRANSMIT, sa->ike->now + wait_of_try(&sa->ike->settings, 0));
+}
+
+// An unprotected error that came meanwhile is the best explanation there is.
+static void peer_given_up(struct sa *sa, struct exchange *x)
+{
+    struct ike *ike = sa->ike;
+    enum fault rumour = sa->handshake ? sa->handshake->rumour : OK;
+    const char *why = arena_printf(&ike->arena, "%s to %s was sent %u times without an answer", x->plan->ask.name,
+                                   endpoint_text(ike, &sa->path.remote), x->tries + 1);
+    alert(ike, sa, sa->handshake ? "peer-init-unreachable" : "retransmit-send-timeout");
+    if (rumour) attempt_failed(sa, rumour, "its answer was not protected, and no other came");
+    else if (sa->handshake) attempt_failed(sa, FAULT_PEER_UNREACHABLE, why);
+    else sa_gone(sa, x->plan == &plan_liveness ? FAULT_PEER_LIVES_NOT : FAULT_PEER_UNREACHABLE, why);
+}
+
+void request_retransmit(struct sa *sa)
+{
+    struct exchange *x = sa->asking;
+    struct ike *ike = sa->ike;
+    sa_set_timer(sa, TIMER_RETRANSMIT, NSEC_NEVER);
+    if (!x || !x->is_sent) return;
+    // RFC 7296 2.21.1: an unprotected error is not believed at once; when it has been repeated it is.
+    bool rumoured = sa->handshake && sa->handshake->rumour && x->tries >= 1;
+    if (rumoured || x->tries >= ike->settings.retransmit_tries) {
+        peer_given_up(sa, x);
+        return;
+    }
+    x->tries++;
+    ike->stats.retransmits_sent++;
+    report(ike, ABOUT_SA(sa), IKE_DETAIL, OK, "%s request is sent to %s again (%u of %u)", x->plan->ask.name,
+           endpoint_text(ike, &sa->path.remote), x->tries, ike->settings.retransmit_tries);
+    if (x->tries == 1) alert(ike, sa, "retransmit-send");
+    packets_send(ike, sa, &sa->path, &x->sent);
+    sa->last_sent = ike->now;
+    sa_set_timer(sa, TIMER_RETRANSMIT, ike->now + wait_of_try(&ike->settings, x->tries));
+}
+
+void request_answered(struct exchange *x)
+{
+    if (x->tries) alert(x->sa->ike, x->sa, "retransmit-send-cleared");
+    x->is_sent = false;
+    sa_set_timer(x->sa, TIMER_RETRANSMIT, NSEC_NEVER);
+}

@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: Apache-2.0
+// The life of an IKE SA: made, established, inherited from, ended; and its timers.
+#include "ike/internal.h"
+#include <assert.h>
+
+enum { REKEY_RETRY_SECONDS = 30, REKEYED_LINGER_SECONDS = 90 };
+
+// --- making
+
+struct sa *sa_new(struct ike *ike, struct conn *conn, bool initiator)
+{
+    struct sa *sa = NEW(struct sa);
+    sa->ike = ike;
+    sa->id = ++ike->last_sa_id;
+    sa->initiator = initiator;
+    sa->state = EXPECT_SA_INIT;
+    sa->alarm.owner = ALARM_SA;
+    sa->handshake = NEW(struct handshake);
+    list_init(&sa->tasks);
+    list_init(&sa->children);
+    for (unsigned i = 0; i < SA_TIMERS; i++) sa->timers[i] = NSEC_NEVER;
+    uint64_t spi = spi_new(ike);
+    *(initiator ? &sa->spi_i : &sa->spi_r) = spi;
+    list_append(&ike->sas, &sa->link);
+    map_put(&ike->by_spi, map_key_u64(&spi), sa);
+    map_put(&ike->by_id, map_key_u32(&sa->id), sa);
+    ike->stats.sas++;
+    if (conn) sa_set_conn(sa, conn);
+    return sa;
+}
+
+void sa_set_conn(struct sa *sa, struct conn *conn)
+{
+    if (sa->conn == conn) return;
+    conn_later(sa->ike, sa->conn);
+    sa->conn = conn_hold(conn);
+    list_remove(&sa->of_loaded);
+    struct loaded *loaded = loaded_find(sa->ike, conn->name);
+    if (loaded) list_append(&loaded->sas, &sa->of_loaded);
+}
+
+void sa_set_state(struct sa *sa, enum sa_state state)
+{
+    sa->state = (uint8_t)state;
+}
+
+uint64_t sa_own_spi(const struct sa *sa)
+{
+    return sa->initiator ? sa->spi_i : sa->spi_r;
+}
+
+uint64_t sa_peer_spi(const struct sa *sa)
+{
+    return sa->initiator ? sa->spi_r : sa->spi_i;
+}
+
+void handshake_free(struct handshake *handshake)
+{
+    if (!handshake) return;
+    mem_drop(&handshake->own_init);
+    mem_drop(&handshake->peer_init);
+    mem_drop(&handshake->cookie);
+    mem_drop(&handshake->id_local);
+    mem_drop(&handshake->id_remote);
+    secret_wipe(&handshake->sk_pi);
+    secret_wipe(&handshake->sk_pr);
+    free(handshake);
+}
+
+// --- timers
+
+void sa_set_timer(struct sa *sa, enum sa_timer timer, nsec at)
+{
+    sa->timers[timer] = at;
+    if (sa->state != DEAD) alarm_set(sa->ike, &sa->alarm, sa->timers, SA_TIMERS);
+}
+
+nsec jitter(struct ike *ike, nsec span, nsec random)
+{
+    if (random > span) random = span;
+    return random > 0 ? span - (nsec)rng_below(ike->rng, (uint64_t)random + 1) : span;
+}
+
+// RFC 7296 2.8: each end has lifetimes of its own; a random part keeps both from rekeying at the same time.
+static void lifetimes_start(struct sa *sa)
+{
+    struct ike *ike = sa->ike;
+    const struct conn *conn = sa->conn;
+    nsec least = NSEC_NEVER;
+    sa->established = ike->now;
+    sa->last_heard = sa->last_sent = ike->now;
+    if (conn->rekey_time) {
+        sa_set_timer(sa, TIMER_REKEY, ike->now + jitter(ike, conn->rekey_time, conn->rand_time));
+        least = conn->rekey_time;
+    }
+    if (conn->reauth_time && sa->timers[TIMER_REAUTH] == NSEC_NEVER)
+        sa_set_timer(sa, TIMER_REAUTH, ike->now + jitter(ike, conn->reauth_time, conn->rand_time));
+    if (sa->timers[TIMER_REAUTH] != NSEC_NEVER && sa->timers[TIMER_REAUTH] - ike->now < least)
+        least = sa->timers[TIMER_REAUTH] - ike->now;
+    if (least != NSEC_NEVER && conn->over_time) sa_set_timer(sa, TIMER_EXPIRE, ike->now + least + conn->over_time);
+    if (conn->dpd_delay) sa_set_timer(sa, TIMER_DPD, ike->now + conn->dpd_delay);
+    if (sa->bits & NAT_LOCAL && ike->settings.keepalive) sa_set_timer(sa, TIMER_KEEPALIVE, ike->now + ike->settings.keepalive);
+}
+
+// --- established
+
+void sa_established(struct sa *sa)
+{
+    half_open_leave(sa);
+    sa_set_timer(sa, TIMER_HALF_OPEN, NSEC_NEVER);
+    sa_set_state(sa, ESTABLISHED);
+    lifetimes_start(sa);
+    sa->bits |= WAS_ESTABLISHED;
+    ids_enter(sa);
+    if (sa->handshake) {
+        secret_later(sa->ike, &sa->handshake->sk_pi);
+        secret_later(sa->ike, &sa->handshake->sk_pr);
+        handshake_free(sa->handshake);
+        sa->handshake = NULL;
+    }
+}
+
+// RFC 7296 2.18: a rekeyed IKE SA goes on with the authentication, the identities and the path of the one before.
+void sa_inherit(struct sa *fresh, struct sa *old)
+{
+    uint32_t kept = PEER_FRAGMENTS | PEER_CHILDLESS | NAT_LOCAL | NAT_REMOTE | NAT_SEEN | BY_PEER | PEER_AUTHENTICATED | SELF_PROVED;
+    fresh->bits |= old->bits & kept;
+    fresh->path = old->path;
+    sa_set_conn(fresh, old->conn);
+    fresh->local_id = identity_copy(&old->local_id);
+    fresh->remote_id = identity_copy(&old->remote_id);
+    fresh->peer_scheme = old->peer_scheme;
+}
+
+void sa_move_children(struct sa *from, struct sa *to)
+{
+    LIST_EACH(struct child, link, child, &from->children) {
+        list_remove(&child->link);
+        list_append(&to->children, &child->link);
+        child->sa = to;
+    }
+    to->child_count += from->child_count;
+    from->child_count = 0;
+    tasks_move(from, to);
+    free_later(to->ike, to->vips);
+    to->vips = from->vips;
+    to->vip_count = from->vip_count;
+    from->vips = NULL;
+    from->vip_count = 0;
+    if (from->timers[TIMER_REAUTH] != NSEC_NEVER) sa_set_timer(to, TIMER_REAUTH, from->timers[TIMER_REAUTH]);
+    to->command = from->command ? from->command : to->command;
+    from->command = 0;
+    from->replaced_by = to->id;
+    for (unsigned i = 0; i < SA_TIMERS; i++)
+        if (i != TIMER_RETRANSMIT && i != TIMER_TASKS) from->timers[i] = NSEC_NEVER;
+    // The end that rekeyed deletes the old one; should it never do so, it goes all the same.
+    sa_set_timer(from, TIMER_HALF_OPEN, from->ike->now + nsec_seconds(REKEYED_LINGER_SECONDS));
+    from->troubled_since = 0;
+}
+
+// --- the end
+
+static void exchange_abandon(struct sa *sa, struct exchange *x, enum fault fault, const char *why)
+{
+    if (!x) return;
+    waiter_forget(sa->ike, &x->waiter);
+    if (x->child) child_end(x->child, OK);
+    x->child = NULL;
+    struct sa *fresh = x->fresh;
+    x->fresh = NULL;
+    if (fresh) sa_end(fresh, OK, NULL);
+    struct task *task = x->task;
+    x->task = NULL;
+    if (!task) return;
+    task_failed(sa, task, fault ? fault : FAULT_TERMINATED, why);
+    task_free(task);
+}
+
+static void sa_untable(struct sa *sa)
+{
+    struct ike *ike = sa->ike;
+    uint64_t spi = sa_own_spi(sa);
+    half_open_leave(sa);
+    ids_leave(sa);
+    map_remove(&ike->by_spi, map_key_u64(&spi));
+    heap_set(&ike->alarms, &sa->alarm.item, NSEC_NEVER);
+    list_remove(&sa->of_loaded);
+    list_remove(&sa->link);
+    list_append(&ike->buried_sas, &sa->link);
+    ike->stats.sas--;
+}
+
+static void vips_release(struct sa *sa)
+{
+    for (unsigned i = 0; i < sa->vip_count; i++) out_new(sa->ike, IKE_OUT_ADDRESS_DEL)->address.addr = sa->vips[i];
+    free_later(sa->ike, sa->vips);
+    sa->vips = NULL;
+    sa->vip_count = 0;
+}
+
+void sa_end(struct sa *sa, enum fault fault, const char *why)
+{
+    if (sa->state == DEAD) return;
+    struct ike *ike = sa->ike;
+    bool announce = sa->bits & WAS_ESTABLISHED && !sa->replaced_by;
+    sa_set_state(sa, DEAD);
+    sa_untable(sa);
+    exchange_abandon(sa, sa->asking, fault, why);
+    exchange_abandon(sa, sa->answering, fault, why);
+    LIST_EACH(struct child, link, child, &sa->children) child_end(child, OK);
+    LIST_EACH(struct task, link, task, &sa->tasks) {
+        task_failed(sa, task, fault ? fault : FAULT_TERMINATED, why);
+        task_drop(sa, task);
+    }
+    vips_release(sa);
+    uint32_t command = sa->handshake ? sa->handshake->command : 0;
+    if (command) command_done(ike, command, fault ? fault : FAULT_TERMINATED, why);
+    if (announce) event(ike, (struct ike_event){.kind = IKE_EVENT_IKE_DOWN, .ike_id = sa->id});
+    if (sa->command) command_gone(ike, sa->command);
+}
+
+// What is done about a child whose IKE SA went without our doing.
+struct revival {
+    const struct child_conf *conf;
+    struct conn *conn;
+    uint8_t action;
+};
+
+static void revive(struct ike *ike, const struct revival *revival)
+{
+    struct loaded *loaded = loaded_find(ike, revival->conn->name);
+    if (!loaded) return;   // unloaded meanwhile
+    const struct child_conf *conf = conn_child(loaded->conn, revival->conf->name);
+    if (!conf) return;
+    if (revival->action == AFTER_TRAP) policy_trap(ike, loaded, conf);
+    if (revival->action == AFTER_RESTART) initiate(ike, loaded->conn, conf, 0, NULL);
+}
+
+void sa_gone(struct sa *sa, enum fault fault, const char *why)
+{
+    if (sa->state == DEAD) return;
+    struct ike *ike = sa->ike;
+    bool dead_peer = fault == FAULT_PEER_UNREACHABLE || fault == FAULT_PEER_LIVES_NOT;
+    bool superseded = fault == FAULT_SUPERSEDED || sa->replaced_by || sa->state == DELETING;
+    struct revival *revivals = arena_array(&ike->arena, sa->child_count + 1, sizeof *revivals);
+    size_t count = 0;
+    LIST_EACH(struct child, link, child, &sa->children) {
+        if (child->state != CHILD_INSTALLED && child->state != CHILD_REKEYING) continue;
+        if (child->replaced_by || superseded) continue;
+        uint8_t action = dead_peer ? child->conf->dpd_action : child->conf->close_action;
+        revivals[count++] = (struct revival){child->conf, child->conn, action};
+    }
+    if (sa->bits & WAS_ESTABLISHED && !sa->replaced_by)
+        report(ike, ABOUT_SA(sa), superseded || fault == FAULT_PEER_CLOSED ? IKE_INFO : IKE_ERROR, fault,
+               "IKE SA with %s is closed: %s%s%s", endpoint_text(ike, &sa->path.remote), fault_sentence(fault), why ? ": " : "",
+               why ? why : "");
+    sa_end(sa, fault, why);
+    for (size_t i = 0; i < count; i++) revive(ike, &revivals[i]);
+}
+
+void sa_free(struct sa *sa)
+{
+    struct ike *ike = sa->ike;
+    list_remove(&sa->link);
+    map_remove(&ike->by_id, map_key_u32(&sa->id));
+    exchange_free(sa->asking);
+    exchange_free(sa->answering);
+    reassembly_free(sa);
+    handshake_free(sa->handshake);
+    secret_wipe(&sa->keys.all);
+    free(sa->response.at);
+    identity_free(&sa->local_id);
+    identity_free(&sa->remote_id);
+    free(sa->rival);
+    free(sa->vips);
+    conn_release(sa->conn);
+    free(sa);
+}
+
+// --- liveness and what else comes with time
+
+void sa_heard(struct sa *sa, const struct message *message, enum message_kind kind)
+{
+    (void)kind;
+    sa->last_heard = sa->ike->now;
+    if (sa->state >= ESTABLISHED) nat_heard_from(sa, &message->path);
+}
+
+// RFC 7296 2.4: traffic through the children proves as well as a message that the peer lives.
+static nsec last_sign_of_life(const struct sa *sa)
+{
+    nsec last = sa->last_heard;
+    LIST_EACH(const struct child, link, child, &sa->children)
+        if (child->in.last_used > last) last = child->in.last_used;
+    return last;
+}
+
+static void liveness_due(struct sa *sa)
+{
+    nsec due = last_sign_of_life(sa) + sa->conn->dpd_delay;
+    if (due > sa->ike->now) {
+        sa_set_timer(sa, TIMER_DPD, due);
+        return;
+    }
+    sa_set_timer(sa, TIMER_DPD, sa->ike->now + sa->conn->dpd_delay);
+    if (sa->asking || sa->state != ESTABLISHED) return;   // that request proves it, too
+    task_add(sa, TASK_LIVENESS);
+    sa_pump(sa);
+}
+
+static void half_open_due(struct sa *sa)
+{
+    struct ike *ike = sa->ike;
+    if (!sa->replaced_by) {
+        report(ike, ABOUT_SA(sa), IKE_DETAIL, FAULT_HALF_OPEN_TIMEOUT, "connection attempt of %s is dropped: %s",
+               endpoint_text(ike, &sa->path.remote), fault_sentence(FAULT_HALF_OPEN_TIMEOUT));
+        alert(ike, sa, "half-open-timeout");
+    }
+    sa_end(sa, FAULT_HALF_OPEN_TIMEOUT, NULL);
+}
+
+static void rekey_due(struct sa *sa)
+{
+    if (!task_find(sa, TASK_REKEY_IKE, 0)) task_add(sa, TASK_REKEY_IKE);
+    sa_set_timer(sa, TIMER_REKEY, sa->ike->now + nsec_seconds(REKEY_RETRY_SECONDS));
+    sa_pump(sa);
+}
+
+static void expired(struct sa *sa)
+{
+    report(sa->ike, ABOUT_SA(sa), IKE_ERROR, FAULT_IKE_EXPIRED, "IKE SA is closed: %s", fault_sentence(FAULT_IKE_EXPIRED));
+    alert(sa->ike, sa, "ike-sa-expired");
+    if (!task_find(sa, TASK_DELETE_IKE, 0)) task_add(sa, TASK_DELETE_IKE);
+    sa_pump(sa);
+}
+
+static void timer_run(struct sa *sa, enum sa_timer timer)
+{
+    switch (timer) {
+    case TIMER_START: exchange_ask(sa, &plan_sa_init, NULL); break;
+    case TIMER_RETRANSMIT: request_retransmit(sa); break;
+    case TIMER_HALF_OPEN: half_open_due(sa); break;
+    case TIMER_TASKS: sa_pump(sa); break;
+    case TIMER_REKEY: rekey_due(sa); break;
+    case TIMER_REAUTH: reauthenticate(sa); break;
+    case TIMER_EXPIRE: expired(sa); break;
+    case TIMER_DPD: liveness_due(sa); break;
+    case TIMER_KEEPALIVE: nat_keepalive(sa); break;
+    case SA_TIMERS: break;
+    }
+}
+
+void sa_timer_fired(struct sa *sa)
+{
+    for (unsigned i = 0; i < SA_TIMERS; i++) {
+        if (sa->timers[i] > sa->ike->now) continue;
+        sa->timers[i] = NSEC_NEVER;
+        timer_run(sa, (enum sa_timer)i);
+        if (sa->state == DEAD) return;
+    }
+    alarm_set(sa->ike, &sa->alarm, sa->timers, SA_TIMERS);
+}
+
+// --- looking at it
+
+const char *sa_state_text(const struct sa *sa)
+{
+    static const char *const texts[SA_STATES] = {
+        [EXPECT_SA_INIT] = "CONNECTING", [EXPECT_AUTH] = "CONNECTING", [ESTABLISHED] = "ESTABLISHED",
+        [REKEYED] = "REKEYED",           [DELETING] = "DELETING",      [DEAD] = "DELETING",
+    };
+    if (sa->state == ESTABLISHED && sa->asking && sa->asking->plan == &plan_rekey_ike) return "REKEYING";
+    return texts[sa->state];
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// Looking at the core from outside: IKE SAs and children by number, in the order in which they were made.
+#include "ike/internal.h"
+
+static const struct sa *next_sa(const struct ike *ike, uint32_t id)
+{
+    struct sa *at = sa_by_id(ike, id);
+    if (at && at->state != DEAD) {
+        struct list *next = at->link.next;
+        return next == &ike->sas ? NULL : LIST_OWNER(struct sa, link, next);
+    }
+    LIST_EACH(const struct sa, link, sa, &ike->sas)
+        if (sa->id > id) return sa;
+    return NULL;
+}
+
+uint32_t ike_sa_after(const struct ike *ike, uint32_t id)
+{
+    const struct sa *sa = next_sa(ike, id);
+    while (sa && !sa->conn) sa = next_sa(ike, sa->id);   // one that a rekey is about to make
+    return sa ? sa->id : 0;
+}
+
+static nsec shown(nsec at)
+{
+    return at == NSEC_NEVER ? 0 : at;
+}
+
+bool ike_sa_info(const struct ike *ike, uint32_t id, struct ike_sa_info *out)
+{
+    const struct sa *sa = sa_by_id(ike, id);
+    if (!sa || !sa->conn) return false;
+    *out = (struct ike_sa_info){
+        .id = sa->id,
+        .conn = sa->conn,
+        .state = sa_state_text(sa),
+        .initiator = sa->initiator,
+        .spi_i = sa->spi_i,
+        .spi_r = sa->spi_r,
+        .path = sa->path,
+        .local_id = &sa->local_id,
+        .remote_id = &sa->remote_id,
+        .nat_local = sa->bits & NAT_LOCAL,
+        .nat_remote = sa->bits & NAT_REMOTE,
+        .nat_any = nat_encap(sa),
+        .suite = sa->suite,
+        .established = sa->established,
+        .rekey_at = shown(sa->timers[TIMER_REKEY]),
+        .reauth_at = shown(sa->timers[TIMER_REAUTH]),
+        .vip_count = sa->vip_count,
+        .vips = sa->vips,
+        .peer_scheme = sa->peer_scheme,
+        .children = sa->child_count,
+    };
+    return true;
+}
+
+uint32_t ike_child_after(const struct ike *ike, uint32_t ike_id, uint32_t child_id)
+{
+    const struct sa *sa = sa_by_id(ike, ike_id);
+    uint32_t least = 0;
+    if (!sa) return 0;
+    LIST_EACH(const struct child, link, child, &sa->children)
+        if (child->id > child_id && (!least || child->id < least)) least = child->id;
+    return least;
+}
+
+bool ike_child_info(const struct ike *ike, uint32_t ike_id, uint32_t child_id, struct ike_child_info *out)
+{
+    const struct child *child = child_by_id(ike, child_id);
+    if (!child || !child->policy || (ike_id && child->sa->id != ike_id)) return false;
+    *out = (struct ike_child_info){
+        .id = child->id,
+        .spi_in = child->spi_in,
+        .spi_out = child->spi_out,
+        .policy = child->policy->number,
+        .name = child->conf->name,
+        .state = child_state_text(child),
+        .mode = child->mode,
+        .protocol = child->protocol,
+        .mode_asked = child->conf->mode,
+        .encap = nat_encap(child->sa),
+        .esn = child->suite.sn == SN_EXTENDED,
+        .suite = child->suite,
+        .installed = child->installed,
+        .rekey_at = shown(child->timers[CHILD_TIMER_REKEY]),
+        .life_ends = shown(child->timers[CHILD_TIMER_EXPIRE]),
+        .in = child->in,
+        .out = child->out,
+        .local = &child->policy->local,
+        .remote = &child->policy->remote,
+        .conf = child->conf,
+    };
+    return true;
+}
