@@ -23,7 +23,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { GRACE_SECONDS = 20, LOOK_SECONDS = 5, RULE_PRIORITY = 220 };
+enum { GRACE_SECONDS = 20, LOOK_SECONDS = 5, LINGER_MS = 300, RULE_PRIORITY = 220 };
 
 // --- telling
 
@@ -83,14 +83,15 @@ static void filter_sync(struct net_role *role)
                  role->table);
 }
 
-// What must not leave is guarded before packets are brought in, and longer than they are.
+// Routes first, since they are quick: the first packets of a new child are on their way already.
+// The guard comes after them and goes after them, so what it stops is what the routes have missed.
 static void changes_apply(evutil_socket_t fd, short what, void *context)
 {
     (void)fd, (void)what;
     struct net_role *role = context;
     routes_sync(role, RTNL_DEL);
-    filter_sync(role);
     routes_sync(role, RTNL_ADD);
+    filter_sync(role);
 }
 
 static void changes_soon(struct net_role *role)
@@ -150,24 +151,74 @@ static void hint_forwarding(struct net_role *role, const struct policy_spec *spe
 
 // --- from the ike role
 
+static void leave_timer_set(struct net_role *role)
+{
+    if (!role->leaving) return;
+    nsec left = role->leaving->at - role_now();
+    if (left < 0) left = 0;
+    struct timeval wait = {.tv_sec = left / NSEC_PER_SECOND,
+                           .tv_usec = left % NSEC_PER_SECOND / 1000};
+    evtimer_add(role->leave, &wait);
+}
+
+static void leaving_drop(struct net_role *role, struct net_leaving **at)
+{
+    struct net_leaving *leaving = *at;
+    *at = leaving->next;
+    if (!*at) role->leaving_last = at;
+    free(leaving);
+}
+
+static void policies_leave(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what;
+    struct net_role *role = context;
+    nsec now = role_now();
+    while (role->leaving && role->leaving->at <= now) {
+        net_policy_del(role, role->leaving->number);
+        leaving_drop(role, &role->leaving);
+    }
+    leave_timer_set(role);
+    changes_soon(role);
+}
+
+// The number is in use again.
+static void leaving_cancel(struct net_role *role, uint32_t number)
+{
+    for (struct net_leaving **at = &role->leaving; *at;) {
+        if ((*at)->number == number)
+            leaving_drop(role, at);
+        else
+            at = &(*at)->next;
+    }
+}
+
+// Route and guard stay for a moment: a peer that comes anew brings a policy like the one that goes,
+// and between the two nothing shall leave unprotected.
+static void policy_del(struct net_role *role, struct rd *fields, struct arena *arena)
+{
+    struct policy_del_message message;
+    if (policy_del_get(fields, arena, &message) != OK) return;
+    bool first = !role->leaving;
+    struct net_leaving *leaving = NEW(struct net_leaving);
+    *leaving =
+        (struct net_leaving){.number = message.number, .at = role_now() + LINGER_MS * NSEC_PER_MS};
+    *role->leaving_last = leaving;
+    role->leaving_last = &leaving->next;
+    if (first) leave_timer_set(role);
+}
+
 static void policy_add(struct net_role *role, struct rd *fields, struct arena *arena)
 {
     struct policy_message message;
     if (policy_get(fields, arena, &message) != OK) return;
+    leaving_cancel(role, message.spec.number);
     enum fault fault = net_policy_add(role, &message.spec);
     if (fault) failure_tell(role, message.spec.number, fault);
     changes_soon(role);
     if (message.spec.action != POLICY_PROTECT) return;
     hint_filter(role, &message);
     hint_forwarding(role, &message.spec);
-}
-
-static void policy_del(struct net_role *role, struct rd *fields, struct arena *arena)
-{
-    struct policy_del_message message;
-    if (policy_del_get(fields, arena, &message) != OK) return;
-    net_policy_del(role, message.number);
-    changes_soon(role);
 }
 
 // A virtual address may be wanted by several children.
@@ -389,6 +440,8 @@ int role_net(const struct role_options *options)
     map_init(&role->routes, rng_u64(rng), rng_u64(rng));
     role->ike =
         link_new(role->base, options->channel[ROLE_IKE], ROLE_NET, ROLE_IKE, from_ike, role);
+    role->leaving_last = &role->leaving;
+    role->leave = evtimer_new(role->base, policies_leave, role);
     role->apply = event_new(role->base, -1, 0, changes_apply, role);
     event_add(event_new(role->base, monitor, EV_READ | EV_PERSIST, monitor_readable, role), NULL);
     filter_start(role);
@@ -402,6 +455,7 @@ int role_net(const struct role_options *options)
     if (role_stop_ordered()) all_remove(role);
     nft_free(role->nft);
     rtnl_free(role->rtnl);
+    while (role->leaving) leaving_drop(role, &role->leaving);
     net_wipe(role);
     return code;
 }

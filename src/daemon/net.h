@@ -26,6 +26,13 @@ struct net_address {
     bool seen;
 };
 
+// A policy that is to go. It lingers, for often another takes its place at once.
+struct net_leaving {
+    uint32_t number;
+    nsec at;
+    struct net_leaving *next;
+};
+
 struct net_virtual {
     struct addr addr;
     unsigned count;
@@ -35,7 +42,7 @@ struct net_role {
     const struct role_options *options;
     struct event_base *base;
     struct link *ike;
-    struct event *apply, *grace, *look;
+    struct event *apply, *grace, *look, *leave;
     struct rtnl *rtnl;
     struct nft *nft;
     struct nft_settings filter;
@@ -47,6 +54,7 @@ struct net_role {
     struct map policies; // number -> struct policy_spec
     struct map routes;   // prefix -> struct net_route
     struct net_route *dirty;
+    struct net_leaving *leaving, **leaving_last;
     struct net_address *addresses;
     size_t address_count, address_room;
     struct net_virtual virtuals[VIRTUAL_MAX];

@@ -259,11 +259,16 @@ static enum fault changes_run(struct nft *nft, const struct nft_settings *settin
 enum fault nft_sync(struct nft *nft, const struct nft_settings *settings, struct guard *guard,
                     unsigned *levels, bool *restored)
 {
-    *restored = !nft_has_table(nft, settings->table);
-    if (*restored) {
-        TRY(nft_make_table(nft, settings));
-        *levels = 0;
-        guard_lost(guard);
+    enum fault fault = OK;
+    *restored = false;
+    if (guard->dirty) {
+        fault = changes_run(nft, settings, guard, levels);
+        if (!fault) return OK;
     }
+    if (nft_has_table(nft, settings->table)) return fault;
+    TRY(nft_make_table(nft, settings));
+    *restored = true;
+    *levels = 0;
+    guard_lost(guard);
     return changes_run(nft, settings, guard, levels);
 }
