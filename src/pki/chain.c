@@ -17,56 +17,47 @@ struct held_cert {
 struct trust_store {
     struct held_cert *certs;
     size_t cert_count;
-    X509_CRL **crls;
-    size_t crl_count;
-    X509_STORE *x509;          // anchors and CRLs once more, as OpenSSL wants them
+    STACK_OF(X509_CRL) *crls;
+    X509_STORE *x509;          // the anchors once more, as OpenSSL wants them
     STACK_OF(X509) *anchors;   // borrowed
 };
 
 // --- the store
 
-static void store_rebuild(struct trust_store *store)
+static void store_fill_new(struct trust_store *store)
 {
-    X509_STORE_free(store->x509);
-    sk_X509_free(store->anchors);
     store->x509 = X509_STORE_new();
     store->anchors = sk_X509_new_null();
-    for (size_t i = 0; i < store->cert_count; i++) {
-        if (!store->certs[i].anchor) continue;
-        X509_STORE_add_cert(store->x509, store->certs[i].cert->x509);
-        sk_X509_push(store->anchors, store->certs[i].cert->x509);
-    }
-    for (size_t i = 0; i < store->crl_count; i++) X509_STORE_add_crl(store->x509, store->crls[i]);
-}
-
-struct trust_store *trust_store_new(void)
-{
-    struct trust_store *store = NEW(struct trust_store);
-    store_rebuild(store);
-    return store;
+    store->crls = sk_X509_CRL_new_null();
 }
 
 static void store_empty(struct trust_store *store)
 {
     while (store->cert_count) cert_free(store->certs[--store->cert_count].cert);
-    while (store->crl_count) X509_CRL_free(store->crls[--store->crl_count]);
+    X509_STORE_free(store->x509);
+    sk_X509_free(store->anchors);
+    sk_X509_CRL_pop_free(store->crls, X509_CRL_free);
+}
+
+struct trust_store *trust_store_new(void)
+{
+    struct trust_store *store = NEW(struct trust_store);
+    store_fill_new(store);
+    return store;
 }
 
 void trust_store_free(struct trust_store *store)
 {
     if (!store) return;
     store_empty(store);
-    X509_STORE_free(store->x509);
-    sk_X509_free(store->anchors);
     free(store->certs);
-    free(store->crls);
     free(store);
 }
 
 void trust_store_clear(struct trust_store *store)
 {
     store_empty(store);
-    store_rebuild(store);
+    store_fill_new(store);
 }
 
 static struct held_cert *store_find(const struct trust_store *store, struct bytes der)
@@ -113,17 +104,15 @@ enum fault trust_store_add_crl(struct trust_store *store, struct bytes in)
 {
     X509_CRL *crl = crl_read(in);
     if (!crl) return FAULT_CRL_SYNTAX;
-    for (size_t i = 0; i < store->crl_count; i++) {
-        if (!crl_same_series(store->crls[i], crl)) continue;
-        bool newer = time_of_asn1(X509_CRL_get0_lastUpdate(crl)) > time_of_asn1(X509_CRL_get0_lastUpdate(store->crls[i]));
-        X509_CRL_free(newer ? store->crls[i] : crl);
-        if (newer) store->crls[i] = crl;
-        store_rebuild(store);
+    for (int i = 0; i < sk_X509_CRL_num(store->crls); i++) {
+        X509_CRL *held = sk_X509_CRL_value(store->crls, i);
+        if (!crl_same_series(held, crl)) continue;
+        bool newer = time_of_asn1(X509_CRL_get0_lastUpdate(crl)) > time_of_asn1(X509_CRL_get0_lastUpdate(held));
+        X509_CRL_free(newer ? held : crl);
+        if (newer) sk_X509_CRL_set(store->crls, i, crl);
         return OK;
     }
-    store->crls = mem_grow(store->crls, store->crl_count + 1, sizeof *store->crls);
-    store->crls[store->crl_count++] = crl;
-    X509_STORE_add_crl(store->x509, crl);
+    sk_X509_CRL_push(store->crls, crl);
     return OK;
 }
 
@@ -333,13 +322,21 @@ static void finding_keep(struct judging *judging, X509_STORE_CTX *ctx, int error
                                       .anchors = judging->anchors};
 }
 
+static int64_t end_of(const X509 *x509)
+{
+    return time_of_asn1(X509_get0_notAfter(x509));
+}
+
 // OpenSSL calls this for every certificate; a CRL that cannot be used is only a fault where the policy makes it one.
 static int chain_step(int good, X509_STORE_CTX *ctx)
 {
-    struct judging *judging = X509_STORE_CTX_get_app_data(ctx);
-    if (good) return 1;
+    X509_STORE_CTX *parent = X509_STORE_CTX_get0_parent_ctx(ctx);  // there is one while a CRL's own issuer is verified
+    struct judging *judging = X509_STORE_CTX_get_app_data(parent ? parent : ctx);
+    if (good || !judging) return good;
     int error = X509_STORE_CTX_get_error(ctx), depth = X509_STORE_CTX_get_error_depth(ctx);
     X509_CRL *crl = X509_STORE_CTX_get0_current_crl(ctx);
+    // RFC 5280 4.1.2.5: the last second belongs to the time of validity; OpenSSL sees it otherwise.
+    if (error == X509_V_ERR_CERT_HAS_EXPIRED && judging->in->now <= end_of(X509_STORE_CTX_get_current_cert(ctx))) return 1;
     if (error == X509_V_ERR_CERT_REVOKED && crl && crl == judging->crl_unproven) error = X509_V_ERR_CRL_SIGNATURE_FAILURE;
     if (error_is_no_status(error)) {
         // RFC 5280 6.1: the anchor itself is not part of the path.
@@ -347,7 +344,7 @@ static int chain_step(int good, X509_STORE_CTX *ctx)
         if (error_is_unproven_crl(error)) judging->crl_unproven = crl;
         if (anchor || !status_is_needed(judging, X509_STORE_CTX_get_current_cert(ctx))) return 1;
     }
-    finding_keep(judging, ctx, error);
+    if (!parent) finding_keep(judging, ctx, error);
     return 0;
 }
 
@@ -376,9 +373,11 @@ static bool chain_verify(struct judging *judging)
     if (good) {
         X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(ctx);
         X509_VERIFY_PARAM_set_flags(param, flags);
+        X509_VERIFY_PARAM_add0_policy(param, OBJ_nid2obj(NID_any_policy));
         X509_VERIFY_PARAM_set_time(param, (time_t)judging->in->now);
         X509_VERIFY_PARAM_set_depth(param, CHAIN_LENGTH_MAX);
         X509_VERIFY_PARAM_set_auth_level(param, SECURITY_LEVEL);
+        X509_STORE_CTX_set0_crls(ctx, judging->store->crls);  // also those that another than the certificate's issuer made
         if (judging->ca_count) X509_STORE_CTX_set0_trusted_stack(ctx, judging->anchors);
         X509_STORE_CTX_set_app_data(ctx, judging);
         X509_STORE_CTX_set_verify_cb(ctx, chain_step);

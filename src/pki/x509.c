@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Certificates: read once, checked for form, and then asked for what IKE needs of them. A certificate that is here has
-// extensions that can be decoded, none twice, and alternative names that are what they say.
+// Certificates: read once, checked for form, and then asked for what IKE needs of them. A certificate that is here has no
+// extension twice, those that chains depend on can be decoded, and its alternative names are what they say.
 #include "pki/internal.h"
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -114,6 +114,11 @@ static enum fault extensions_check(X509 *x509)
         const ASN1_OBJECT *kind = X509_EXTENSION_get_object(X509_get_ext(x509, i));
         if (X509_get_ext_by_OBJ(x509, kind, i) >= 0) return FAULT_CERT_EXTENSION;
     }
+    // OpenSSL does not look into this one by itself.
+    int critical;
+    AUTHORITY_INFO_ACCESS *access = X509_get_ext_d2i(x509, NID_info_access, &critical, NULL);
+    AUTHORITY_INFO_ACCESS_free(access);
+    if (!access && critical != -1) return FAULT_CERT_EXTENSION;
     // Decodes what OpenSSL knows and keeps it; the purpose itself is asked for later.
     X509_check_purpose(x509, -1, 0);
     return X509_get_extension_flags(x509) & EXFLAG_INVALID ? FAULT_CERT_EXTENSION : OK;
@@ -141,6 +146,8 @@ static enum fault cert_fill(struct cert *cert)
     OPENSSL_free(der);
     cert->subject = identity_of_name(X509_get_subject_name(x509));
     cert->issuer = identity_of_name(X509_get_issuer_name(x509));
+    // RFC 5280 4.1.2.4: who issues certificates has a name.
+    if (X509_NAME_entry_count(X509_get_issuer_name(x509)) == 0) return FAULT_CERT_SYNTAX;
     if (!ASN1_TIME_check(X509_get0_notBefore(x509)) || !ASN1_TIME_check(X509_get0_notAfter(x509))) return FAULT_CERT_SYNTAX;
     cert->not_before = time_of_asn1(X509_get0_notBefore(x509));
     cert->not_after = time_of_asn1(X509_get0_notAfter(x509));
