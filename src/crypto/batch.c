@@ -126,6 +126,11 @@ size_t batch_key_align(const struct batch_key *key)
     return key->align;
 }
 
+void batch_key_prefetch(const struct batch_key *key)
+{
+    key->ops->prefetch(key);
+}
+
 static inline void sequence_write(const struct batch_packet *packet, uint8_t *out)
 {
     uint32_t high = packet->esn ? __builtin_bswap32(packet->seq_high) : 0;

@@ -15,6 +15,7 @@ struct batch_ops {
     // At most BATCH_RUN packets with `good` set; others in between are left alone.
     void (*seal)(struct batch_key *key, struct batch_packet *packets, size_t count);
     void (*open)(struct batch_key *key, struct batch_packet *packets, size_t count);
+    void (*prefetch)(const struct batch_key *key);
     void (*backend_free)(struct batch_backend *backend);
 };
 

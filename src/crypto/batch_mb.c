@@ -3,14 +3,15 @@
 // complete when the call returns, so the library's queue is empty between calls and keys may come
 // and go.
 //
-// A key holds a job that is filled in as far as all its packets have in common; a packet's job is a
-// copy of it plus places, sizes, nonce and associated data. What is not in the tables below is left
-// to the other back end.
+// A key holds what all its packets have in common and, behind that, only as much of key schedules
+// as its cipher needs: there may be 200,000 keys. What is not in the tables below is left to the
+// other back end.
 #define NO_COMPAT_IMB_API_053
 #include "crypto/batch_internal.h"
 #include <assert.h>
 #include <intel-ipsec-mb.h>
 #include <stdalign.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 struct mb_backend {
@@ -18,21 +19,29 @@ struct mb_backend {
     IMB_MGR *mgr;
 };
 
+struct mb_hmac { // the two halves after the key
+    alignas(16) uint8_t inner[64];
+    alignas(16) uint8_t outer[64];
+};
+
+struct mb_aes {
+    alignas(16) uint32_t encrypt[60];
+    alignas(16) uint32_t decrypt[60];
+};
+
 struct mb_key {
     struct batch_key key;
     IMB_MGR *mgr;
-    IMB_JOB job; // what all packets have in common
-    union {
-        alignas(64) struct gcm_key_data gcm;
-        struct {
-            alignas(16) uint32_t encrypt[60], decrypt[60];
-        } aes;
-        alignas(16) uint8_t chacha[32];
-    } cipher;
-    alignas(16) uint8_t inner[64], outer[64]; // HMAC's two halves after the key
+    const void *encrypt, *decrypt; // key schedules
+    struct mb_hmac *hmac;          // NULL with an AEAD
+    uint32_t size;                 // of all of this, a multiple of a line
+    uint8_t cipher_mode, hash, direction, order;
+    uint8_t cipher_key_size, iv_size;
+    alignas(64) uint8_t schedules[];
 };
+_Static_assert(offsetof(struct mb_key, schedules) == 128, "a key begins with two cache lines");
 
-enum { MB_NONCE_SIZE = 12, MB_HASH_BLOCK_MAX = 128 };
+enum { MB_NONCE_SIZE = 12, MB_HASH_BLOCK_MAX = 128, MB_LINE = 64 };
 
 static const struct mb_cipher {
     uint16_t encr;
@@ -78,36 +87,37 @@ static const struct mb_mac *mb_mac_of(uint16_t integ)
 
 static void mb_gcm_expand(struct mb_key *key, const uint8_t *bytes, size_t size)
 {
+    struct gcm_key_data *gcm = (struct gcm_key_data *)(void *)key->schedules;
     switch (size) {
     case 16:
-        IMB_AES128_GCM_PRE(key->mgr, bytes, &key->cipher.gcm);
+        IMB_AES128_GCM_PRE(key->mgr, bytes, gcm);
         break;
     case 24:
-        IMB_AES192_GCM_PRE(key->mgr, bytes, &key->cipher.gcm);
+        IMB_AES192_GCM_PRE(key->mgr, bytes, gcm);
         break;
     default:
-        IMB_AES256_GCM_PRE(key->mgr, bytes, &key->cipher.gcm);
+        IMB_AES256_GCM_PRE(key->mgr, bytes, gcm);
         break;
     }
-    key->job.enc_keys = key->job.dec_keys = &key->cipher.gcm;
+    key->encrypt = key->decrypt = gcm;
 }
 
 static void mb_aes_expand(struct mb_key *key, const uint8_t *bytes, size_t size)
 {
-    uint32_t *encrypt = key->cipher.aes.encrypt, *decrypt = key->cipher.aes.decrypt;
+    struct mb_aes *aes = (struct mb_aes *)(void *)key->schedules;
     switch (size) {
     case 16:
-        IMB_AES_KEYEXP_128(key->mgr, bytes, encrypt, decrypt);
+        IMB_AES_KEYEXP_128(key->mgr, bytes, aes->encrypt, aes->decrypt);
         break;
     case 24:
-        IMB_AES_KEYEXP_192(key->mgr, bytes, encrypt, decrypt);
+        IMB_AES_KEYEXP_192(key->mgr, bytes, aes->encrypt, aes->decrypt);
         break;
     default:
-        IMB_AES_KEYEXP_256(key->mgr, bytes, encrypt, decrypt);
+        IMB_AES_KEYEXP_256(key->mgr, bytes, aes->encrypt, aes->decrypt);
         break;
     }
-    key->job.enc_keys = encrypt;
-    key->job.dec_keys = decrypt;
+    key->encrypt = aes->encrypt;
+    key->decrypt = aes->decrypt;
 }
 
 static void mb_hash_block(IMB_MGR *mgr, IMB_HASH_ALG hash, const uint8_t *block, uint8_t *state)
@@ -140,32 +150,42 @@ static void mb_hmac_expand(struct mb_key *key, const struct mb_mac *mac, struct 
         inner[i] ^= bytes.at[i];
         outer[i] ^= bytes.at[i];
     }
-    mb_hash_block(key->mgr, mac->hash, inner, key->inner);
-    mb_hash_block(key->mgr, mac->hash, outer, key->outer);
+    mb_hash_block(key->mgr, mac->hash, inner, key->hmac->inner);
+    mb_hash_block(key->mgr, mac->hash, outer, key->hmac->outer);
     memory_wipe(inner, sizeof inner);
     memory_wipe(outer, sizeof outer);
-    key->job.hash_alg = mac->hash;
-    key->job.u.HMAC._hashed_auth_key_xor_ipad = key->inner;
-    key->job.u.HMAC._hashed_auth_key_xor_opad = key->outer;
+    key->hash = (uint8_t)mac->hash;
 }
 
 static void mb_key_expand(struct mb_key *key, const struct mb_cipher *cipher, struct bytes encr_key)
 {
-    IMB_JOB *job = &key->job;
     size_t size = encr_key.size - key->key.salt_size;
-    job->cipher_mode = cipher->mode;
-    job->hash_alg = cipher->hash;
-    job->cipher_direction = key->key.seal ? IMB_DIR_ENCRYPT : IMB_DIR_DECRYPT;
-    job->chain_order = key->key.seal ? IMB_ORDER_CIPHER_HASH : IMB_ORDER_HASH_CIPHER;
-    job->key_len_in_bytes = size;
-    job->iv_len_in_bytes = cipher->mode == IMB_CIPHER_CBC ? 16 : MB_NONCE_SIZE;
-    job->auth_tag_output_len_in_bytes = key->key.icv_size;
+    key->cipher_mode = (uint8_t)cipher->mode;
+    key->hash = (uint8_t)cipher->hash;
+    key->direction = key->key.seal ? IMB_DIR_ENCRYPT : IMB_DIR_DECRYPT;
+    key->order = key->key.seal ? IMB_ORDER_CIPHER_HASH : IMB_ORDER_HASH_CIPHER;
+    key->cipher_key_size = (uint8_t)size;
+    key->iv_size = cipher->mode == IMB_CIPHER_CBC ? 16 : MB_NONCE_SIZE;
     if (cipher->mode == IMB_CIPHER_GCM) mb_gcm_expand(key, encr_key.at, size);
     if (cipher->mode == IMB_CIPHER_CBC || cipher->mode == IMB_CIPHER_CNTR)
         mb_aes_expand(key, encr_key.at, size);
     if (cipher->mode == IMB_CIPHER_CHACHA20_POLY1305) {
-        memcpy(key->cipher.chacha, encr_key.at, size);
-        job->enc_keys = job->dec_keys = key->cipher.chacha;
+        memcpy(key->schedules, encr_key.at, size);
+        key->encrypt = key->decrypt = key->schedules;
+    }
+}
+
+static size_t mb_schedules_size(IMB_CIPHER_MODE mode)
+{
+    switch (mode) {
+    case IMB_CIPHER_GCM:
+        return sizeof(struct gcm_key_data);
+    case IMB_CIPHER_CHACHA20_POLY1305:
+        return 32;
+    case IMB_CIPHER_NULL:
+        return 0;
+    default:
+        return sizeof(struct mb_aes);
     }
 }
 
@@ -175,11 +195,16 @@ static enum fault mb_key_new(struct batch_backend *backend, const struct batch_k
     const struct mb_cipher *cipher = mb_cipher_of(wanted->encr);
     const struct mb_mac *mac = mb_mac_of(wanted->integ);
     if (!cipher || (wanted->integ != INTEG_NONE && !mac)) return FAULT_UNSUPPORTED_CIPHER;
-    struct mb_key *key = aligned_alloc(64, (sizeof *key + 63) / 64 * 64);
+    size_t schedules = mb_schedules_size(cipher->mode);
+    size_t size = sizeof(struct mb_key) + schedules + (mac ? sizeof(struct mb_hmac) : 0);
+    size = (size + MB_LINE - 1) / MB_LINE * MB_LINE;
+    struct mb_key *key = aligned_alloc(MB_LINE, size);
     crypto_must(key != NULL);
-    memset(key, 0, sizeof *key);
+    memset(key, 0, size);
     key->key = *wanted;
     key->mgr = ((struct mb_backend *)backend)->mgr;
+    key->size = (uint32_t)size;
+    if (mac) key->hmac = (struct mb_hmac *)(void *)(key->schedules + schedules);
     mb_key_expand(key, cipher, encr_key);
     if (mac) mb_hmac_expand(key, mac, integ_key);
     *out = &key->key;
@@ -188,7 +213,7 @@ static enum fault mb_key_new(struct batch_backend *backend, const struct batch_k
 
 static void mb_key_free(struct batch_key *base)
 {
-    memory_wipe(base, sizeof(struct mb_key));
+    memory_wipe(base, ((struct mb_key *)base)->size);
     free(base);
 }
 
@@ -209,12 +234,24 @@ static inline void mb_nonce(const struct mb_key *key, const struct batch_packet 
     memcpy(nonce + 4, packet->esp + ESP_HEADER_SIZE, 8);
 }
 
+static inline void mb_job_common(const struct mb_key *key, IMB_JOB *job)
+{
+    job->enc_keys = key->encrypt;
+    job->dec_keys = key->decrypt;
+    job->key_len_in_bytes = key->cipher_key_size;
+    job->iv_len_in_bytes = key->iv_size;
+    job->auth_tag_output_len_in_bytes = key->key.icv_size;
+    job->cipher_mode = key->cipher_mode;
+    job->cipher_direction = key->direction;
+    job->hash_alg = key->hash;
+    job->chain_order = key->order;
+}
+
 // Only what an AEAD reads is written, since a job as a whole is four cache lines. Without ESN the
 // associated data are the packet's own header.
 static inline void mb_job_aead(const struct mb_key *key, const struct batch_packet *packet,
                                IMB_JOB *job, uint8_t *nonce, uint8_t *associated, uint8_t *tag)
 {
-    const IMB_JOB *common = &key->job;
     uint8_t *payload = packet->esp + ESP_HEADER_SIZE + 8;
     uint64_t associated_size = ESP_HEADER_SIZE;
     if (packet->esn)
@@ -222,9 +259,7 @@ static inline void mb_job_aead(const struct mb_key *key, const struct batch_pack
     else
         associated = packet->esp;
     mb_nonce(key, packet, nonce);
-    job->enc_keys = common->enc_keys;
-    job->dec_keys = common->dec_keys;
-    job->key_len_in_bytes = common->key_len_in_bytes;
+    mb_job_common(key, job);
     job->src = payload;
     job->dst = payload;
     job->cipher_start_src_offset_in_bytes = 0;
@@ -232,20 +267,14 @@ static inline void mb_job_aead(const struct mb_key *key, const struct batch_pack
     job->hash_start_src_offset_in_bytes = 0;
     job->msg_len_to_hash_in_bytes = packet->payload_size;
     job->iv = nonce;
-    job->iv_len_in_bytes = MB_NONCE_SIZE;
     job->auth_tag_output = tag;
-    job->auth_tag_output_len_in_bytes = common->auth_tag_output_len_in_bytes;
-    if (common->cipher_mode == IMB_CIPHER_GCM) {
+    if (key->cipher_mode == IMB_CIPHER_GCM) {
         job->u.GCM.aad = associated;
         job->u.GCM.aad_len_in_bytes = associated_size;
     } else {
         job->u.CHACHA20_POLY1305.aad = associated;
         job->u.CHACHA20_POLY1305.aad_len_in_bytes = associated_size;
     }
-    job->cipher_mode = common->cipher_mode;
-    job->cipher_direction = common->cipher_direction;
-    job->hash_alg = common->hash_alg;
-    job->chain_order = common->chain_order;
 }
 
 // RFC 4303 2.8.1: with ESN the high half of the sequence number is hashed behind the ciphertext; it
@@ -254,15 +283,18 @@ static inline void mb_job_hmac(const struct mb_key *key, const struct batch_pack
                                IMB_JOB *job, uint8_t *nonce, uint8_t *tag)
 {
     uint8_t *payload = batch_payload(&key->key, packet);
-    *job = key->job;
+    mb_job_common(key, job);
     job->src = packet->esp;
     job->dst = payload;
     job->cipher_start_src_offset_in_bytes = (uint64_t)(payload - packet->esp);
+    job->hash_start_src_offset_in_bytes = 0;
     job->msg_len_to_cipher_in_bytes = packet->payload_size;
     job->msg_len_to_hash_in_bytes = (uint64_t)(payload - packet->esp) + packet->payload_size;
     job->iv = packet->esp + ESP_HEADER_SIZE;
     job->auth_tag_output = tag;
-    if (job->cipher_mode == IMB_CIPHER_CNTR) {
+    job->u.HMAC._hashed_auth_key_xor_ipad = key->hmac->inner;
+    job->u.HMAC._hashed_auth_key_xor_opad = key->hmac->outer;
+    if (key->cipher_mode == IMB_CIPHER_CNTR) {
         mb_nonce(key, packet, nonce);
         job->iv = nonce;
     }
@@ -349,6 +381,16 @@ static void mb_open(struct batch_key *base, struct batch_packet *packets, size_t
     }
 }
 
+// The schedules; the two lines before them have been asked for already. Of the powers of GCM's hash
+// key the last ones are used first, and by short packets alone.
+static void mb_key_prefetch(const struct batch_key *base)
+{
+    const struct mb_key *key = (const struct mb_key *)base;
+    const char *end = (const char *)key + key->size;
+    for (const char *at = (const char *)key->schedules; at < end; at += MB_LINE)
+        __builtin_prefetch(at);
+}
+
 static void mb_backend_free(struct batch_backend *backend)
 {
     free_mb_mgr(((struct mb_backend *)backend)->mgr);
@@ -361,6 +403,7 @@ static const struct batch_ops mb_ops = {
     .key_free = mb_key_free,
     .seal = mb_seal,
     .open = mb_open,
+    .prefetch = mb_key_prefetch,
     .backend_free = mb_backend_free,
 };
 

@@ -23,6 +23,7 @@ enum {
     IP_SIZE_MAX = 65535,
     EVENTS_MAX = 256,
     EVENTS_UNKNOWN_MAX = 16, // of them at most these for unknown SPIs: anybody can send those
+    SCHEDULES_AHEAD = 3,     // groups whose key schedules are asked for before their turn
     HELD_MAX = 1024,         // packets that wait, of all policies
     HELD_CHUNK = 2048,       // bytes; a packet takes as many chunks as it needs
 };
@@ -199,15 +200,16 @@ struct flow_slot {
     struct policy *policy; // NULL: none covers it
     struct sa_run *run;    // NULL: none serves it now
     uint32_t generation;   // of the tables when this was found; 0: empty
+    uint32_t number;       // of the policy, so that a packet need not look there
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct flow_slot) == 64, "a look-up in the flow cache reads one cache line");
 
 struct spd {
     struct map policies; // number -> struct policy, defined or not
     struct policy_index index;
-    struct flow_slot *flows;
+    struct flow_slot *flows; // pairs of neighbours; a flow may be in either slot of its pair
     void *flows_memory;
-    uint32_t flow_mask;
+    uint32_t flow_mask;  // leads to the first of a pair
     uint32_t generation; // every change of policies or outbound SAs makes what the cache holds void
     uint64_t flow_seed;
     size_t defined, policies_max;
@@ -222,6 +224,10 @@ void spd_policy_done(struct plane *plane,
                      struct policy *policy);              // freed when nothing needs it any more
 void policy_sa_add(struct policy *policy, struct sa *sa); // it becomes the newest
 void policy_sa_remove(struct policy *policy, struct sa *sa);
+static inline struct flow_slot *flow_pair(const struct spd *spd, uint64_t hash)
+{
+    return &spd->flows[hash & spd->flow_mask];
+}
 const struct flow_slot *spd_find(struct spd *spd, const struct flow_key *key, uint64_t hash);
 static inline uint64_t flow_hash(const struct spd *spd, const struct flow_key *key)
 {
@@ -300,7 +306,8 @@ struct burst {
 };
 void burst_begin(struct burst *burst);
 void burst_join(struct burst *burst, struct sa_run *run, size_t packet);
-void burst_prefetch_key(const struct burst *burst, size_t group);
+void burst_prefetch_keys(const struct burst *burst);
+void burst_prefetch_schedule(const struct burst *burst, size_t group);
 
 struct plane {
     struct batch_backend *backend;

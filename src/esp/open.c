@@ -218,8 +218,9 @@ void plane_open(struct plane *plane, nsec now, struct packet *const *packets, si
     spis_read(plane, packets, count);
     spis_find(plane, packets, count);
     packets_check(plane, packets, count);
+    burst_prefetch_keys(&plane->burst);
     for (size_t i = 0; i < plane->burst.group_count; i++) {
-        burst_prefetch_key(&plane->burst, i + 3);
+        burst_prefetch_schedule(&plane->burst, i + SCHEDULES_AHEAD);
         group_open(plane, now, &plane->burst.groups[i], packets);
     }
 }

@@ -16,7 +16,7 @@ static size_t plane_memory(const struct plane *plane)
     const struct sad *sad = &plane->sad;
     size_t tables = ((size_t)sad->in.mask + sad->out.mask + 2) * sizeof *sad->in.slots;
     size_t runs = sad->room * (sizeof *sad->runs + sizeof *sad->unused);
-    size_t flows = (plane->spd.flow_mask + (size_t)1) * sizeof *plane->spd.flows;
+    size_t flows = (plane->spd.flow_mask + (size_t)2) * sizeof *plane->spd.flows;
     return sizeof *plane + tables + runs + flows +
            HELD_MAX * (HELD_CHUNK + sizeof(struct held_packet));
 }
@@ -91,15 +91,19 @@ void burst_join(struct burst *burst, struct sa_run *run, size_t packet)
         (struct group){.run = run, .first = number, .last = number, .count = 1};
 }
 
-// With many SAs in a burst a key is fetched while the ciphers of the groups before it run. What a
-// key is made of only the back end knows; this many lines hold the schedules of all of them, and
-// fetching too much does no harm.
-void burst_prefetch_key(const struct burst *burst, size_t group)
+// With many SAs in a burst their keys come from memory, each step on the way to a schedule from
+// where the one before says. All groups' keys are asked for at once; the schedules, which are
+// larger, while the ciphers of the groups before run.
+void burst_prefetch_keys(const struct burst *burst)
 {
-    enum { LINES = 16, LINE = 64 };
-    if (group >= burst->group_count) return;
-    for (size_t line = 0; line < LINES; line++)
-        __builtin_prefetch((const char *)burst->groups[group].run->key + line * LINE);
+    for (size_t i = 0; i < burst->group_count; i++)
+        batch_key_prefetch_head(burst->groups[i].run->key);
+    for (size_t i = 0; i < SCHEDULES_AHEAD; i++) burst_prefetch_schedule(burst, i);
+}
+
+void burst_prefetch_schedule(const struct burst *burst, size_t group)
+{
+    if (group < burst->group_count) batch_key_prefetch(burst->groups[group].run->key);
 }
 
 // Events ------------------------------------------------------------------------------------------

@@ -28,7 +28,8 @@ static void flows_read(struct plane *plane, struct packet *const *packets, size_
         }
         packet->size = total;
         plane->hashes[i] = flow_hash(spd, &plane->keys[i]);
-        __builtin_prefetch(&spd->flows[plane->hashes[i] & spd->flow_mask]);
+        __builtin_prefetch(&flow_pair(spd, plane->hashes[i])[0]);
+        __builtin_prefetch(&flow_pair(spd, plane->hashes[i])[1]);
     }
 }
 
@@ -40,14 +41,13 @@ static struct sa_run *policy_apply(struct plane *plane, nsec now, size_t number,
     const struct flow_slot *slot =
         spd_find(&plane->spd, &plane->keys[number], plane->hashes[number]);
     struct policy *policy = slot->policy;
-    if (policy) packet->policy = policy->number;
+    packet->policy = slot->number;
+    if (slot->run) return slot->run;
     if (!policy || policy->action == POLICY_BYPASS) {
         packet->verdict = VERDICT_BYPASS;
         plane->stats.bypassed++;
     } else if (policy->action == POLICY_DISCARD) {
         packet_drop(plane, packet, FAULT_POLICY_DISCARD);
-    } else if (slot->run) {
-        return slot->run;
     } else {
         hold_packet(plane, now, policy, &plane->keys[number], packet);
     }
@@ -162,8 +162,9 @@ void plane_seal(struct plane *plane, nsec now, struct packet *const *packets, si
     flows_read(plane, packets, count);
     policies_find(plane, now, packets, count);
     groups_join(&plane->burst, count);
+    burst_prefetch_keys(&plane->burst);
     for (size_t i = 0; i < plane->burst.group_count; i++) {
-        burst_prefetch_key(&plane->burst, i + 3);
+        burst_prefetch_schedule(&plane->burst, i + SCHEDULES_AHEAD);
         group_seal(plane, now, &plane->burst.groups[i], packets);
     }
 }
