@@ -30,8 +30,8 @@ enum {
     POLY_SIZE = 384,    // written with 12 bits a coefficient
     NOISE_MAX = 64 * 3, // bytes that eta = 3 takes
     STREAM_BLOCK = 168, // of SHAKE128
-    STREAM_USUAL = 4 * STREAM_BLOCK,
-    STREAM_MAX = 64 * STREAM_BLOCK,
+    STREAM_USUAL = 3 * STREAM_BLOCK,
+    STREAM_MAX = 12 * STREAM_BLOCK,
 };
 
 static const struct mlkem mlkem_sets[] = {
@@ -240,8 +240,8 @@ static bool poly_sample(struct poly *f, const uint8_t *stream, size_t size)
     return count == N;
 }
 
-// One entry of the matrix. The usual length falls short once in 2^100 random seeds, a peer may
-// search for such ones; no seed will ever be found that the second attempt is too short for.
+// One entry of the matrix. The usual length falls short for one seed in a hundred; that the longer
+// one does has a chance below 2^-1700, so nobody will ever find such a seed and send it to us.
 static void matrix_entry(struct work *work, const uint8_t *rho, size_t column, size_t row,
                          struct poly *out)
 {
