@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // RFC 5280 6, RFC 4945 3.1, 5.1.3 test: every way in which a peer's certificate can be wrong, with the exact words for it.
 #include "pki_test.h"
+#include <openssl/core_names.h>
 
 static struct made root, other_root, between, peer;
 static struct trust_store *store;
@@ -347,6 +348,19 @@ static void weak_keys_and_signatures_are_refused(void **state)
     EVP_PKEY_free(p192);
 }
 
+// RFC 5480 2.1.1 test
+static void a_curve_without_a_name_is_refused(void **state)
+{
+    (void)state;
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    assert_int_equal(EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_ENCODING, "explicit"), 1);
+    struct made leaf = make(&(struct made_spec){.subject = "CN=x", .issuer = &root, .key = key});
+    expect_alone(&leaf, "CN=x", FAULT_CERT_REJECTED,
+                 "certificate of CN=x, issued by C=CH, O=Lab, CN=Root: Certificate public key has explicit ECC parameters");
+    made_free(&leaf);
+    EVP_PKEY_free(key);
+}
+
 static void a_key_that_ike_cannot_use_is_named(void **state)
 {
     (void)state;
@@ -642,6 +656,7 @@ int main(void)
         CASE(crossed_cas_come_to_an_end),
         CASE(an_unknown_critical_extension_is_named),
         CASE(weak_keys_and_signatures_are_refused),
+        CASE(a_curve_without_a_name_is_refused),
         CASE(a_key_that_ike_cannot_use_is_named),
         CASE(the_usage_has_to_be_one_for_ike),
         CASE(a_wrong_identity_is_told_with_the_right_ones),
