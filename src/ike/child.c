@@ -185,6 +185,8 @@ void child_install(struct exchange *x, struct secret *keymat, enum child_install
     spi_out_enter(child);
     policy_child_path(child, &path);
     child->policy = old ? old->policy : policy_for(sa->ike, child->conn, child->conf, x->local, x->remote, &path);
+    // Where another child is in use for the same traffic (reauthentication) the change is made without loss as in rekeying.
+    if (child->policy->users && !we_asked) how = INSTALL_INBOUND;
     policy_use(child->policy, x->local, x->remote, &path);
 
     child->state = CHILD_INSTALLED;
@@ -193,6 +195,7 @@ void child_install(struct exchange *x, struct secret *keymat, enum child_install
         half_add(child, SA_OUT, we_asked ? first : second);
     } else {
         secret_set(&child->keys_out, we_asked ? first : second);
+        child->policy->coming = child->id;
         if (!child->awaits_rival) child_set_timer(child, CHILD_TIMER_OUTBOUND, sa->ike->now + nsec_seconds(OUTBOUND_DELAY_SECONDS));
     }
     lifetimes_start(child);
@@ -252,6 +255,14 @@ void child_linger(struct child *child)
     child_set_timer(child, CHILD_TIMER_GONE, child->sa->ike->now + child->sa->ike->settings.delete_delay);
 }
 
+// The policy's next child is not used yet and this one goes: now it is.
+static void coming_install(const struct child *child)
+{
+    struct child *next = child->policy ? child_by_id(child->sa->ike, child->policy->coming) : NULL;
+    if (next && next != child && next->state == CHILD_INSTALLED && !next->awaits_rival && child->halves & CHILD_HAS_OUT)
+        child_install_outbound(next);
+}
+
 void child_end(struct child *child, enum fault fault)
 {
     if (child->state == CHILD_GONE) return;
@@ -259,6 +270,7 @@ void child_end(struct child *child, enum fault fault)
     bool was_up = child->policy && !child->replaced_by && !child->doomed;
     if (was_up && fault)
         report(ike, ABOUT_CHILD(child), IKE_ERROR, fault, "child is closed: %s", fault_sentence(fault));
+    coming_install(child);
     half_del(child, SA_OUT);
     half_del(child, SA_IN);
     heap_set(&ike->alarms, &child->alarm.item, NSEC_NEVER);

@@ -2,7 +2,7 @@
 // Commands of the operator, connections that are loaded and unloaded, and how a child is brought up.
 #include "ike/internal.h"
 
-enum { AGAIN_SECONDS = 10 };
+enum { AGAIN_SECONDS = 10, REAUTH_AGAIN_SECONDS = 60 };
 
 struct loaded *loaded_find(const struct ike *ike, const char *name)
 {
@@ -125,6 +125,8 @@ void initiate_again(struct sa *sa, nsec delay)
     sa_set_timer(fresh, TIMER_START, sa->ike->now + delay);
 }
 
+static void reauthentication_failed(const struct sa *sa);
+
 void attempt_failed(struct sa *sa, enum fault fault, const char *why)
 {
     struct ike *ike = sa->ike;
@@ -139,6 +141,8 @@ void attempt_failed(struct sa *sa, enum fault fault, const char *why)
         nsec delay = fault == FAULT_PEER_UNREACHABLE ? NSEC_PER_SECOND : nsec_seconds(AGAIN_SECONDS);
         report(ike, ABOUT_SA(sa), IKE_INFO, OK, "connection is tried again in %d s", (int)(delay / NSEC_PER_SECOND));
         initiate_again(sa, delay);
+    } else if (sa->reauth_of) {
+        reauthentication_failed(sa);
     }
     sa_end(sa, fault, why);
 }
@@ -162,6 +166,31 @@ void reauthenticate(struct sa *sa)
         if (in_use && !child->replaced_by) task_child(fresh, child->conn, child->conf, 0, NULL);
     }
     exchange_ask(fresh, &plan_sa_init, NULL);
+}
+
+// All children are there anew.
+void reauthenticated(struct sa *sa)
+{
+    struct sa *old = sa_by_id(sa->ike, sa->reauth_of);
+    sa->reauth_of = 0;
+    if (!old || old->state != ESTABLISHED) return;
+    old->replaced_by = sa->id;
+    LIST_EACH(struct child, link, child, &old->children) {
+        struct child *fresh = child_by_name(sa, child->conf->name);
+        if (fresh && !child->replaced_by) child_replaced(child, fresh);
+    }
+    event(sa->ike, (struct ike_event){.kind = IKE_EVENT_IKE_REKEYED, .ike_id = sa->id, .old_ike_id = old->id});
+    if (!task_find(old, TASK_DELETE_IKE, 0)) task_add(old, TASK_DELETE_IKE);
+    sa_pump(old);
+}
+
+// The old SA stays, and is tried to be replaced again in a while.
+static void reauthentication_failed(const struct sa *sa)
+{
+    struct sa *old = sa_by_id(sa->ike, sa->reauth_of);
+    if (!old || old->state != ESTABLISHED) return;
+    old->bits &= ~(uint32_t)REAUTH_ASKED;
+    sa_set_timer(old, TIMER_REAUTH, sa->ike->now + nsec_seconds(REAUTH_AGAIN_SECONDS));
 }
 
 // --- commands

@@ -209,6 +209,7 @@ struct policy {
     bool trap;                     // stays without children: of the configuration
     bool installed;
     uint32_t users;                // children whose SAs serve it
+    uint32_t coming;               // id of a child whose outbound half is not in use yet
     uint32_t guard;                // number of the policy that blocks what a narrowed child leaves of a trap; 0: none
     struct selectors local, remote;          // in force
     struct selectors *trap_local, *trap_remote;   // of the trap; NULL: as in force
@@ -498,6 +499,7 @@ void command_gone(struct ike *ike, uint32_t command);   // one of what a termina
 void initiate(struct ike *ike, struct conn *conn, const struct child_conf *conf, uint32_t command, const struct flow *flow);
 void initiate_again(struct sa *sa, nsec delay);         // a further attempt by a new SA that takes over its tasks
 void reauthenticate(struct sa *sa);
+void reauthenticated(struct sa *sa);                    // its children are there: the SA that it is for goes
 void conn_load(struct ike *ike, struct conn *conn);
 void conn_unload(struct ike *ike, const char *name);
 struct loaded *loaded_find(const struct ike *ike, const char *name);

@@ -62,6 +62,8 @@ void handshake_free(struct handshake *handshake)
     mem_drop(&handshake->cookie);
     mem_drop(&handshake->id_local);
     mem_drop(&handshake->id_remote);
+    mem_drop(&handshake->ke_public);
+    secret_wipe(&handshake->ke_private);
     secret_wipe(&handshake->sk_pi);
     secret_wipe(&handshake->sk_pr);
     free(handshake);

@@ -174,4 +174,5 @@ void sa_pump(struct sa *sa)
     struct task *task = next_task(sa, &later);
     sa_set_timer(sa, TIMER_TASKS, later);
     if (task) exchange_ask(sa, plans[task->kind], task);
+    else if (later == NSEC_NEVER && sa->state == ESTABLISHED && sa->reauth_of) reauthenticated(sa);
 }

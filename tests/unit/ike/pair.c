@@ -28,7 +28,7 @@ static void plane_del(struct host *host, uint32_t spi, uint8_t direction)
 {
     for (size_t i = 0; i < host->sa_count; i++) {
         if (host->sas[i].spec.spi != spi || host->sas[i].spec.direction != direction) continue;
-        host->sas[i] = host->sas[--host->sa_count];
+        memmove(&host->sas[i], &host->sas[i + 1], (--host->sa_count - i) * sizeof *host->sas);   // their order counts
         return;
     }
     fail_msg("%s deletes SA %08x that is not there", host->name, spi);
