@@ -3,6 +3,7 @@
 """Condenses recorded IKEv2 exchanges into tests/vectors/exchanges/ikev2.txt.
 
 usage: vectors_exchanges.py RECORDINGS > tests/vectors/exchanges/ikev2.txt
+       vectors_exchanges.py RECORDINGS --keys > tests/vectors/exchanges/keys.txt
        vectors_exchanges.py RECORDINGS --corpus tests/fuzz/corpus/message
 
 RECORDINGS is a folder with one folder a run, in it messages.json: a list of packets with the UDP payload ("raw", hex), the
@@ -11,14 +12,20 @@ clear payloads ("payloads", pairs of type and body) and, where the packet was de
 Runs whose name begins with ikev1- and packets that are not IKE are left out. The output's lines are described in the README
 beside it. Every chain is put together again from its parts, and must be what was recorded.
 
+With --keys, the secrets of each run are written: keys.json has its key sets ("ike"), the traces what AUTH payloads were made
+with, which the daemons call "secret", and pki/*.crt whose signatures there are.
+
 With --corpus, inputs for tests/fuzz/fuzz_message.c are written instead: of all messages and inner chains, the smallest first,
 those that have something in them (a type of payload, of notification, an algorithm, ...) that no smaller one has.
 """
 import hashlib
 import json
 import pathlib
+import re
 import struct
 import sys
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 MARKER = bytes(4)  # in front of IKE on port 4500
 
@@ -88,7 +95,51 @@ def corpus_write(packets, folder):
         (folder / name).write_bytes(data)
 
 
+def algorithms_of(text):
+    """ "AES_GCM_8_128/PRF_HMAC_SHA1/..." as names that are IANA's."""
+    parts = text.split("/")
+    encr, bits = re.fullmatch(r"(.*?)(?:_(128|192|256))?", parts[0]).groups()
+    integ = "NONE" if parts[1].startswith("PRF_") else parts[1]
+    prf = next(part for part in parts if part.startswith("PRF_"))
+    return {"encr": "3DES" if encr == "3DES_CBC" else encr, "bits": bits or 0, "integ": integ, "prf": prf.removeprefix("PRF_")}
+
+
+def secrets_of(run):
+    """What AUTH payloads were made with: pre-shared keys, or master keys of EAP methods."""
+    traces = "".join(trace.read_text(errors="replace") for trace in sorted(run.glob("trace-*.txt")))
+    return sorted(set(re.findall(r"IKE secret \[\d+\] = ([0-9a-f]+)", traces)))
+
+
+def public_keys_of(run):
+    for path in sorted(run.glob("pki/*.crt")):
+        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+        if not certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
+            yield certificate.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def key_lines(run):
+    for sa in json.loads((run / "keys.json").read_text())["ike"]:
+        fields = {"run": run.name, **algorithms_of(sa["alg"]), "ke": sa["ke"], "nonces": sa["nonces"]}
+        fields |= {"sk_" + name: value for name, value in sa["sk"].items() if value}
+        fields |= {"ppk_" + name: value for name, value in sa.get("sk_ppk", {}).items() if name in ("pi", "pr")}
+        yield "keys " + " ".join(f"{name}={value}" for name, value in fields.items())
+    for secret in secrets_of(run):
+        yield f"secret run={run.name} value={secret}"
+    for spki in public_keys_of(run):
+        yield f"signer run={run.name} spki={spki.hex()}"
+
+
+def keys_write(source):
+    print("# SPDX-License-Identifier: Apache-2.0")
+    for path in sorted(source.glob("*/keys.json")):
+        if not path.parent.name.startswith("ikev1-"):
+            print("\n".join(key_lines(path.parent)) or "# none: " + path.parent.name)
+
+
 def main():
+    if sys.argv[2:3] == ["--keys"] and len(sys.argv) == 3:
+        keys_write(pathlib.Path(sys.argv[1]))
+        return
     if len(sys.argv) not in (2, 4) or (len(sys.argv) == 4 and sys.argv[2] != "--corpus"):
         sys.exit(__doc__)
     runs = {}
