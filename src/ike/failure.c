@@ -94,8 +94,9 @@ static enum ike_level level_of(enum fault fault)
 static void tell_people(const struct exchange *x, enum fault fault)
 {
     const char *why = x->why ? x->why : "";
-    report(x->sa->ike, subject_of(x), level_of(fault), fault, "%s %s failed: %s%s%s", x->recipe->name,
-           x->part == PART_ANSWER ? "of the peer" : "request", fault_sentence(fault), *why ? ": " : "", why);
+    const struct endpoint *peer = x->part == PART_ANSWER ? &x->in.path.remote : &x->sa->path.remote;
+    report(x->sa->ike, subject_of(x), level_of(fault), fault, "%s %s %s failed: %s%s%s", x->recipe->name,
+           x->part == PART_ANSWER ? "of" : "with", endpoint_text(x->sa->ike, peer), fault_sentence(fault), *why ? ": " : "", why);
     alert_fault(x, fault);
 }
 

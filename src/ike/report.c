@@ -4,8 +4,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { REPORT_TEXT_MAX = 16384 };
-
 static uint32_t subject_command(const struct subject *subject)
 {
     if (subject->command || !subject->sa) return subject->command;
@@ -22,6 +20,7 @@ void report(struct ike *ike, struct subject subject, enum ike_level level, enum 
     va_start(args, format);
     char *text = mem_vprintf(format, args);
     va_end(args);
+    for (size_t end = strlen(text); end && text[end - 1] == '\n';) text[--end] = '\0';
     if (fault) ike->stats.faults[fault]++;
     struct ike_report *out = &out_new(ike, IKE_OUT_REPORT)->report;
     out->level = (uint8_t)level;

@@ -278,8 +278,8 @@ const struct plan plan_sa_init = {
 static void refuse_first(struct ike *ike, const struct message *message, enum fault fault, struct bytes data, const char *why)
 {
     enum ike_level level = fault == FAULT_KE_GROUP_OTHER ? IKE_DETAIL : fault_notify(fault) ? IKE_ERROR : IKE_DEBUG;
-    report(ike, ABOUT_REMOTE(&message->path.remote), level, fault, "IKE_SA_INIT of the peer failed: %s%s%s", fault_sentence(fault),
-           why ? ": " : "", why ? why : "");
+    report(ike, ABOUT_REMOTE(&message->path.remote), level, fault, "IKE_SA_INIT of %s failed: %s%s%s", endpoint_text(ike, &message->path.remote),
+           fault_sentence(fault), why ? ": " : "", why ? why : "");
     if (fault == FAULT_NO_PROPOSAL_CHOSEN) alert(ike, NULL, "proposal-mismatch-ike");
     draft_fault_clear(ike, message, fault, data);
 }
