@@ -126,7 +126,6 @@ static enum fault extensions_check(X509 *x509)
 
 static enum fault cert_key_read(struct cert *cert)
 {
-    AUTOFREE_BUF struct buf spki = BUF(CERT_SIZE_MAX);
     unsigned char *der = NULL;
     int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert->x509), &der);
     if (size <= 0) return FAULT_CERT_SYNTAX;
