@@ -23,6 +23,14 @@ struct pending *pending_new(struct control *control, uint32_t client, enum pendi
     return pending;
 }
 
+// At start clients wait until all of the configuration is where it belongs.
+static void ready_check(struct control *control)
+{
+    if (control->ready || control->starting || control->pending) return;
+    control->ready = true;
+    vici_open(control->vici);
+}
+
 struct pending *pending_find(struct control *control, uint64_t number)
 {
     for (struct pending *at = control->pending; at; at = at->next)
@@ -44,6 +52,7 @@ void pending_free(struct pending *pending)
     free(pending->what);
     free(pending);
     if (credential && --control->credentials_waiting == 0) deferred_flush(control);
+    ready_check(control);
 }
 
 // The usual response, or for ourselves a log line when it went wrong.
@@ -212,7 +221,10 @@ int role_control(const struct role_options *options)
     control.vici = vici_new(control.base, options->vici, &handler);
     struct event *reload = evsignal_new(control.base, SIGHUP, hangup, &control);
     evsignal_add(reload, NULL);
+    control.starting = true;
     control_start(&control);
+    control.starting = false;
+    ready_check(&control);
     int code = role_loop(control.base, options->alive);
     event_free(reload);
     vici_free(control.vici);

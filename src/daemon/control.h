@@ -76,6 +76,7 @@ struct control {
     unsigned pending_count, credentials_waiting;
     struct deferred_conn *deferred, **deferred_last;
     uint64_t next_number;
+    bool starting, ready;    // ready: clients are let in
     bool loading_file;       // what is requested now comes from our file
     uint8_t *space;
 };

@@ -153,6 +153,12 @@ static void policy_del(struct esp_role *role, struct rd *fields, struct arena *a
     if (fault) role_log(ROLE_ESP, IKE_DETAIL, fault, "cannot delete policy %u", message.number);
 }
 
+static void sync_answer(struct esp_role *role, uint64_t number)
+{
+    struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_SYNC, number);
+    link_send(role->ike, &out);
+}
+
 static void from_ike(void *context, const struct message_head *head, struct rd *fields)
 {
     struct esp_role *role = context;
@@ -175,6 +181,9 @@ static void from_ike(void *context, const struct message_head *head, struct rd *
         break;
     case MESSAGE_USAGE_ASK:
         usage_tell(role, head->number);
+        break;
+    case MESSAGE_SYNC:
+        sync_answer(role, head->number);
         break;
     }
     arena_free(&arena);

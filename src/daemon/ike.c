@@ -24,7 +24,7 @@ static const uint8_t non_esp_marker[4];   // RFC 3948 2.2: four zero bytes befor
         link_send(link, &out_);                                                         \
     } while (0)
 
-// --- outputs
+// --- sending to peers
 
 static int socket_for(const struct ike_role *role, const struct path *path)
 {
@@ -33,26 +33,100 @@ static int socket_for(const struct ike_role *role, const struct path *path)
     return path->encap ? ports->ike_nat : ports->ike;
 }
 
-static void out_send(struct ike_role *role, const struct ike_out *out)
+static void datagram_out(struct ike_role *role, const struct path *path, struct bytes bytes, uint8_t dscp)
 {
-    const struct path *path = &out->send.path;
     int fd = socket_for(role, path);
     if (fd < 0) return;
-    uint8_t tos = (uint8_t)(out->send.dscp << 2);
-    enum fault fault;
-    if (path->encap && !out->send.keepalive) {
-        struct wr datagram = wr_over(role->space, IPC_MESSAGE_MAX);
-        wr_bytes(&datagram, BYTES_ARRAY(non_esp_marker));
-        wr_bytes(&datagram, out->send.bytes);
-        fault = udp_send(fd, &path->local, &path->remote, tos, wr_done(&datagram));
-    } else {
-        fault = udp_send(fd, &path->local, &path->remote, tos, out->send.bytes);
-    }
+    struct wr datagram = wr_over(role->space, IPC_MESSAGE_MAX);
+    if (path->encap) wr_bytes(&datagram, BYTES_ARRAY(non_esp_marker));
+    wr_bytes(&datagram, bytes);
+    enum fault fault = udp_send(fd, &path->local, &path->remote, (uint8_t)(dscp << 2), wr_done(&datagram));
     if (fault) {
         char to[ENDPOINT_TEXT];
         role_log(ROLE_IKE, IKE_DETAIL, fault, "cannot send to %s", endpoint_print(&path->remote, to));
     }
 }
+
+// --- what waits for the data plane and the kernel
+
+static void sync_send(struct ike_role *role, struct link *link)
+{
+    uint8_t space[64];
+    struct wr out = message_begin(space, sizeof space, MESSAGE_SYNC, role->last_sync);
+    link_send(link, &out);
+}
+
+static struct withheld *withhold(struct ike_role *role, struct bytes message)
+{
+    struct withheld *withheld = NEW(struct withheld), **at = &role->withheld;
+    *withheld = (struct withheld){.number = ++role->last_sync, .left = 2, .message = mem_copy(message)};
+    while (*at) at = &(*at)->next;
+    *at = withheld;
+    role->unsynced = false;
+    sync_send(role, role->esp);
+    sync_send(role, role->net);
+    return withheld;
+}
+
+// Sends a message to control, now or when the policies and SAs sent before are in force.
+static void tell_when_done(struct ike_role *role, const struct wr *message)
+{
+    if (role->unsynced || role->withheld) withhold(role, wr_done(message));
+    else link_send(role->control, message);
+}
+
+static void withheld_perform(struct ike_role *role, const struct withheld *withheld)
+{
+    if (withheld->to_peer) {
+        datagram_out(role, &withheld->path, withheld->message, withheld->dscp);
+        return;
+    }
+    struct wr out = wr_over((void *)(uintptr_t)withheld->message.at, withheld->message.size);
+    out.size = withheld->message.size;
+    link_send(role->control, &out);
+}
+
+static void synced(struct ike_role *role, uint64_t number)
+{
+    for (struct withheld *at = role->withheld; at; at = at->next)
+        if (at->number == number && at->left) at->left--;
+    while (role->withheld && role->withheld->left == 0) {
+        struct withheld *first = role->withheld;
+        role->withheld = first->next;
+        withheld_perform(role, first);
+        mem_drop(&first->message);
+        free(first);
+    }
+}
+
+// A peer that is told of a new SA may use it at once, and our answer to its first packet must find its way into the SA: so a
+// message that goes with a new policy waits for the policy's route.
+static void sends_perform(struct ike_role *role)
+{
+    for (size_t i = 0; i < role->send_count; i++) {
+        const struct ike_out *out = &role->sends[i];
+        if (!role->policies_came) {
+            datagram_out(role, &out->send.path, out->send.bytes, out->send.dscp);
+            continue;
+        }
+        struct withheld *withheld = withhold(role, out->send.bytes);
+        withheld->to_peer = true;
+        withheld->path = out->send.path;
+        withheld->dscp = out->send.dscp;
+    }
+    role->send_count = 0;
+}
+
+static void out_send(struct ike_role *role, const struct ike_out *out)
+{
+    if (role->send_count == role->send_room) {
+        role->send_room = role->send_room ? role->send_room * 2 : 16;
+        role->sends = mem_grow(role->sends, role->send_room, sizeof *role->sends);
+    }
+    role->sends[role->send_count++] = *out;
+}
+
+// --- outputs
 
 static void out_policy(struct ike_role *role, const struct ike_out *out)
 {
@@ -66,13 +140,17 @@ static void out_policy(struct ike_role *role, const struct ike_out *out)
 
 static void out_done(struct ike_role *role, const struct ike_out *out)
 {
-    SEND(role, role->control, DONE, done, 0,
-         {.command = out->done.command, .fault = out->done.fault, .text = out->done.text,
-          .matches = out->done.matches, .terminated = out->done.terminated});
+    struct done_message done = {.command = out->done.command, .fault = out->done.fault, .text = out->done.text,
+                                .matches = out->done.matches, .terminated = out->done.terminated};
+    struct wr message = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_DONE, 0);
+    done_put(&message, &done);
+    tell_when_done(role, &message);
 }
 
 static void output_perform(struct ike_role *role, const struct ike_out *out)
 {
+    if (out->kind >= IKE_OUT_SA_ADD && out->kind <= IKE_OUT_ADDRESS_DEL) role->unsynced = true;
+    if (out->kind == IKE_OUT_POLICY_ADD) role->policies_came = true;
     switch (out->kind) {
     case IKE_OUT_SEND: out_send(role, out); break;
     case IKE_OUT_SA_ADD: SEND(role, role->esp, SA_ADD, sa, 0, {.spec = out->sa_add}); break;
@@ -121,7 +199,9 @@ void ike_role_step(struct ike_role *role, struct ike_in *in)
     in->now = role_now();
     ike_step(role->core, in);
     struct ike_out out;
+    role->policies_came = false;
     while (ike_next(role->core, &out)) output_perform(role, &out);
+    sends_perform(role);
     role->stepping = false;
     ike_answer_next(role);   // steps again, and so on until none is ready
     timer_set(role);
@@ -186,13 +266,15 @@ static void conn_load(struct ike_role *role, uint64_t number, struct rd *fields)
     if (!fault) fault = message_read(message.tree, &arena, &root);
     struct conn *conn = fault || !root->first ? NULL : options_conn(root->first, &complaints);
     if (!fault && !conn) fault = complaints.first ? complaints.first->fault : FAULT_MESSAGE_MALFORMED;
-    SEND(role, role->control, RESULT, result, number,
-         {.fault = fault, .text = complaints.first ? complaints.first->text : NULL});
     if (conn) {
         struct ike_in in = {.kind = IKE_IN_CONN_LOAD, .conn = conn};
         ike_role_step(role, &in);
         conn_release(conn);
     }
+    struct result_message result = {.fault = fault, .text = complaints.first ? complaints.first->text : NULL};
+    struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_RESULT, number);
+    result_put(&out, &result);
+    tell_when_done(role, &out);
     complaints_free(&complaints);
     arena_free(&arena);
 }
@@ -342,6 +424,7 @@ static void from_esp(void *context, const struct message_head *head, struct rd *
 {
     if (head->type == MESSAGE_USAGE) usage_in(context, head->number, fields);
     else if (head->type == MESSAGE_PLANE) plane_in(context, fields);
+    else if (head->type == MESSAGE_SYNC) synced(context, head->number);
 }
 
 static void from_net(void *context, const struct message_head *head, struct rd *fields)
@@ -350,6 +433,8 @@ static void from_net(void *context, const struct message_head *head, struct rd *
     struct address_message message;
     if (head->type == MESSAGE_PLANE) {
         plane_in(context, fields);
+    } else if (head->type == MESSAGE_SYNC) {
+        synced(context, head->number);
     } else if (head->type == MESSAGE_ADDRESS && address_get(fields, &arena, &message) == OK) {
         struct ike_in in = {.kind = IKE_IN_ADDRESS};
         in.address.addr = message.addr;

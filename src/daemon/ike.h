@@ -25,6 +25,18 @@ struct ready_answer {
     struct ready_answer *next;
 };
 
+// What is true only when the data plane and the kernel have what was asked of them before: news for control, and messages that
+// tell a peer that an SA is there.
+struct withheld {
+    uint64_t number;
+    unsigned left;        // roles that have not answered yet
+    bool to_peer;
+    struct path path;     // to_peer
+    uint8_t dscp;
+    struct bytes message; // owned
+    struct withheld *next;
+};
+
 struct list_request {   // a list-sas that waits for fresh counters
     uint64_t number;
     struct arena arena;
@@ -42,6 +54,12 @@ struct ike_role {
     struct ready_answer *ready, **ready_last;
     bool stepping;
     struct list_request *lists[LISTS_MAX];
+    struct withheld *withheld;
+    uint64_t last_sync;
+    bool unsynced;      // policies or SAs were sent since the last SYNC
+    bool policies_came; // in this step
+    struct ike_out *sends;   // of this step: they go out when all else is performed
+    size_t send_count, send_room;
     uint64_t started;   // seconds since 1970
     bool stopping;
     uint8_t *space;     // IPC_MESSAGE_MAX bytes to write a message into

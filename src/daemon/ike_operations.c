@@ -118,10 +118,21 @@ static void judge_ask(struct ike_role *role, const struct ike_operation *operati
     link_send(role->trust, &out);
 }
 
+// The core keeps the name of a signature scheme as static text; there are few of them.
+static const char *scheme_static(const char *name)
+{
+    static char *known[32];
+    for (size_t i = 0; name && i < sizeof known / sizeof *known; i++) {
+        if (!known[i]) known[i] = mem_text(name);
+        if (strcmp(known[i], name) == 0) return known[i];
+    }
+    return name ? "signature" : NULL;
+}
+
 void ike_operation_judged(struct ike_role *role, uint64_t number, const struct judged_message *judged)
 {
     struct ike_answer answer = {.number = number, .fault = judged->fault, .text = judged->text,
-                                .scheme = judged->scheme, .cert = judged->cert};
+                                .scheme = scheme_static(judged->scheme), .cert = judged->cert};
     answer_give(role, &answer);
 }
 

@@ -233,6 +233,17 @@ static void virtual_address(struct net_role *role, struct rd *fields, struct are
                                  : "cannot delete a virtual address");
 }
 
+// The ike role waits for this before it tells a peer that an SA is there: from then on the first answer to a packet of the
+// peer's would leave in the clear if its route were missing.
+static void sync_answer(struct net_role *role, uint64_t number)
+{
+    uint8_t space[64];
+    routes_sync(role, RTNL_DEL);
+    routes_sync(role, RTNL_ADD);
+    struct wr out = message_begin(space, sizeof space, MESSAGE_SYNC, number);
+    link_send(role->ike, &out);
+}
+
 static void from_ike(void *context, const struct message_head *head, struct rd *fields)
 {
     struct net_role *role = context;
@@ -249,6 +260,9 @@ static void from_ike(void *context, const struct message_head *head, struct rd *
         break;
     case MESSAGE_ADDRESS_DEL:
         virtual_address(role, fields, &arena, RTNL_DEL);
+        break;
+    case MESSAGE_SYNC:
+        sync_answer(role, head->number);
         break;
     }
     arena_free(&arena);

@@ -214,8 +214,13 @@ struct vici *vici_new(struct event_base *base, int listening_fd, const struct vi
 {
     struct vici *vici = NEW(struct vici);
     *vici = (struct vici){.handler = *handler, .base = base, .next_number = 1, .space = mem_new(VICI_MESSAGE_MAX)};
-    vici->listener = evconnlistener_new(base, accepted, vici, LEV_OPT_CLOSE_ON_FREE, -1, listening_fd);
+    vici->listener = evconnlistener_new(base, accepted, vici, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_DISABLED, -1, listening_fd);
     return vici;
+}
+
+void vici_open(struct vici *vici)
+{
+    evconnlistener_enable(vici->listener);
 }
 
 void vici_free(struct vici *vici)

@@ -21,6 +21,8 @@ struct vici_handler {
     void (*request)(void *context, uint32_t client, const char *command, const struct tree *message);
 };
 struct vici *vici_new(struct event_base *base, int listening_fd, const struct vici_handler *handler);
+// Clients are let in only from now on: what they ask for is there.
+void vici_open(struct vici *vici);
 void vici_free(struct vici *vici);
 void vici_respond(struct vici *vici, uint32_t client, const struct tree *message);   // NULL: empty
 void vici_respond_bytes(struct vici *vici, uint32_t client, struct bytes message);

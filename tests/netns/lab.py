@@ -32,8 +32,11 @@ def check(condition, text):
 
 
 def run(*words, timeout=COMMAND_SECONDS, check_status=True, input=None):
-    done = subprocess.run([str(w) for w in words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          timeout=timeout, input=input, errors="replace")
+    try:
+        done = subprocess.run([str(w) for w in words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              timeout=timeout, input=input, errors="replace")
+    except subprocess.TimeoutExpired as expired:
+        raise Failure(f"{' '.join(map(str, words))}: not finished within {timeout} s: {expired.output!r}") from None
     if check_status and done.returncode != 0:
         raise Failure(f"{' '.join(map(str, words))}: exit status {done.returncode}\n{done.stdout}")
     return done.stdout
@@ -127,7 +130,7 @@ class Capture:
 
     def __init__(self, host, device, what):
         self.path = host.lab.directory / f"{host.name}-{device}-{len(host.lab.processes)}.pcap"
-        self.process = host.start("tcpdump", "-i", device, "-U", "-n", "-s", 0, "-w", self.path, *(what.split() if what else []))
+        self.process = host.start("tcpdump", "-i", device, "-U", "--immediate-mode", "-n", "-s", 0, "-w", self.path, *(what.split() if what else []))
         wait_for("tcpdump", lambda: self.path.exists() and self.path.stat().st_size >= 24)
 
     def stop(self):
@@ -189,7 +192,7 @@ class Cygnet(Daemon):
         def ready():
             if self.process.poll() is not None:
                 raise Failure(f"{self.host.name}: cygnetd ended with {self.process.returncode}:\n{self.log()}")
-            return self.cygnet("status", check_status=False).startswith("cygnet ")
+            return self.cygnet("status", check_status=False, timeout=10).startswith("cygnet ")
         wait_for(f"{self.host.name}: cygnetd", ready)
 
     def cygnet(self, command, *words, **options):
