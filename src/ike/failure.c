@@ -197,6 +197,11 @@ static void fail_own(struct exchange *x, enum fault fault)
     }
     if (fault == FAULT_PEER_BUSY && x->task && task_retry(sa, x->task)) x->task = NULL;
     if (sa->state == DEAD) return;
+    // RFC 7296 2.21.3: whoever answers INVALID_SYNTAX has dropped the IKE SA.
+    if (fault == FAULT_PEER_SYNTAX) {
+        sa_gone(sa, fault, x->why);
+        return;
+    }
     if (x->task) task_failed(sa, x->task, fault, x->why);
     sa_set_timer(sa, TIMER_RETRANSMIT, NSEC_NEVER);
     sa->asking = NULL;

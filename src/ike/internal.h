@@ -342,7 +342,7 @@ struct sa {
     uint32_t replaced_by;               // id of the SA that inherited
     uint32_t reauth_of;                 // id of the SA that goes when this one has its children
     uint32_t command;                   // of a terminate that waits for its end
-    const char *peer_scheme;            // static text
+    char peer_scheme[32];               // how the peer was authenticated; "" when not yet
     struct addr *vips;                  // owned
     uint8_t vip_count;
     nsec established, last_heard, last_sent, troubled_since;

@@ -51,10 +51,25 @@ static void side_selectors(const struct selectors *conf, uint32_t dynamic, const
     }
 }
 
+// RFC 7296 2.19: who asks for a virtual address does not know it yet and offers all; the answer is narrowed to it.
+static void every_address(const struct selectors *conf, uint32_t dynamic, const struct conn *conn, struct selectors *out)
+{
+    *out = (struct selectors){0};
+    for (unsigned i = 0; i < conf->count; i++) {
+        if (!(dynamic >> i & 1)) selectors_add(out, &conf->at[i]);
+        for (unsigned j = 0; j < conn->vip_count && dynamic >> i & 1; j++) {
+            struct selector selector = conf->at[i];
+            selector.range = selector_any((enum addr_family)conn->vips[j].family).range;
+            selectors_add(out, &selector);
+        }
+    }
+}
+
 void conf_selectors(const struct sa *sa, const struct child_conf *conf, struct selectors *local, struct selectors *remote)
 {
     const struct addr *own = sa->vip_count ? sa->vips : &sa->path.local.addr;
-    side_selectors(&conf->local_ts, conf->local_dynamic, own, sa->vip_count ? sa->vip_count : 1, local);
+    if (sa->conn && sa->conn->vip_count && !sa->vip_count) every_address(&conf->local_ts, conf->local_dynamic, sa->conn, local);
+    else side_selectors(&conf->local_ts, conf->local_dynamic, own, sa->vip_count ? sa->vip_count : 1, local);
     side_selectors(&conf->remote_ts, conf->remote_dynamic, &sa->path.remote.addr, 1, remote);
 }
 
@@ -71,6 +86,19 @@ static void packet_first(struct selectors *set, const struct addr *addr, const s
     set->at[0] = packet;
     set->count = 1;
     for (unsigned i = 0; i < all.count; i++) set->at[set->count++] = all.at[i];
+}
+
+// A selector that lies within another one says nothing.
+static void tidy(struct selectors *set)
+{
+    struct selectors all = *set;
+    set->count = 0;
+    for (unsigned i = 0; i < all.count; i++) {
+        bool covered = false;
+        for (unsigned j = 0; j < all.count && !covered; j++)
+            covered = j != i && selector_within(&all.at[i], &all.at[j]) && (j < i || !selector_equal(&all.at[i], &all.at[j]));
+        if (!covered) set->at[set->count++] = all.at[i];
+    }
 }
 
 static void ts_put(struct draft *draft, uint8_t type, const struct selectors *set)
@@ -183,6 +211,8 @@ static unsigned child_fits(const struct exchange *x, const struct child_conf *co
     if (conf->action > POLICY_PROTECT) return 0;
     conf_selectors(x->sa, conf, &own, &peer);
     if (!selectors_narrow(&own, ours, local) || !selectors_narrow(&peer, theirs, remote)) return 0;
+    tidy(local);
+    tidy(remote);
     return selectors_equal(local, ours) && selectors_equal(remote, theirs) ? 2 : 1;
 }
 
@@ -319,6 +349,8 @@ enum fault child_agree(struct exchange *x, enum proposal_ke with_ke)
     // RFC 7296 2.9: what comes back lies within what was offered.
     if (ours.count == 0 || theirs.count == 0 || !selectors_within(&ours, x->local) || !selectors_within(&theirs, x->remote))
         return FAULT_TS_NOT_OFFERED;
+    tidy(&ours);
+    tidy(&theirs);
     bool narrowed = !selectors_equal(&ours, x->local) || !selectors_equal(&theirs, x->remote);
     if (narrowed && !x->task) alert(x->sa->ike, x->sa, "ts-narrowed");
     *x->local = ours;

@@ -131,7 +131,7 @@ void sa_inherit(struct sa *fresh, struct sa *old)
     sa_set_conn(fresh, old->conn);
     fresh->local_id = identity_copy(&old->local_id);
     fresh->remote_id = identity_copy(&old->remote_id);
-    fresh->peer_scheme = old->peer_scheme;
+    memcpy(fresh->peer_scheme, old->peer_scheme, sizeof fresh->peer_scheme);
 }
 
 void sa_move_children(struct sa *from, struct sa *to)

@@ -49,7 +49,7 @@ bool ike_sa_info(const struct ike *ike, uint32_t id, struct ike_sa_info *out)
         .reauth_at = shown(sa->timers[TIMER_REAUTH]),
         .vip_count = sa->vip_count,
         .vips = sa->vips,
-        .peer_scheme = sa->peer_scheme,
+        .peer_scheme = *sa->peer_scheme ? sa->peer_scheme : NULL,
         .children = sa->child_count,
     };
     return true;

@@ -43,23 +43,28 @@ static bool vip_of(const struct cp_attribute *attribute, struct addr *addr)
     return addr_from_bytes(bytes_of(attribute->value.at, size), addr) == OK && !addr_is_any(addr);
 }
 
+static void vip_take(struct sa *sa, const struct addr *addr)
+{
+    char text[ADDR_TEXT];
+    if (!sa->vips) sa->vips = mem_array(CONN_VIPS_MAX, sizeof *sa->vips);
+    if (sa->vip_count == CONN_VIPS_MAX) return;
+    sa->vips[sa->vip_count++] = *addr;
+    out_new(sa->ike, IKE_OUT_ADDRESS_ADD)->address.addr = *addr;
+    report(sa->ike, ABOUT_SA(sa), IKE_INFO, OK, "virtual address %s is ours", addr_print(addr, text));
+}
+
+// Without the address that was asked for the child makes no sense (RFC 7296 3.15.4); the IKE SA stays.
 enum fault config_agree(struct exchange *x)
 {
     struct sa *sa = x->sa;
     const struct payload *payload = message_first(&x->in, PAYLOAD_CP);
     if (!sa->conn->vip_count) return OK;
-    if (!payload) return x->child ? (x->child_fault = x->child_fault ? x->child_fault : FAULT_PEER_ADDRESS, OK) : OK;
     struct cp_payload *cp = arena_new(&x->arena, sizeof *cp);
-    TRY(cp_read(payload->body, cp));
-    if (cp->type != CFG_REPLY) return OK;
-    sa->vips = mem_array(CONN_VIPS_MAX, sizeof *sa->vips);
-    for (unsigned i = 0; i < cp->count && sa->vip_count < CONN_VIPS_MAX; i++) {
+    if (payload) TRY(cp_read(payload->body, cp));
+    for (unsigned i = 0; i < cp->count && cp->type == CFG_REPLY; i++) {
         struct addr addr;
-        if (!vip_of(&cp->at[i], &addr)) continue;
-        char text[ADDR_TEXT];
-        sa->vips[sa->vip_count++] = addr;
-        out_new(sa->ike, IKE_OUT_ADDRESS_ADD)->address.addr = addr;
-        report(sa->ike, ABOUT_SA(sa), IKE_INFO, OK, "virtual address %s", addr_print(&addr, text));
+        if (vip_of(&cp->at[i], &addr)) vip_take(sa, &addr);
     }
+    if (!sa->vip_count) x->child_fault = FAULT_PEER_ADDRESS;
     return OK;
 }

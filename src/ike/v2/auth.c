@@ -7,6 +7,7 @@
 //
 // What is signed: the first message of the signer | the other side's nonce | prf(SK_p, ID payload)
 #include "ike/internal.h"
+#include <stdio.h>
 
 // --- what both sides do
 
@@ -161,7 +162,8 @@ static enum fault auth_judge_peer(struct exchange *x)
 static enum fault auth_peer_judged(struct exchange *x, struct ike_answer *answer)
 {
     struct sa *sa = x->sa;
-    sa->peer_scheme = x->auth_method == AUTH_PSK ? "pre-shared key" : answer->scheme ? answer->scheme : "signature";
+    const char *scheme = x->auth_method == AUTH_PSK ? "pre-shared key" : answer->scheme ? answer->scheme : "signature";
+    snprintf(sa->peer_scheme, sizeof sa->peer_scheme, "%s", scheme);
     sa->bits |= PEER_AUTHENTICATED;
     return OK;
 }
@@ -281,12 +283,13 @@ static enum fault auth_read_answer(struct exchange *x)
 static enum fault auth_agree_child(struct exchange *x)
 {
     struct notify notify;
-    if (!x->child) return config_agree(x);
+    TRY(config_agree(x));
+    if (!x->child || x->child_fault) return OK;
     bool complete = message_first(&x->in, PAYLOAD_SA) && message_first(&x->in, PAYLOAD_TSI) && message_first(&x->in, PAYLOAD_TSR);
     if (message_error(&x->in, &notify)) x->child_fault = notify_fault(notify.type);
     else if (!complete) x->child_fault = FAULT_PAYLOAD_MISSING;
     else x->child_fault = child_agree(x, PROPOSAL_WITHOUT_KE);
-    return config_agree(x);
+    return OK;
 }
 
 static enum fault auth_go_on(struct exchange *x)
