@@ -217,7 +217,6 @@ static enum fault sa_init_heed(struct exchange *x)
     struct notify notify;
     handshake->rumour = OK;
     if (message_notify(&x->in, NOTIFY_COOKIE, &notify)) {
-        if (notify.data.size == 0 || notify.data.size > COOKIE_SIZE_MAX) return FAULT_COOKIE_WRONG;
         mem_drop(&handshake->cookie);
         handshake->cookie = mem_copy(notify.data);
     } else if (message_notify(&x->in, NOTIFY_INVALID_KE_PAYLOAD, &notify)) {
@@ -298,7 +297,11 @@ static bool cookie_passes(struct ike *ike, const struct message *message)
     struct bytes ni;
     if (!cookie_wanted(ike)) return true;
     if (nonce_read(message_first(message, PAYLOAD_NONCE)->body, &ni) != OK) return false;
-    if (message_notify(message, NOTIFY_COOKIE, &notify) && cookie_is_good(ike, message, ni, notify.data)) return true;
+    bool answered = message_notify(message, NOTIFY_COOKIE, &notify);
+    if (answered && cookie_is_good(ike, message, ni, notify.data)) return true;
+    if (answered)
+        report(ike, ABOUT_REMOTE(&message->path.remote), IKE_DEBUG, FAULT_COOKIE_WRONG, "%s sends %s",
+               endpoint_text(ike, &message->path.remote), fault_sentence(FAULT_COOKIE_WRONG));
     uint8_t cookie[33];
     cookie_make(ike, 0, message, ni, cookie);
     struct ike_header header = message->header;
