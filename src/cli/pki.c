@@ -4,18 +4,19 @@
 #include "cli/pki.h"
 #include <getopt.h>
 #include <stdio.h>
+#include <time.h>
 
 // --- the options
 
 enum option_id {
     OPTION_IN = 1, OPTION_OUT, OPTION_OUTFORM, OPTION_FORCE, OPTION_TYPE, OPTION_SIZE, OPTION_DN, OPTION_SAN, OPTION_CA,
-    OPTION_PATHLEN, OPTION_LIFETIME, OPTION_SERIAL, OPTION_FLAG, OPTION_DIGEST, OPTION_CRL_URI, OPTION_CRL_FILE, OPTION_OCSP,
+    OPTION_PATHLEN, OPTION_LIFETIME, OPTION_NOT_BEFORE, OPTION_NOT_AFTER, OPTION_SERIAL, OPTION_FLAG, OPTION_DIGEST, OPTION_CRL_URI, OPTION_CRL_FILE, OPTION_OCSP,
     OPTION_CACERT, OPTION_CAKEY, OPTION_ID, OPTION_JSON, OPTION_PASSPHRASE, OPTION_HELP, OPTION_COUNT
 };
 #define BIT(name) (1u << OPTION_##name)
 #define OUTPUT (BIT(OUT) | BIT(OUTFORM) | BIT(FORCE))
 #define CONTENT (BIT(DN) | BIT(SAN))
-#define ISSUING (BIT(CA) | BIT(PATHLEN) | BIT(LIFETIME) | BIT(SERIAL) | BIT(FLAG) | BIT(DIGEST) | BIT(CRL_URI) | BIT(OCSP))
+#define ISSUING (BIT(CA) | BIT(PATHLEN) | BIT(LIFETIME) | BIT(NOT_BEFORE) | BIT(NOT_AFTER) | BIT(SERIAL) | BIT(FLAG) | BIT(DIGEST) | BIT(CRL_URI) | BIT(OCSP))
 
 static const struct option_row {
     enum option_id id;
@@ -30,6 +31,8 @@ static const struct option_row {
     {OPTION_CA,       "ca",       NULL,    "make a certificate that may issue others"},
     {OPTION_PATHLEN,  "pathlen",  "COUNT", "how many CAs may stand below this one"},
     {OPTION_LIFETIME, "lifetime", "DAYS",  "days until it expires; without it 1095, but not longer than the CA"},
+    {OPTION_NOT_BEFORE, "not-before", "DATE", "day from which it is valid, as 2026-11-21 (UTC); today without it"},
+    {OPTION_NOT_AFTER, "not-after", "DATE", "day on which it expires, instead of --lifetime"},
     {OPTION_CACERT,   "cacert",   "FILE",  "the CA's certificate; verify: repeatable"},
     {OPTION_CAKEY,    "cakey",    "FILE",  "the CA's private key"},
     {OPTION_SERIAL,   "serial",   "HEX",   "serial number; random without it"},
@@ -133,6 +136,16 @@ static bool outform_set(struct pki_words *words, const struct option_row *row, c
     return words->der || strcmp(value, "pem") == 0 || value_refuse(row, value);
 }
 
+// The beginning of a day in UTC.
+static bool date_read(const struct option_row *row, const char *value, int64_t *out)
+{
+    struct tm day = {0};
+    const char *end = strptime(value, "%Y-%m-%d", &day);
+    if (!end || *end) return value_refuse(row, value);
+    *out = (int64_t)timegm(&day);
+    return true;
+}
+
 static bool option_set(struct pki_words *words, const struct option_row *row, const char *value)
 {
     unsigned number;
@@ -152,6 +165,8 @@ static bool option_set(struct pki_words *words, const struct option_row *row, co
         return true;
     case OPTION_LIFETIME:
         return number_read(row, value, 365 * 1000, &words->lifetime_days) && (words->lifetime_days || value_refuse(row, value));
+    case OPTION_NOT_BEFORE: return date_read(row, value, &words->not_before);
+    case OPTION_NOT_AFTER: return date_read(row, value, &words->not_after);
     case OPTION_SERIAL: words->serial = value; return true;
     case OPTION_FLAG: return flag_set(words, row, value);
     case OPTION_DIGEST: words->digest = value; return true;

@@ -15,6 +15,7 @@ struct pki_words {
     const char *sans[PKI_NAMES_MAX];
     unsigned san_count;
     unsigned bits, lifetime_days;   // 0: not given
+    int64_t not_before, not_after;  // seconds since 1970; 0: not given
     int path_length;
     bool ca, force, json, der, server_auth, client_auth, ike_intermediate;
 };

@@ -134,18 +134,23 @@ static bool digest_read(const char *name, uint16_t *hash)
 
 static bool request_prepare(const struct pki_words *words, struct content *content, struct issue_request *request)
 {
-    int64_t now = (int64_t)time(NULL);
+    int64_t from = words->not_before ? words->not_before : (int64_t)time(NULL);
+    unsigned days = words->lifetime_days ? words->lifetime_days : LIFETIME_DAYS;
     *request = (struct issue_request){
         .ca = words->ca,
         .path_length = words->path_length,
         .server_auth = words->server_auth,
         .client_auth = words->client_auth,
         .ike_intermediate = words->ike_intermediate,
-        .not_before = now,
-        .not_after = now + (int64_t)(words->lifetime_days ? words->lifetime_days : LIFETIME_DAYS) * SECONDS_A_DAY,
+        .not_before = from,
+        .not_after = words->not_after ? words->not_after : from + (int64_t)days * SECONDS_A_DAY,
         .crl_uri = words->crl_uri,
         .ocsp_uri = words->ocsp_uri,
     };
+    if (request->not_after <= request->not_before) {
+        fputs("the certificate would end before it begins: look at --not-before and --not-after\n", stderr);
+        return false;
+    }
     if (words->path_length >= 0 && !words->ca) {
         fputs("--pathlen is for CAs: give --ca as well\n", stderr);
         return false;
@@ -240,7 +245,7 @@ static int issue_with(const struct pki_words *words, struct content *content, st
         request->subject = content->subject;
         request->alt_names = content->names;
         request->alt_name_count = content->name_count;
-        if (!words->lifetime_days && request->not_after > cert_not_after(issuer)) request->not_after = cert_not_after(issuer);
+        if (!words->lifetime_days && !words->not_after && request->not_after > cert_not_after(issuer)) request->not_after = cert_not_after(issuer);
         if (request->not_after > cert_not_after(issuer))
             fputs("warning: the certificate outlives its CA, after whose end it is worth nothing\n", stderr);
         status = cert_write(words, request);

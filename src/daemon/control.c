@@ -120,6 +120,15 @@ static void item_in(struct control *control, uint64_t number, struct rd *fields)
     arena_free(&arena);
 }
 
+// "the peer does not answer: IKE_SA_INIT was sent 4 times … (PEER_SILENT, RFC 7296 2.4); see whether it runs …"
+static void fault_add(struct arena *arena, struct tree *root, enum fault fault, const char *text)
+{
+    const char *sentence = fault_sentence(fault), *source = fault_source(fault), *remedy = fault_remedy(fault);
+    bool more = text && strcmp(text, sentence) != 0;
+    tree_add_printf(arena, root, "errmsg", "%s%s%s (%s%s%s)%s%s", sentence, more ? ": " : "", more ? text : "", fault_name(fault),
+                    *source ? ", " : "", source, *remedy ? "; " : "", remedy);
+}
+
 static void done_in(struct control *control, struct rd *fields)
 {
     struct arena arena = {0};
@@ -131,7 +140,7 @@ static void done_in(struct control *control, struct rd *fields)
             tree_add_text(&arena, root, "success", done.fault ? "no" : "yes");
             if (done.matches) tree_add_printf(&arena, root, "matches", "%u", done.matches);
             if (done.terminated) tree_add_printf(&arena, root, "terminated", "%u", done.terminated);
-            if (done.fault) tree_add_text(&arena, root, "errmsg", done.text ? done.text : fault_sentence(done.fault));
+            if (done.fault) fault_add(&arena, root, done.fault, done.text);
             vici_respond(control->vici, pending->client, root);
             pending_free(pending);
         }

@@ -296,8 +296,10 @@ void ike_view_report(struct ike_role *role, const struct ike_report *report)
     if (report->level <= IKE_INFO || role->options->debug || report->level == IKE_DETAIL)
         role_log(ROLE_IKE, report->level, report->fault, "%s: %s", subject, report->text);
 
-    AUTOFREE_MEM char *line = mem_printf("%s: %s%s%s", subject, report->text, report->fault ? ": " : "",
-                                         report->fault ? fault_remedy(report->fault) : "");
+    // A text of several lines (an explanation) has the remedy behind its first one.
+    const char *rest = strchr(report->text, '\n'), *remedy = report->fault ? fault_remedy(report->fault) : "";
+    int first = rest ? (int)(rest - report->text) : (int)strlen(report->text);
+    AUTOFREE_MEM char *line = mem_printf("%s: %.*s%s%s%s", subject, first, report->text, *remedy ? "; " : "", remedy, rest ? rest : "");
     struct log_message message = {.level = report->level, .fault = report->fault, .command = report->command,
                                   .ike_id = report->ike_id, .conn = report->conn, .child = report->child, .text = line};
     struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_LOG, 0);

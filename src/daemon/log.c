@@ -93,6 +93,16 @@ static void put_plain_text(struct buf *line, const char *text)
     }
 }
 
+// "… the sentence (FAULT, RFC); the remedy": the sentence only where the text does not say it already.
+static void put_fault(struct buf *line, enum fault fault, const char *text)
+{
+    const char *sentence = fault_sentence(fault), *source = fault_source(fault), *remedy = fault_remedy(fault);
+    if (!strstr(text, sentence)) buf_printf(line, "%s%s", *text ? ": " : "", sentence);
+    buf_printf(line, " (%s%s%s)", fault_name(fault), *source ? ", " : "", source);
+    if (*remedy) buf_printf(line, "; %s", remedy);
+}
+
+// A text of several lines (an explanation) has the fault behind its first one.
 static void line_text(struct buf *line, enum role role, enum fault fault, const char *text)
 {
     if (!settings.to_syslog) {
@@ -100,14 +110,11 @@ static void line_text(struct buf *line, enum role role, enum fault fault, const 
         buf_add_text(line, " ");
     }
     buf_printf(line, "%s: ", role_name(role));
-    put_plain_text(line, text);
-    if (fault) {
-        const char *source = fault_source(fault), *remedy = fault_remedy(fault);
-        if (*text) buf_add_text(line, ": ");
-        buf_printf(line, "%s (%s%s%s)", fault_sentence(fault), fault_name(fault),
-                   *source ? ", " : "", source);
-        if (*remedy) buf_printf(line, "; %s", remedy);
-    }
+    const char *rest = strchr(text, '\n');
+    AUTOFREE_MEM char *first = rest ? mem_text_of(bytes_of(text, (size_t)(rest - text))) : mem_text(text);
+    put_plain_text(line, first);
+    if (fault) put_fault(line, fault, first);
+    if (rest) put_plain_text(line, rest);
     buf_add_text(line, "\n");
 }
 

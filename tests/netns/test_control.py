@@ -2,6 +2,7 @@
 """Debian's swanctl, unmodified, on our daemon; and our own tool's lists as JSON."""
 import json
 import shutil
+import time
 
 from cases import Certificates, Skip, case, config, gateways, traffic
 from lab import check, run, wait_for
@@ -62,8 +63,9 @@ def swanctl_follows_the_log(lab):
     a, b, (here, there) = both_empty(lab)
     load_all(here), load_all(there)
     log = lab.directory / "swanctl.log"
-    a.start("swanctl", "--log", "--uri", here.vici, log=log)
-    wait_for("swanctl --log", lambda: True)
+    a.start("stdbuf", "-oL", "swanctl", "--log", "--uri", here.vici, log=log)
+    wait_for("swanctl --log", lambda: "log" in run("pgrep", "-f", "-a", f"swanctl --log --uri {here.vici}", check_status=False))
+    time.sleep(0.5)   # it subscribes and says nothing
     here.swanctl("--initiate", "--child", "net4")
     wait_for("a log line", lambda: "established" in log.read_text(), 5)
 

@@ -161,7 +161,7 @@ def a_role_that_dies_is_started_again(lab):
         here.host.run("pgrep", "-P", str(here.process.pid), check_status=False).split()
     check(pids, "no child process found")
     subprocess.run(["kill", "-KILL", pids[0]], check=True)
-    here.wait_log("ended by signal", 10)
+    here.wait_log("process ended (signal 9, Killed); all start again", 10)
     wait_for("the SAs are back", lambda: here.process.poll() is None and here.cygnet("status", check_status=False).startswith("cygnet ")
              and here.children(), 20)
     traffic(a, b)

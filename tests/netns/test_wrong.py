@@ -29,16 +29,26 @@ def says(text, *parts):
 @case
 def no_common_ike_proposal(lab):
     _, here, there = pair(lab, {"ike": "aes128gcm16-prfsha256-modp2048"}, {"ike": "aes256gcm16-prfsha256-curve25519"})
-    says(refused(here), "NO_PROPOSAL_CHOSEN")
-    log = there.log()
-    says(log, "no proposal of the peer fits", "encryption", "peer offers", "aes128gcm16", "we accept", "aes256gcm16", "key exchange", "modp2048", "curve25519")
+    says(refused(here), "the peer finds no common proposal", "(PEER_NO_PROPOSAL, RFC 7296 2.7); compare the proposals on both ends")
+    says(there.log(), "IKE_SA_INIT of 192.0.2.1:500 failed: the peer's proposals and ours have nothing in common", "(NO_PROPOSAL_CHOSEN, RFC 7296 2.7)",
+         """
+      encryption - does not fit
+        peer offers  aes128gcm16
+        we accept    aes256gcm16
+        in common    nothing
+""", """
+      key exchange - does not fit
+        peer offers  modp2048
+        we accept    curve25519
+        in common    nothing
+""", 'add the proposal aes128gcm16-prfsha256-modp2048 to "proposals" here')
 
 
 @case
 def no_common_esp_proposal(lab):
     _, here, there = pair(lab, {"esp": "aes128gcm16"}, {"esp": "aes256-sha256"})
-    says(refused(here), "NO_PROPOSAL_CHOSEN")
-    says(there.log(), "aes128gcm16", "aes256")
+    says(refused(here), "IKE SA is up without a child: the peer finds no common proposal", "(PEER_NO_PROPOSAL, RFC 7296 2.7)")
+    says(there.log(), "No ESP proposal in common", "peer offers  aes128gcm16", "we accept    aes256", 'to "esp_proposals" here')
 
 
 @case
@@ -107,7 +117,7 @@ def selectors_that_do_not_meet(lab):
     hosts = gateways(lab)
     there = hosts[1].cygnet(config("b", "a").replace("remote_ts = 10.1.0.0/24", "remote_ts = 10.9.0.0/24"), options=QUICK)
     here = hosts[0].cygnet(config("a", "b"), options=QUICK)
-    says(refused(here), "TS_UNACCEPTABLE")
+    says(refused(here), "the peer does not accept our traffic selectors", "compare local_ts here with remote_ts on the peer")
     says(there.log(), "10.1.0.0/24", "10.9.0.0/24", "net4")
 
 
@@ -115,7 +125,7 @@ def selectors_that_do_not_meet(lab):
 def peer_unreachable(lab):
     hosts = gateways(lab)
     here = hosts[0].cygnet(config("a", "b"), options=QUICK)
-    says(refused(here), "192.0.2.2", "no answer")
+    says(refused(here), "the peer does not answer", "IKE_SA_INIT to 192.0.2.2:500 was sent 4 times without an answer", "see whether it runs and whether UDP 500 and 4500 pass both ways")
 
 
 @case
