@@ -162,6 +162,9 @@ enum fault admit_peer(struct exchange *x, bool initial_contact)
     for (struct sa *other = ids_find(sa), *next; other; other = next) {
         next = other->same_ids;
         if (other == sa || other->replaced_by || other->state != ESTABLISHED) continue;
+        // When both ends initiate at once each says INITIAL_CONTACT, and it was true when it was said: it does not mean an SA that
+        // came up meanwhile.
+        if (initial_contact && sa->handshake && other->established >= sa->handshake->began) continue;
         if (initial_contact) {
             supersede(other, "it sent INITIAL_CONTACT");
         } else if (unique == UNIQUE_KEEP) {

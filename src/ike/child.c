@@ -5,12 +5,13 @@
 //
 //     who asked:     both halves at once, then it deletes the old child
 //     who answered:  inbound at once; outbound when the peer has deleted the old child, or has sent through the new one,
-//                    or after a moment
+//                    or when the peer must have our answer by now
 //     both:          the old inbound half is kept for a while after the old child is deleted
 #include "ike/internal.h"
 #include <assert.h>
 
-enum { OUTBOUND_DELAY_SECONDS = 2, REKEY_RETRY_SECONDS = 20 };
+// The peer may get our answer only with its last retransmission: until then it cannot open what we would send.
+enum { OUTBOUND_DELAY_SECONDS = 180, REKEY_RETRY_SECONDS = 20 };
 
 struct child *child_new(struct sa *sa, struct conn *conn, const struct child_conf *conf)
 {

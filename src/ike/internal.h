@@ -144,6 +144,7 @@ struct exchange {
     uint32_t message_id;
     struct packets sent;              // ask: the request
     unsigned tries, retries;
+    nsec first_sent;
     bool is_sent, is_over;            // over: there is nothing to ask any more
 
     uint8_t ni[NONCE_SIZE_MAX], nr[NONCE_SIZE_MAX];
@@ -282,6 +283,7 @@ enum sa_bits {
 
 // What is needed only until the SA is established.
 struct handshake {
+    nsec began;
     struct bytes own_init, peer_init;   // first messages as they were on the wire; owned
     uint8_t ni[NONCE_SIZE_MAX], nr[NONCE_SIZE_MAX];
     uint16_t ni_size, nr_size;

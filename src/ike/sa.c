@@ -16,6 +16,7 @@ struct sa *sa_new(struct ike *ike, struct conn *conn, bool initiator)
     sa->state = EXPECT_SA_INIT;
     sa->alarm.owner = ALARM_SA;
     sa->handshake = NEW(struct handshake);
+    sa->handshake->began = ike->now;
     list_init(&sa->tasks);
     list_init(&sa->children);
     for (unsigned i = 0; i < SA_TIMERS; i++) sa->timers[i] = NSEC_NEVER;

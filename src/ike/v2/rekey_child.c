@@ -24,6 +24,13 @@ static enum fault rekey_begin(struct exchange *x)
         exchange_give_up(x);
         return OK;
     }
+    // The peer asked for this child and may not have our answer yet: it would not know what is to be rekeyed.
+    if (old->keys_out.at) {
+        task_again(x->sa, x->task, NSEC_PER_SECOND);
+        x->task = NULL;
+        exchange_give_up(x);
+        return OK;
+    }
     old->state = CHILD_REKEYING;
     x->child = child_new(x->sa, old->conn, old->conf);
     x->child->protocol = old->protocol;
@@ -158,6 +165,13 @@ const struct plan plan_rekey_child = {
 
 // --- answer
 
+// Have we asked for a child and have no answer yet?
+static bool child_is_coming(const struct sa *sa)
+{
+    const struct exchange *ours = sa->asking;
+    return ours && ours->is_sent && (ours->plan == &plan_rekey_child || ours->plan == &plan_child);
+}
+
 static enum fault rekey_find(struct exchange *x)
 {
     struct notify notify;
@@ -167,6 +181,8 @@ static enum fault rekey_find(struct exchange *x)
     TRY(rd_end(&in));
     x->notify_spi = notify.spi;
     struct child *old = child_by_spi_out(x->sa, notify.protocol, spi);
+    // RFC 7296 2.25: the answer that makes it may be on its way to us, overtaken by this request.
+    if (!old && child_is_coming(x->sa)) return exchange_why(x, FAULT_BUSY, "a child is being created");
     if (!old || old->state == CHILD_GONE) return exchange_why(x, FAULT_CHILD_NOT_FOUND, "SPI %08x", spi);
     TRY(child_may_rekey(x, old));
     x->old_id = old->id;
