@@ -511,6 +511,7 @@ unsigned sim_sas(const struct sim_host *host)
     return count;
 }
 
+// Of two children that serve one policy only one sends; both receive.
 static bool paired(struct sim_host *host, struct sim_host *peer)
 {
     uint32_t ike = 0, child = 0;
@@ -519,9 +520,10 @@ static bool paired(struct sim_host *host, struct sim_host *peer)
         if (!child_in_use(&info)) continue;
         struct sim_sa *in = sa_find(host, info.spi_in, SA_IN), *out = sa_find(host, info.spi_out, SA_OUT);
         struct sim_sa *peer_out = sa_find(peer, info.spi_in, SA_OUT), *peer_in = sa_find(peer, info.spi_out, SA_IN);
-        if (!in || !out || !peer_in || !peer_out) return false;
-        if (!bytes_equal(in->spec.encr_key, peer_out->spec.encr_key) || !bytes_equal(out->spec.encr_key, peer_in->spec.encr_key)) return false;
-        if (!selectors_equal(&in->spec.local, &peer_out->spec.remote) || !selectors_equal(&in->spec.remote, &peer_out->spec.local)) return false;
+        if (!in || !peer_in || !sa_current(host, info.policy)) return false;
+        if (peer_out && !bytes_equal(in->spec.encr_key, peer_out->spec.encr_key)) return false;
+        if (out && !bytes_equal(out->spec.encr_key, peer_in->spec.encr_key)) return false;
+        if (!selectors_equal(&in->spec.local, &peer_in->spec.remote) || !selectors_equal(&in->spec.remote, &peer_in->spec.local)) return false;
     }
     return true;
 }

@@ -17,11 +17,20 @@ static void delete_put(struct draft *draft, uint8_t protocol, const uint32_t *sp
     draft_close(draft);
 }
 
+enum { DELETE_TRIES_MAX = 10 };
+
 static enum fault delete_child_ask(struct exchange *x)
 {
     struct draft draft;
     struct child *child = child_by_id(x->sa->ike, x->task->child_id);
     if (!child || child->state == CHILD_GONE || child->state == CHILD_DELETING) {
+        exchange_give_up(x);
+        return OK;
+    }
+    // The peer asked for this child and may not have our answer yet: it would not know what is to be deleted.
+    if (child->keys_out.at && x->task->tries < DELETE_TRIES_MAX) {
+        task_again(x->sa, x->task, NSEC_PER_SECOND);
+        x->task = NULL;
         exchange_give_up(x);
         return OK;
     }
