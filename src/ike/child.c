@@ -111,9 +111,8 @@ static void half_add(struct child *child, enum sa_direction direction, struct by
         .partner_spi = in ? child->spi_out : child->spi_in,
         .encr_key = bytes_of(kept.at, encr),
         .integ_key = bytes_of(kept.at + encr, integ),
-        .local = child->policy->local,
-        .remote = child->policy->remote,
     };
+    policy_sides(child->policy, &spec->local, &spec->remote);
     policy_child_path(child, &spec->path);
     keylog_child(child, direction, spec->encr_key, spec->integ_key);
     child->halves |= in ? CHILD_HAS_IN : CHILD_HAS_OUT;
@@ -152,10 +151,12 @@ static void announce(struct child *child)
     struct ike *ike = child->sa->ike;
     const struct child *old = child_by_id(ike, child->replaces);
     struct path path;
+    struct selectors local, remote;
+    policy_sides(child->policy, &local, &remote);
     policy_child_path(child, &path);
     report(ike, ABOUT_CHILD(child), IKE_INFO, OK, "child %s with SPIs %08x_i %08x_o (%s%s) for %s === %s",
            old ? "rekeyed" : "established", child->spi_in, child->spi_out, suite_text(ike, &child->suite),
-           path.encap ? ", in UDP" : "", selectors_text(ike, &child->policy->local), selectors_text(ike, &child->policy->remote));
+           path.encap ? ", in UDP" : "", selectors_text(ike, &local), selectors_text(ike, &remote));
     event(ike, (struct ike_event){
         .kind = old ? IKE_EVENT_CHILD_REKEYED : IKE_EVENT_CHILD_UP,
         .ike_id = child->sa->id,

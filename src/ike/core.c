@@ -37,6 +37,7 @@ struct ike *ike_new(struct rng *rng, const struct ike_settings *settings)
     ike->spent = BUF(SPENT_MAX * sizeof(void *));
     ike->plain = mem_new(IKE_MESSAGE_MAX);
     ike->sealed = mem_new(2 * IKE_MESSAGE_MAX);
+    ike->shown = mem_array(2, sizeof *ike->shown);
     list_init(&ike->buried_sas);
     list_init(&ike->buried_children);
     list_init(&ike->buried_policies);
@@ -124,6 +125,7 @@ void ike_free(struct ike *ike)
     memory_wipe(ike->plain, IKE_MESSAGE_MAX);
     free(ike->plain);
     free(ike->sealed);
+    free(ike->shown);
     free(ike->anchors);
     free(ike->spent_secrets);
     free(ike->spent_conns);

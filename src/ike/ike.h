@@ -247,7 +247,7 @@ struct ike_child_info {
     struct suite suite;         // with ke: what PFS used
     nsec installed, rekey_at, life_ends;
     struct sa_usage in, out;    // as last reported
-    const struct selectors *local, *remote;
+    const struct selectors *local, *remote;   // until the next call or step
     const struct child_conf *conf;
 };
 struct ike_sa_info {

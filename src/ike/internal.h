@@ -196,6 +196,12 @@ struct task {
     uint16_t ke;                   // the group that the peer asked for, 0: the first one
 };
 
+// Both sides' selectors in no more memory than they need; most have one each.
+struct packed_sides {
+    uint8_t local_count, remote_count;
+    struct selector at[];              // local ones, then remote ones
+};
+
 // --- policies: what the data plane protects for one child of one connection (or of one peer)
 
 struct policy {
@@ -212,8 +218,8 @@ struct policy {
     uint32_t users;                // children whose SAs serve it
     uint32_t coming;               // id of a child whose outbound half is not in use yet
     uint32_t guard;                // number of the policy that blocks what a narrowed child leaves of a trap; 0: none
-    struct selectors local, remote;          // in force
-    struct selectors *trap_local, *trap_remote;   // of the trap; NULL: as in force
+    struct packed_sides *sides;    // in force; owned
+    struct packed_sides *trap_sides;   // of the trap; NULL: as in force
     struct path path;
     nsec retry_at;                 // acquires are not heeded before
     uint32_t sa_id;                // of the SA that was asked for a child; 0: none
@@ -385,6 +391,7 @@ struct ike {
     struct conn **spent_conns;
     size_t spent_conn_count;
     uint8_t *plain, *sealed;              // scratch: messages being written
+    struct selectors *shown;              // both sides of the child that was looked at last
 
     struct heap alarms;
     struct map by_spi;                    // our IKE SPI -> sa
@@ -512,6 +519,7 @@ struct policy *policy_for(struct ike *ike, struct conn *conn, const struct child
                           const struct selectors *remote, const struct path *path);
 void policy_use(struct policy *policy, const struct selectors *local, const struct selectors *remote, const struct path *path);
 void policy_child_path(const struct child *child, struct path *path);    // of its packets
+void policy_sides(const struct policy *policy, struct selectors *local, struct selectors *remote);   // those in force
 void policy_release(struct policy *policy);             // one child less
 void policy_trap(struct ike *ike, struct loaded *loaded, const struct child_conf *conf);
 void policy_untrap(struct policy *policy);

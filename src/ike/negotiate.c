@@ -187,8 +187,7 @@ void child_offer(struct exchange *x, struct draft *draft, const struct flow *flo
         draft_close(draft);
     }
     if (old) {   // RFC 7296 2.9.2: what is rekeyed is asked for as it was agreed
-        *x->local = old->policy->local;
-        *x->remote = old->policy->remote;
+        policy_sides(old->policy, x->local, x->remote);
     } else {
         conf_selectors(x->sa, conf, x->local, x->remote);
     }

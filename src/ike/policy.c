@@ -11,18 +11,52 @@
 
 enum { RESOLVE_RETRY_SECONDS = 10, ACQUIRE_HOLD_SECONDS = 5 };
 
+// --- selectors of both sides, packed
+
+static struct packed_sides *sides_pack(const struct selectors *local, const struct selectors *remote)
+{
+    size_t local_size = local->count * sizeof local->at[0], remote_size = remote->count * sizeof remote->at[0];
+    struct packed_sides *sides = mem_new(sizeof *sides + local_size + remote_size);
+    sides->local_count = local->count;
+    sides->remote_count = remote->count;
+    memcpy(sides->at, local->at, local_size);
+    memcpy(sides->at + local->count, remote->at, remote_size);
+    return sides;
+}
+
+static void sides_unpack(const struct packed_sides *sides, struct selectors *local, struct selectors *remote)
+{
+    *local = *remote = (struct selectors){0};
+    if (!sides) return;
+    local->count = sides->local_count;
+    remote->count = sides->remote_count;
+    memcpy(local->at, sides->at, local->count * sizeof local->at[0]);
+    memcpy(remote->at, sides->at + local->count, remote->count * sizeof remote->at[0]);
+}
+
+static bool sides_equal(const struct packed_sides *sides, const struct selectors *local, const struct selectors *remote)
+{
+    struct selectors own_local, own_remote;
+    sides_unpack(sides, &own_local, &own_remote);
+    return selectors_equal(&own_local, local) && selectors_equal(&own_remote, remote);
+}
+
+void policy_sides(const struct policy *policy, struct selectors *local, struct selectors *remote)
+{
+    sides_unpack(policy->sides, local, remote);
+}
+
 // --- outputs
 
-static void policy_put(const struct policy *policy, uint32_t number, const struct selectors *local, const struct selectors *remote,
-                       enum policy_trap trap, uint32_t priority)
+static void policy_put(const struct policy *policy, uint32_t number, const struct packed_sides *sides, enum policy_trap trap,
+                       uint32_t priority)
 {
     struct ike_out *out = out_new(policy->ike, IKE_OUT_POLICY_ADD);
     out->policy.spec.number = number;
     out->policy.spec.action = policy->conf->action ? policy->conf->action : POLICY_PROTECT;
     out->policy.spec.trap = (uint8_t)trap;
     out->policy.spec.priority = priority;
-    out->policy.spec.local = *local;
-    out->policy.spec.remote = *remote;
+    sides_unpack(sides, &out->policy.spec.local, &out->policy.spec.remote);
     out->policy.child = policy->conf;
     out->policy.path = policy->path;
 }
@@ -35,15 +69,14 @@ static void policy_take(const struct policy *policy, uint32_t number)
 static void install(struct policy *policy)
 {
     policy->installed = true;
-    policy_put(policy, policy->number, &policy->local, &policy->remote, policy->trap ? POLICY_TRAP : POLICY_BLOCK,
-               policy->conf->priority);
+    policy_put(policy, policy->number, policy->sides, policy->trap ? POLICY_TRAP : POLICY_BLOCK, policy->conf->priority);
 }
 
 static void guard_put(struct policy *policy)
 {
     if (!policy->guard) policy->guard = ++policy->ike->last_policy;
     uint32_t priority = policy->conf->priority ? policy->conf->priority + 1 : 0;
-    policy_put(policy, policy->guard, policy->trap_local, policy->trap_remote, POLICY_BLOCK, priority);
+    policy_put(policy, policy->guard, policy->trap_sides, POLICY_BLOCK, priority);
 }
 
 static void guard_take(struct policy *policy)
@@ -94,8 +127,8 @@ void policy_free(struct policy *policy)
 {
     list_remove(&policy->link);
     conn_release(policy->conn);
-    free(policy->trap_local);
-    free(policy->trap_remote);
+    free(policy->sides);
+    free(policy->trap_sides);
     free(policy);
 }
 
@@ -114,8 +147,10 @@ struct policy *policy_for(struct ike *ike, struct conn *conn, const struct child
     struct loaded *loaded = loaded_find(ike, conn->name);
     struct policy *trap = loaded ? policy_find_trap(loaded, conf->name) : NULL;
     if (trap && trap->installed) {
-        bool same = selectors_equal(&trap->local, local) && selectors_equal(&trap->remote, remote);
-        bool within = selectors_within(local, &trap->local) && selectors_within(remote, &trap->remote);
+        struct selectors trap_local, trap_remote;
+        policy_sides(trap, &trap_local, &trap_remote);
+        bool same = sides_equal(trap->sides, local, remote);
+        bool within = selectors_within(local, &trap_local) && selectors_within(remote, &trap_remote);
         if (same || (trap->users == 0 && within)) return trap;
     }
     uint8_t space[20];
@@ -134,28 +169,23 @@ void policy_use(struct policy *policy, const struct selectors *local, const stru
 {
     policy->users++;
     policy->path = *path;
-    bool same = policy->installed && selectors_equal(&policy->local, local) && selectors_equal(&policy->remote, remote);
-    if (same) return;
-    if (policy->trap && !policy->trap_local) {
-        policy->trap_local = mem_new(sizeof *policy->trap_local);
-        policy->trap_remote = mem_new(sizeof *policy->trap_remote);
-        *policy->trap_local = policy->local;
-        *policy->trap_remote = policy->remote;
+    if (policy->installed && sides_equal(policy->sides, local, remote)) return;
+    if (policy->trap && !policy->trap_sides) {
+        policy->trap_sides = policy->sides;
+        policy->sides = NULL;
     }
     if (policy->trap) guard_put(policy);
-    policy->local = *local;
-    policy->remote = *remote;
+    free(policy->sides);
+    policy->sides = sides_pack(local, remote);
     install(policy);
 }
 
 static void trap_restore(struct policy *policy)
 {
-    if (!policy->trap_local) return;
-    policy->local = *policy->trap_local;
-    policy->remote = *policy->trap_remote;
-    free_later(policy->ike, policy->trap_local);
-    free_later(policy->ike, policy->trap_remote);
-    policy->trap_local = policy->trap_remote = NULL;
+    if (!policy->trap_sides) return;
+    free(policy->sides);
+    policy->sides = policy->trap_sides;
+    policy->trap_sides = NULL;
     install(policy);
     guard_take(policy);
 }
@@ -173,19 +203,22 @@ void policy_release(struct policy *policy)
 static void trap_install(struct policy *policy, const struct path *path)
 {
     struct sa somewhere = {.ike = policy->ike, .path = *path};
+    struct selectors local, remote;
     policy->path = *path;
-    conf_selectors(&somewhere, policy->conf, &policy->local, &policy->remote);
-    if (policy->local.count == 0 || policy->remote.count == 0) {
+    conf_selectors(&somewhere, policy->conf, &local, &remote);
+    if (local.count == 0 || remote.count == 0) {
         report(policy->ike, (struct subject){.conn = policy->conn, .child = policy->conf->name}, IKE_ERROR, FAULT_SELECTORS_EMPTY,
                "trap is not installed: %s", fault_sentence(FAULT_SELECTORS_EMPTY));
         return;
     }
+    free(policy->sides);
+    policy->sides = sides_pack(&local, &remote);
     install(policy);
     report(policy->ike, (struct subject){.conn = policy->conn, .child = policy->conf->name}, IKE_INFO, OK,
            policy->conf->action == POLICY_BYPASS ? "traffic is let pass unprotected: %s === %s"
            : policy->conf->action == POLICY_DISCARD ? "traffic is dropped: %s === %s"
                                                     : "traffic calls for protection from now on: %s === %s",
-           selectors_text(policy->ike, &policy->local), selectors_text(policy->ike, &policy->remote));
+           selectors_text(policy->ike, &local), selectors_text(policy->ike, &remote));
 }
 
 // "dynamic" selectors are the addresses in use, which are asked for first.

@@ -3,8 +3,11 @@
 // and after 76 s more the peer is given up.
 #include "ike/internal.h"
 
+enum { TRIES_OF_THE_LIVING = 3 };
+
 static nsec wait_of_try(const struct ike_settings *settings, unsigned tries)
 {
+    if (tries > settings->retransmit_tries) tries = settings->retransmit_tries;
     double wait = (double)settings->retransmit_timeout;
     for (unsigned i = 0; i < tries && wait < 1e18; i++) wait *= settings->retransmit_base;
     return wait < 1e18 ? (nsec)wait : (nsec)1e18;
@@ -15,9 +18,17 @@ void request_sent(struct exchange *x)
     struct sa *sa = x->sa;
     x->is_sent = true;
     x->tries = 0;
+    x->first_sent = sa->ike->now;
     packets_send(sa->ike, sa, &sa->path, &x->sent);
     sa->last_sent = sa->ike->now;
     sa_set_timer(sa, TIMER_RETRANSMIT, sa->ike->now + wait_of_try(&sa->ike->settings, 0));
+}
+
+// RFC 7296 2.4: a peer that still sends genuine messages is not dead, though it may be hard to reach; it gets more tries.
+static unsigned tries_of(const struct sa *sa, const struct exchange *x)
+{
+    unsigned tries = sa->ike->settings.retransmit_tries;
+    return sa->last_heard > x->first_sent ? tries + TRIES_OF_THE_LIVING : tries;
 }
 
 // An unprotected error that came meanwhile is the best explanation there is.
@@ -41,14 +52,14 @@ void request_retransmit(struct sa *sa)
     if (!x || !x->is_sent) return;
     // RFC 7296 2.21.1: an unprotected error is not believed at once; when it has been repeated it is.
     bool rumoured = sa->handshake && sa->handshake->rumour && x->tries >= 1;
-    if (rumoured || x->tries >= ike->settings.retransmit_tries) {
+    if (rumoured || x->tries >= tries_of(sa, x)) {
         peer_given_up(sa, x);
         return;
     }
     x->tries++;
     ike->stats.retransmits_sent++;
     report(ike, ABOUT_SA(sa), IKE_DETAIL, OK, "%s request is sent to %s again (%u of %u)", x->plan->ask.name,
-           endpoint_text(ike, &sa->path.remote), x->tries, ike->settings.retransmit_tries);
+           endpoint_text(ike, &sa->path.remote), x->tries, tries_of(sa, x));
     if (x->tries == 1) alert(ike, sa, "retransmit-send");
     packets_send(ike, sa, &sa->path, &x->sent);
     sa->last_sent = ike->now;

@@ -69,6 +69,7 @@ bool ike_child_info(const struct ike *ike, uint32_t ike_id, uint32_t child_id, s
 {
     const struct child *child = child_by_id(ike, child_id);
     if (!child || !child->policy || (ike_id && child->sa->id != ike_id)) return false;
+    policy_sides(child->policy, &ike->shown[0], &ike->shown[1]);
     *out = (struct ike_child_info){
         .id = child->id,
         .spi_in = child->spi_in,
@@ -87,8 +88,8 @@ bool ike_child_info(const struct ike *ike, uint32_t ike_id, uint32_t child_id, s
         .life_ends = shown(child->timers[CHILD_TIMER_EXPIRE]),
         .in = child->in,
         .out = child->out,
-        .local = &child->policy->local,
-        .remote = &child->policy->remote,
+        .local = &ike->shown[0],
+        .remote = &ike->shown[1],
         .conf = child->conf,
     };
     return true;
