@@ -475,6 +475,8 @@ void sa_set_timer(struct sa *sa, enum sa_timer timer, nsec at);
 void sa_timer_fired(struct sa *sa);
 void sa_established(struct sa *sa);                 // from now on it carries children; handshake data are dropped
 void sa_inherit(struct sa *fresh, struct sa *old);  // identities, path, settings: not children
+// One of two ends deletes it, and the other waits for that; should it never come, it goes all the same.
+void sa_linger(struct sa *sa, const struct sa *by);
 void sa_move_children(struct sa *from, struct sa *to);   // and all else that is not doubled: tasks, virtual addresses
 // Ends it at once, with its children and without a message. fault and why go to those who wait for it; OK: it was asked for.
 void sa_end(struct sa *sa, enum fault fault, const char *why);

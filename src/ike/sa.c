@@ -135,6 +135,14 @@ void sa_inherit(struct sa *fresh, struct sa *old)
     memcpy(fresh->peer_scheme, old->peer_scheme, sizeof fresh->peer_scheme);
 }
 
+void sa_linger(struct sa *sa, const struct sa *by)
+{
+    sa->replaced_by = by->id;
+    for (unsigned i = 0; i < SA_TIMERS; i++)
+        if (i != TIMER_RETRANSMIT && i != TIMER_TASKS) sa->timers[i] = NSEC_NEVER;
+    sa_set_timer(sa, TIMER_HALF_OPEN, sa->ike->now + nsec_seconds(REKEYED_LINGER_SECONDS));
+}
+
 void sa_move_children(struct sa *from, struct sa *to)
 {
     LIST_EACH(struct child, link, child, &from->children) {
@@ -153,11 +161,7 @@ void sa_move_children(struct sa *from, struct sa *to)
     if (from->timers[TIMER_REAUTH] != NSEC_NEVER) sa_set_timer(to, TIMER_REAUTH, from->timers[TIMER_REAUTH]);
     to->command = from->command ? from->command : to->command;
     from->command = 0;
-    from->replaced_by = to->id;
-    for (unsigned i = 0; i < SA_TIMERS; i++)
-        if (i != TIMER_RETRANSMIT && i != TIMER_TASKS) from->timers[i] = NSEC_NEVER;
-    // The end that rekeyed deletes the old one; should it never do so, it goes all the same.
-    sa_set_timer(from, TIMER_HALF_OPEN, from->ike->now + nsec_seconds(REKEYED_LINGER_SECONDS));
+    sa_linger(from, to);
     from->troubled_since = 0;
 }
 

@@ -163,7 +163,10 @@ static enum fault ike_conclude(struct exchange *x)
         sa_pump(fresh);
         return OK;
     }
-    if (theirs) theirs->replaced_by = fresh->id;   // the peer deletes it
+    if (theirs) {   // the peer deletes it, if it learns of it at all before the old one goes
+        sa_set_state(theirs, REKEYED);
+        sa_linger(theirs, fresh);
+    }
     take_over(old, fresh);
     task_add(old, TASK_DELETE_IKE);
     sa_pump(fresh);
