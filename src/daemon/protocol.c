@@ -369,6 +369,10 @@ static void shape_sa(struct codec *c, struct sa_message *m)
     field_u32(c, &spec->replay_window);
     field_u32(c, &spec->partner_spi);
     field_u32(c, &spec->mark_in_out);
+    field_u8(c, &spec->copy_dscp);
+    field_u8(c, &spec->copy_df);
+    field_u8(c, &spec->copy_ecn);
+    field_u16(c, &spec->tfc_padding);
     field_path(c, &spec->path);
     field_bytes(c, &spec->encr_key);
     field_bytes(c, &spec->integ_key);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The packet worker.
 #include "daemon/worker.h"
+#include "esp/ip.h"
 #include "os/sockaddr.h"
 #include <assert.h>
 #include <errno.h>
@@ -172,8 +173,8 @@ static bool is_link_scope6(const uint8_t *to)
     return to[0] == 0xff || (to[0] == 0xfe && (to[1] & 0xc0) == 0x80);
 }
 
-// No policy protects the packet: it goes out as if the TUN device had not been there.
-static void bypass(struct worker *worker, const struct packet *packet)
+// A complete IP packet goes out by its own header.
+static void send_whole(struct worker *worker, const struct packet *packet)
 {
     union sockaddr_any to = {0};
     socklen_t size;
@@ -212,13 +213,17 @@ static void packets_dispatch(struct worker *worker, unsigned count)
         const struct packet *packet = worker->list[i];
         switch (packet->verdict) {
         case VERDICT_SEND:
-            sending_add(worker, packet);
+            if (packet->outer == OUTER_WHOLE)
+                send_whole(worker, packet);
+            else
+                sending_add(worker, packet);
             break;
         case VERDICT_DELIVER:
             deliver(worker, packet);
             break;
         case VERDICT_BYPASS:
-            bypass(worker, packet);
+            // No policy protects the packet: it goes out as if the TUN device had not been there.
+            send_whole(worker, packet);
             break;
         case VERDICT_DROP: // counted by the plane, as is what it holds
         case VERDICT_HELD:
@@ -267,6 +272,9 @@ static bool header_strip(struct packet *packet)
     uint32_t size =
         packet->size >= sizeof(struct iphdr) ? (uint32_t)(packet->at[0] & 15) * 4 : UINT32_MAX;
     if (size < sizeof(struct iphdr) || size > packet->size) return false;
+    packet->ttl = ip_ttl(packet->at);
+    packet->df = get_u16(packet->at + 6) & IPV4_DONT_FRAGMENT;
+    packet->head = (uint16_t)size;
     packet->at += size;
     packet->size -= size;
     return true;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The userspace data plane: ESP over arrays of packets. One struct plane belongs to one thread and shares nothing.
+// The userspace data plane: ESP and AH over arrays of packets. One struct plane belongs to one thread and shares nothing.
 // Nothing here blocks, reads a clock or makes a system call; nothing allocates in seal and open.
 //
 //   seal:  inner packets -> policy, SA -> sequence number, header, padding -> cipher batch -> outer header -> verdict SEND
@@ -22,10 +22,16 @@ enum verdict {
     VERDICT_HELD,         // the plane copied it and waits for an SA; the buffer is free again
 };
 
-enum outer_kind { OUTER_RAW = 1, OUTER_UDP };
+// RAW: `at` is ESP, the kernel writes the IP header before it. UDP: likewise, and the UDP header. WHOLE: a complete IP packet, for a
+// raw socket to which we give headers, too: transport mode keeps the header that a packet has, and AH protects the one it makes.
+enum outer_kind { OUTER_RAW = 1, OUTER_UDP, OUTER_WHOLE };
 
 // A packet with head and tail room. The plane moves at and size; before seal, at points at the inner IP header; before open
-// at the ESP header (SPI), with `from`/`to` set from the socket.
+// at the ESP header (SPI) or AH, with `from`/`to` set from the socket. What the modes need of the outer header when they open:
+//   tunnel, ESP        tos
+//   BEET, transport    from, to, tos and, where they are known, ttl and df; or the header itself, in `head`
+//   AH                 the header itself over IPv4; over IPv6 it is needed when there are extension headers
+//   gateway transport  the header itself, and `transit`
 struct packet {
     uint8_t *at;
     uint32_t size;
@@ -34,7 +40,11 @@ struct packet {
     uint8_t verdict;        // enum verdict
     uint8_t outer;          // enum outer_kind: raw = protocol 50 to `to`, UDP = payload to `to`
     uint8_t tos;            // outer DSCP and ECN to set (seal), outer TOS received (open)
-    bool df;                // outer DF to set
+    uint8_t ttl;            // outer TTL or hop limit to set (seal; 0: the system's own), received (open; 0: not known)
+    bool df;                // outer DF to set (seal), received (open)
+    uint8_t protocol;       // open: PROTOCOL_AH, or PROTOCOL_ESP or 0: what stands at `at`
+    bool transit;           // open: it was on its way through us to somebody else: what is not ours becomes VERDICT_BYPASS, unchanged
+    uint16_t head;          // open: so many bytes before `at` are the outer IP header with what extends it; 0: they are not there
     enum fault fault;
     uint32_t spi;           // for logs
     struct endpoint from, to;   // outer
@@ -76,6 +86,9 @@ CHECKED enum fault plane_sa_del_of(struct plane *plane, uint32_t spi, enum sa_di
 // All SAs one after the other: start with *cursor = 0; false at the end.
 bool plane_usage_next(const struct plane *plane, size_t *cursor, struct sa_usage *usage);
 
+// For open, from an IP packet at `at` that carries ESP or AH: sets head, protocol, from, to, tos, ttl and df, and moves at.
+CHECKED enum fault packet_split(struct packet *packet);
+
 // At most BURST_MAX packets a call. `now` is for usage times, and for how long packets are held and acquires are not repeated.
 void plane_seal(struct plane *plane, nsec now, struct packet *const *packets, size_t count);
 void plane_open(struct plane *plane, nsec now, struct packet *const *packets, size_t count);
@@ -90,5 +103,6 @@ struct plane_stats {
     size_t sas, policies, bytes_memory;  // memory without the keys of the cipher back end
 };
 const struct plane_stats *plane_stats(const struct plane *plane);
-// Bytes that a packet grows by in this SA for an inner packet of inner_size (outer header, UDP, ESP, IV, padding, ICV).
+// Bytes that a packet grows by in this SA for an inner packet of inner_size (outer header, UDP, ESP, IV, padding, ICV). In BEET and
+// transport mode it is one without options and extension headers.
 size_t plane_overhead(const struct sa_spec *spec, size_t inner_size);

@@ -10,7 +10,6 @@
 #include "model/iana.h"
 
 enum {
-    EXTENSIONS_MAX = 8, // more than any sane packet has; what lies behind counts as unknown
     HEADER_HOP_BY_HOP = 0,
     HEADER_ROUTING = 43,
     HEADER_FRAGMENT = 44,
@@ -80,6 +79,7 @@ static bool extension_skip(const uint8_t *at, uint32_t size, struct transport *f
     return found->here;
 }
 
+// What lies behind EXTENSIONS_MAX headers counts as unknown.
 static struct transport ipv6_transport(const uint8_t *at, uint32_t size)
 {
     struct transport found = {.protocol = at[6], .here = true, .offset = IPV6_HEADER};

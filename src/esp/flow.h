@@ -3,9 +3,8 @@
 // headers is bounded.
 #pragma once
 #include "base/fault.h"
+#include "esp/ip.h"
 #include "model/selector.h"
-
-enum { IPV4_HEADER = 20, IPV6_HEADER = 40 };
 
 // A flow packed into five words, so that it is hashed and compared without branches. Addresses are
 // in network order: IPv4 has both in word 0, IPv6 the source in 0 and 1, the destination in 2

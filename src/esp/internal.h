@@ -7,8 +7,10 @@
 #pragma once
 #include "base/map.h"
 #include "base/mem.h"
+#include "crypto/icv.h"
 #include "esp/esp.h"
 #include "esp/flow.h"
+#include "esp/ip.h"
 #include "esp/octets.h"
 #include "esp/replay.h"
 #include "model/iana.h"
@@ -19,12 +21,14 @@ enum {
     ESP_HEADER = 8,
     ESP_TRAILER = 2,
     ESP_ALIGN_MAX = 16,
+    AH_FIXED = 12,
     UDP_HEADER = 8,
     IP_SIZE_MAX = 65535,
     EVENTS_MAX = 256,
     EVENTS_UNKNOWN_MAX = 16, // of them at most these for unknown SPIs: anybody can send those
     SCHEDULES_AHEAD = 3,     // groups whose key schedules are asked for before their turn
     HELD_MAX = 1024,         // packets that wait, of all policies
+    TRANSIT_SIZE = 9216,     // a longer packet in transit is not given back when it is not ours
     HELD_CHUNK = 2048,       // bytes; a packet takes as many chunks as it needs
 };
 
@@ -56,10 +60,28 @@ struct gate {
 bool traffic_gate(const struct traffic *traffic, struct gate *gate);
 
 // --- the two structs of an SA
-enum sa_flag { SA_ESN = 1, SA_ENCAP = 2, SA_GATE = 4 };
+enum sa_flag { SA_ESN = 1, SA_ENCAP = 2, SA_GATE = 4, SA_AH = 8 };
+
+// The choices of enum sa_dscp, sa_df and sa_ecn in one byte; 0: all as usual.
+static inline uint8_t copy_pack(unsigned dscp, unsigned df, unsigned ecn)
+{
+    return (uint8_t)(dscp | df << 2 | ecn << 4);
+}
+static inline enum sa_dscp copy_dscp(uint8_t copy)
+{
+    return copy & 3;
+}
+static inline enum sa_df copy_df(uint8_t copy)
+{
+    return copy >> 2 & 3;
+}
+static inline enum sa_ecn copy_ecn(uint8_t copy)
+{
+    return copy >> 4 & 1;
+}
 
 struct sa_run {
-    struct batch_key *key;
+    struct batch_key *key; // NULL with AH
     struct sa *sa;
     uint64_t bytes, packets;
     nsec last_used;
@@ -69,6 +91,8 @@ struct sa_run {
     uint8_t flags; // enum sa_flag
     uint8_t mode;  // enum sa_mode
     uint8_t iv_size, icv_size, align;
+    uint8_t copy; // copy_pack()
+    uint16_t tfc; // padded to this size at least
     union {
         struct {
             struct replay replay;
@@ -91,6 +115,7 @@ struct sa {
     struct traffic *traffic;
     struct policy *policy;    // outbound: the one it serves
     struct sa *older, *newer; // in that policy's list
+    struct icv_key *icv;      // AH
     uint64_t *ring;           // owned, when the window does not fit the run struct
     struct path path;
     uint64_t moved; // tag of the place that was reported last; 0: none
@@ -273,18 +298,36 @@ bool plane_event_add(struct plane *plane, const struct plane_event *event);
 // --- modes: what is done to the packet within ESP and around it. Framing, sequence numbers and
 // ciphers are the same for all.
 struct esp_mode {
-    // Leaves at and size on what ESP is to carry, and sets tos, df. FAULT_… drops the packet.
+    // Leaves at and size on what ESP is to carry, and sets tos, ttl, df. FAULT_… drops the packet.
     enum fault (*wrap)(const struct sa_run *run, struct packet *packet, uint8_t *next_header);
+    // When all is sealed: what stands before ESP, and destination; NULL: outer_set() is enough.
+    void (*finish)(const struct sa_run *run, struct packet *packet);
     // at and size are what ESP carried, without padding: makes the inner packet of it and checks it
     // against the SA.
     enum fault (*unwrap)(const struct sa_run *run, struct packet *packet, uint8_t next_header);
+    // What this mode asks of an SA beyond what all do; NULL: nothing.
+    enum fault (*check)(const struct sa_spec *spec);
 };
-extern const struct esp_mode tunnel_mode;
-const struct esp_mode *mode_of(uint8_t protocol, uint8_t mode); // NULL: not known
+extern const struct esp_mode tunnel_mode, transport_mode, gateway_mode, beet_mode;
+const struct esp_mode *mode_of(uint8_t mode); // of ESP; NULL: not known
+// tunnel.c
+void tunnel_outer(const struct sa_run *run, struct packet *packet); // sets tos and df
+enum fault tunnel_unwrap(const struct sa_run *run, struct packet *packet, uint8_t next_header);
+// RFC 4301 5.2 step 4: the packet must be one that this SA was negotiated for.
+enum fault inner_check(const struct sa_run *run, const struct packet *packet);
+// transport.c
+// at is on what was carried; `gap` bytes before it ends the outer header, if it is there: puts it
+// back, or a new one, and leaves at on that.
+enum fault header_return(struct packet *packet, uint32_t gap, uint8_t protocol, uint8_t next_header,
+                         uint16_t id);
+bool gateway_takes(const struct sa_run *run, const struct packet *packet); // is it this SA's?
 // outer.c
-uint8_t ecn_combine(uint8_t inner, uint8_t outer, bool *drop);   // RFC 6040 4.2
-void ecn_set(uint8_t *ip, uint8_t ecn);                          // with the IPv4 checksum
+void ecn_set(uint8_t *ip, uint8_t ecn);
+uint8_t ecn_combine(uint8_t inner, uint8_t outer, bool *drop); // RFC 6040 4.2
+void tos_set(uint8_t *ip, uint8_t tos);                        // with the IPv4 checksum
+uint8_t tos_get(const uint8_t *ip);
 void outer_set(const struct sa_run *run, struct packet *packet); // verdict SEND
+void outer_set_whole(struct packet *packet);                     // verdict SEND, by its own header
 
 // --- the plane
 // Packets of one SA within one burst, chained by number.
@@ -309,6 +352,25 @@ void burst_join(struct burst *burst, struct sa_run *run, size_t packet);
 void burst_prefetch_keys(const struct burst *burst);
 void burst_prefetch_schedule(const struct burst *burst, size_t group);
 
+// --- seal.c, open.c: what ESP and AH share
+enum fault sequence_next(struct plane *plane, struct sa_run *run);
+void group_sealed(struct plane *plane, nsec now, struct sa_run *run, uint64_t bytes,
+                  uint64_t packets);
+void group_opened(struct plane *plane, nsec now, struct sa_run *run, uint64_t bytes,
+                  uint64_t packets, bool alive);
+enum fault packet_commit(struct plane *plane, struct sa_run *run, const struct packet *packet,
+                         uint64_t sequence);
+void packet_refuse(struct plane *plane, struct sa_run *run, struct packet *packet,
+                   enum fault fault);
+// ah.c
+enum fault ah_check(const struct sa_spec *spec);
+uint32_t ah_size(uint32_t icv_size, uint8_t family); // of the header with its ICV
+enum fault ah_sizes(const struct sa_run *run, const struct packet *packet);
+void ah_group_seal(struct plane *plane, nsec now, const struct group *group,
+                   struct packet *const *packets);
+void ah_group_open(struct plane *plane, nsec now, const struct group *group,
+                   struct packet *const *packets);
+
 struct plane {
     struct batch_backend *backend;
     struct batch_backend
@@ -320,6 +382,7 @@ struct plane {
     struct burst burst;
     struct flow_key keys[BURST_MAX];
     uint64_t hashes[BURST_MAX];
+    uint8_t (*transit)[TRANSIT_SIZE]; // packets in transit as they came; NULL until needed
     struct plane_stats stats;
 };
 void packet_drop(struct plane *plane, struct packet *packet, enum fault fault);

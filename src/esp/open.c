@@ -24,10 +24,45 @@ static void spi_unknown(struct plane *plane, struct packet *packet)
     (void)plane_event_add(plane, &event); // lost ones are counted there
 }
 
+// A packet for somebody else, which happens to look like one of ours, goes on as it came.
+static void transit_pass(struct plane *plane, struct packet *packet)
+{
+    packet->verdict = VERDICT_BYPASS;
+    packet->at -= packet->head;
+    packet->size += packet->head;
+    packet->head = 0;
+    plane->stats.bypassed++;
+}
+
+// AH has next header, length and reserved bytes before its SPI.
+static uint32_t spi_offset(const struct packet *packet)
+{
+    return packet->protocol == PROTOCOL_AH ? 4 : 0;
+}
+
+static void not_ours(struct plane *plane, struct packet *packet)
+{
+    if (packet->transit)
+        transit_pass(plane, packet);
+    else
+        spi_unknown(plane, packet);
+}
+
+// The SPI is known; is the packet of its SA's kind, too? What is in transit can only be for
+// gateways in transport mode, and those get nothing else.
+static bool is_ours(const struct sa_run *run, const struct packet *packet)
+{
+    bool gateway = run->mode == MODE_GATEWAY_TRANSPORT;
+    if ((packet->protocol == PROTOCOL_AH) != !!(run->flags & SA_AH)) return false;
+    if (packet->transit != gateway) return false;
+    return !gateway || gateway_takes(run, packet);
+}
+
 static enum fault spi_read(struct packet *packet)
 {
-    if (packet->size < ESP_HEADER) return FAULT_ESP_TOO_SHORT;
-    packet->spi = get_u32(packet->at);
+    uint32_t least = packet->protocol == PROTOCOL_AH ? AH_FIXED : ESP_HEADER;
+    if (packet->size < least) return FAULT_ESP_TOO_SHORT;
+    packet->spi = get_u32(packet->at + spi_offset(packet));
     return packet->spi < SPI_RESERVED ? FAULT_ESP_SPI_RESERVED : OK;
 }
 
@@ -37,7 +72,9 @@ static void spis_read(struct plane *plane, struct packet *const *packets, size_t
     for (size_t i = 0; i < count; i++) {
         packet_begin(packets[i]);
         enum fault fault = spi_read(packets[i]);
-        if (fault)
+        if (fault && packets[i]->transit)
+            transit_pass(plane, packets[i]);
+        else if (fault)
             packet_drop(plane, packets[i], fault);
         else
             __builtin_prefetch(&table->slots[spi_table_place(table, packets[i]->spi)]);
@@ -52,7 +89,7 @@ static void spis_find(struct plane *plane, struct packet *const *packets, size_t
         if (packets[i]->verdict != VERDICT_DELIVER) continue;
         struct sa_run *run = burst->runs[i] = sad_find_in(&plane->sad, packets[i]->spi);
         if (!run) {
-            spi_unknown(plane, packets[i]);
+            not_ours(plane, packets[i]);
             continue;
         }
         __builtin_prefetch(run);
@@ -69,6 +106,7 @@ static uint32_t packet_payload(const struct sa_run *run, const struct packet *pa
 
 static enum fault packet_sizes(const struct sa_run *run, const struct packet *packet)
 {
+    if (run->flags & SA_AH) return ah_sizes(run, packet);
     uint32_t around = ESP_HEADER + (uint32_t)run->iv_size + run->icv_size;
     if (packet->size < around + run->align) return FAULT_ESP_TOO_SHORT;
     if (packet->size > IP_SIZE_MAX) return FAULT_PACKET_TOO_LARGE;
@@ -78,14 +116,13 @@ static enum fault packet_sizes(const struct sa_run *run, const struct packet *pa
 static enum fault packet_sequence(const struct sa_run *run, const struct packet *packet,
                                   uint64_t *sequence)
 {
-    uint32_t low = get_u32(packet->at + 4);
+    uint32_t low = get_u32(packet->at + spi_offset(packet) + 4);
     *sequence = low;
     if (run->flags & SA_ESN) TRY(replay_infer(&run->in.replay, low, sequence));
     return replay_check(&run->in.replay, *sequence);
 }
 
-static void packet_refuse(struct plane *plane, const struct sa_run *run, struct packet *packet,
-                          enum fault fault)
+void packet_refuse(struct plane *plane, struct sa_run *run, struct packet *packet, enum fault fault)
 {
     packet_drop(plane, packet, fault);
     if (fault == FAULT_REPLAY_OLD || fault == FAULT_REPLAY_SEEN) run->sa->dropped_replay++;
@@ -101,6 +138,10 @@ static void packets_check(struct plane *plane, struct packet *const *packets, si
         struct sa_run *run = burst->runs[i];
         if (!run) continue;
         packets[i]->policy = run->policy;
+        if (!is_ours(run, packets[i])) {
+            not_ours(plane, packets[i]);
+            continue;
+        }
         enum fault fault = packet_sizes(run, packets[i]);
         if (!fault) fault = packet_sequence(run, packets[i], &burst->sequence[i]);
         if (fault)
@@ -129,8 +170,8 @@ static void peer_follow(struct plane *plane, const struct sa_run *run, const str
 }
 
 // RFC 4303 3.4.3: only now, authenticated, does a packet move the window.
-static enum fault packet_commit(struct plane *plane, struct sa_run *run,
-                                const struct packet *packet, uint64_t sequence)
+enum fault packet_commit(struct plane *plane, struct sa_run *run, const struct packet *packet,
+                         uint64_t sequence)
 {
     bool newest = sequence > run->in.replay.top;
     TRY(replay_commit(&run->in.replay, sequence));
@@ -163,7 +204,7 @@ static enum fault packet_finish(struct plane *plane, struct sa_run *run, struct 
     uint8_t next_header;
     TRY(trailer_strip(run, packet, &next_header));
     if (next_header == IPPROTO_NUMBER_NO_NEXT) return FAULT_ESP_DUMMY; // RFC 4303 2.6
-    return mode_of(PROTOCOL_ESP, run->mode)->unwrap(run, packet, next_header);
+    return mode_of(run->mode)->unwrap(run, packet, next_header);
 }
 
 static size_t group_gather(struct burst *burst, const struct group *group,
@@ -183,6 +224,31 @@ static size_t group_gather(struct burst *burst, const struct group *group,
     return group->count;
 }
 
+void group_opened(struct plane *plane, nsec now, struct sa_run *run, uint64_t bytes,
+                  uint64_t packets, bool alive)
+{
+    run->bytes += bytes;
+    run->packets += packets;
+    if (alive) run->last_used = now; // a dummy packet, too, shows that the peer is there
+    plane->stats.opened += packets;
+    plane->stats.opened_bytes += bytes;
+}
+
+// A packet in transit that turns out to be no one of ours must go on as it came, and the cipher
+// works in place.
+static void transit_keep(struct plane *plane, const struct packet *packet, size_t number)
+{
+    if (packet->size <= TRANSIT_SIZE) memcpy(plane->transit[number], packet->at, packet->size);
+}
+
+static bool transit_give_back(struct plane *plane, struct packet *packet, size_t number)
+{
+    if (packet->size > TRANSIT_SIZE) return false;
+    memcpy(packet->at, plane->transit[number], packet->size);
+    transit_pass(plane, packet);
+    return true;
+}
+
 static void group_open(struct plane *plane, nsec now, const struct group *group,
                        struct packet *const *packets)
 {
@@ -191,10 +257,13 @@ static void group_open(struct plane *plane, nsec now, const struct group *group,
     size_t count = group_gather(burst, group, packets);
     uint64_t bytes = 0, opened = 0;
     bool alive = false;
+    bool gateway = run->mode == MODE_GATEWAY_TRANSPORT;
+    for (size_t i = 0; gateway && i < count; i++) transit_keep(plane, packets[burst->member[i]], i);
     batch_open(run->key, burst->batch, count);
     for (size_t i = 0; i < count; i++) {
         size_t number = burst->member[i];
         struct packet *packet = packets[number];
+        if (gateway && !burst->batch[i].good && transit_give_back(plane, packet, i)) continue;
         enum fault fault =
             packet_finish(plane, run, packet, &burst->batch[i], burst->sequence[number]);
         alive |= burst->batch[i].good;
@@ -205,11 +274,7 @@ static void group_open(struct plane *plane, nsec now, const struct group *group,
         bytes += packet->size;
         opened++;
     }
-    run->bytes += bytes;
-    run->packets += opened;
-    if (alive) run->last_used = now; // a dummy packet, too, shows that the peer is there
-    plane->stats.opened += opened;
-    plane->stats.opened_bytes += bytes;
+    group_opened(plane, now, run, bytes, opened, alive);
 }
 
 void plane_open(struct plane *plane, nsec now, struct packet *const *packets, size_t count)
@@ -221,6 +286,10 @@ void plane_open(struct plane *plane, nsec now, struct packet *const *packets, si
     burst_prefetch_keys(&plane->burst);
     for (size_t i = 0; i < plane->burst.group_count; i++) {
         burst_prefetch_schedule(&plane->burst, i + SCHEDULES_AHEAD);
-        group_open(plane, now, &plane->burst.groups[i], packets);
+        const struct group *group = &plane->burst.groups[i];
+        if (group->run->flags & SA_AH)
+            ah_group_open(plane, now, group, packets);
+        else
+            group_open(plane, now, group, packets);
     }
 }

@@ -13,6 +13,15 @@ void outer_set(const struct sa_run *run, struct packet *packet)
     packet->to = run->out.remote;
 }
 
+void outer_set_whole(struct packet *packet)
+{
+    packet->verdict = VERDICT_SEND;
+    packet->outer = OUTER_WHOLE;
+    packet->head = 0;
+    packet->from.port = packet->to.port = 0;
+    ip_addrs(packet->at, &packet->from.addr, &packet->to.addr);
+}
+
 // RFC 6040 4.2 Figure 4: rows are what the inner header says, columns the outer: Not-ECT, ECT(1),
 // ECT(0), CE as numbers 0 to 3. Congestion that the ends would not understand is told by dropping.
 uint8_t ecn_combine(uint8_t inner, uint8_t outer, bool *drop)
@@ -41,19 +50,50 @@ static void ipv4_set_tos(uint8_t *ip, uint8_t tos)
     put_u16(ip + 10, (uint16_t)~sum);
 }
 
+uint8_t tos_get(const uint8_t *ip)
+{
+    return ip[0] >> 4 == 4 ? ip[1] : (uint8_t)(get_u16(ip) >> 4);
+}
+
+void tos_set(uint8_t *ip, uint8_t tos)
+{
+    if (ip[0] >> 4 == 4)
+        ipv4_set_tos(ip, tos);
+    else
+        put_u16(ip, (uint16_t)((get_u16(ip) & 0xf00f) | (uint32_t)tos << 4));
+}
+
 void ecn_set(uint8_t *ip, uint8_t ecn)
 {
-    if (ip[0] >> 4 == 4) {
-        ipv4_set_tos(ip, (uint8_t)((ip[1] & ~3u) | ecn));
-    } else {
-        ip[1] = (uint8_t)((ip[1] & ~0x30u) | (uint32_t)ecn << 4);
-    }
+    tos_set(ip, (uint8_t)((tos_get(ip) & ~3u) | ecn));
 }
 
 // What the headers and the cipher of an SA add.
 struct sizes {
-    size_t outer, iv, icv, align;
+    size_t outer; // headers before ESP
+    size_t inner; // the inner packet's own header, where ESP does not carry it
+    size_t iv, icv, align;
 };
+
+static size_t spec_inner(const struct sa_spec *spec)
+{
+    switch (spec->mode) {
+    case MODE_TRANSPORT:
+    case MODE_GATEWAY_TRANSPORT:
+    case MODE_BEET:
+        return ip_header_size(spec->remote.at[0].range.low.family);
+    default:
+        return 0;
+    }
+}
+
+static size_t spec_outer(const struct sa_spec *spec)
+{
+    size_t udp = spec->path.encap ? UDP_HEADER : 0;
+    if (spec->mode == MODE_TRANSPORT || spec->mode == MODE_GATEWAY_TRANSPORT)
+        return udp + spec_inner(spec);
+    return udp + ip_header_size(spec->path.remote.addr.family);
+}
 
 static struct sizes spec_sizes(const struct sa_spec *spec)
 {
@@ -61,18 +101,32 @@ static struct sizes spec_sizes(const struct sa_spec *spec)
     struct integ_info integ = {0};
     bool known = encr_info(spec->encr, spec->key_bits, &encr);
     if (!known || !encr.icv) (void)integ_info(spec->integ, &integ);
-    bool v6 = spec->path.remote.addr.family == ADDR_V6;
     return (struct sizes){
-        .outer = (v6 ? IPV6_HEADER : IPV4_HEADER) + (spec->path.encap ? UDP_HEADER : 0),
+        .outer = spec_outer(spec),
+        .inner = spec_inner(spec),
         .iv = encr.iv,
         .icv = encr.icv ? encr.icv : integ.icv,
         .align = encr.block > 4 && !encr.stream && !encr.aead ? encr.block : 4,
     };
 }
 
+// RFC 4543 4: the field of AES-GMAC has its IV in it.
+static size_t ah_overhead(const struct sa_spec *spec)
+{
+    struct integ_info integ = {0};
+    bool gmac = spec->integ >= INTEG_AES_128_GMAC && spec->integ <= INTEG_AES_256_GMAC;
+    bool tunnel = spec->mode == MODE_TUNNEL;
+    (void)integ_info(spec->integ, &integ);
+    uint8_t family = tunnel ? spec->path.remote.addr.family : spec->remote.at[0].range.low.family;
+    return (tunnel ? ip_header_size(family) : 0) + ah_size(integ.icv + (gmac ? 8u : 0), family);
+}
+
 size_t plane_overhead(const struct sa_spec *spec, size_t inner_size)
 {
+    if (spec->protocol == PROTOCOL_AH) return ah_overhead(spec);
     struct sizes sizes = spec_sizes(spec);
-    size_t payload = (inner_size + ESP_TRAILER + sizes.align - 1) / sizes.align * sizes.align;
-    return sizes.outer + ESP_HEADER + sizes.iv + (payload - inner_size) + sizes.icv;
+    size_t carried = inner_size > sizes.inner ? inner_size - sizes.inner : 0;
+    if (carried < spec->tfc_padding) carried = spec->tfc_padding;
+    size_t payload = (carried + ESP_TRAILER + sizes.align - 1) / sizes.align * sizes.align;
+    return sizes.outer + ESP_HEADER + sizes.iv + payload + sizes.icv - inner_size;
 }

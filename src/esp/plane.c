@@ -39,6 +39,7 @@ void plane_free(struct plane *plane)
     sad_wipe(plane);
     spd_wipe(plane);
     hold_wipe(&plane->hold);
+    free(plane->transit);
     if (plane->fallback) batch_backend_free(plane->fallback);
     free(plane);
 }
@@ -57,11 +58,36 @@ void packet_drop(struct plane *plane, struct packet *packet, enum fault fault)
 
 // RFC 4303 and modes ------------------------------------------------------------------------------
 
-const struct esp_mode *mode_of(uint8_t protocol, uint8_t mode)
+const struct esp_mode *mode_of(uint8_t mode)
 {
-    static const struct esp_mode *const modes[] = {[MODE_TUNNEL] = &tunnel_mode};
-    if (protocol != PROTOCOL_ESP || mode >= sizeof modes / sizeof modes[0]) return NULL;
-    return modes[mode];
+    static const struct esp_mode *const modes[] = {[MODE_TUNNEL] = &tunnel_mode,
+                                                   [MODE_TRANSPORT] = &transport_mode,
+                                                   [MODE_BEET] = &beet_mode,
+                                                   [MODE_GATEWAY_TRANSPORT] = &gateway_mode};
+    return mode < sizeof modes / sizeof modes[0] ? modes[mode] : NULL;
+}
+
+enum fault packet_split(struct packet *packet)
+{
+    uint8_t *ip = packet->at;
+    struct ip_place place;
+    uint32_t total;
+    TRY(ip_check(ip, packet->size, &total));
+    packet->protocol = PROTOCOL_ESP;
+    enum fault fault = ip_place_of(ip, total, IPPROTO_NUMBER_ESP, &place);
+    if (fault) {
+        packet->protocol = PROTOCOL_AH;
+        TRY(ip_place_of(ip, total, IPPROTO_NUMBER_AH, &place));
+    }
+    ip_addrs(ip, &packet->from.addr, &packet->to.addr);
+    packet->from.port = packet->to.port = 0;
+    packet->tos = tos_get(ip);
+    packet->ttl = ip_ttl(ip);
+    packet->df = ip[0] >> 4 == 6 || get_u16(ip + 6) & IPV4_DONT_FRAGMENT;
+    packet->head = (uint16_t)place.head;
+    packet->at += place.head;
+    packet->size = total - place.head;
+    return OK;
 }
 
 // Grouping: within a burst the packets of one SA are chained, in their order, wherever they stand
@@ -97,13 +123,14 @@ void burst_join(struct burst *burst, struct sa_run *run, size_t packet)
 void burst_prefetch_keys(const struct burst *burst)
 {
     for (size_t i = 0; i < burst->group_count; i++)
-        batch_key_prefetch_head(burst->groups[i].run->key);
+        if (burst->groups[i].run->key) batch_key_prefetch_head(burst->groups[i].run->key);
     for (size_t i = 0; i < SCHEDULES_AHEAD; i++) burst_prefetch_schedule(burst, i);
 }
 
 void burst_prefetch_schedule(const struct burst *burst, size_t group)
 {
-    if (group < burst->group_count) batch_key_prefetch(burst->groups[group].run->key);
+    const struct batch_key *key = group < burst->group_count ? burst->groups[group].run->key : NULL;
+    if (key) batch_key_prefetch(key);
 }
 
 // Events ------------------------------------------------------------------------------------------

@@ -66,7 +66,12 @@ static bool path_is_usable(const struct path *path)
 
 static enum fault sa_spec_check(const struct sa_spec *spec)
 {
-    if (!mode_of(spec->protocol, spec->mode)) return FAULT_SA_MODE;
+    bool ah = spec->protocol == PROTOCOL_AH;
+    const struct esp_mode *mode = mode_of(spec->mode);
+    if (!ah && (spec->protocol != PROTOCOL_ESP || !mode)) return FAULT_SA_MODE;
+    if (spec->copy_dscp > DSCP_COPY_NONE || spec->copy_df > DF_SET || spec->copy_ecn > ECN_NONE)
+        return FAULT_SA_PARAMETERS;
+    if (spec->tfc_padding && (ah || spec->mode != MODE_TUNNEL)) return FAULT_SA_PARAMETERS;
     if (spec->spi < SPI_RESERVED || spec->replay_window > REPLAY_WINDOW_MAX)
         return FAULT_SA_PARAMETERS;
     if (spec->direction != SA_IN && spec->direction != SA_OUT) return FAULT_SA_PARAMETERS;
@@ -74,7 +79,8 @@ static enum fault sa_spec_check(const struct sa_spec *spec)
     if (!spec->local.count || !spec->remote.count) return FAULT_SELECTORS_EMPTY;
     if (spec->local.count > SELECTORS_MAX || spec->remote.count > SELECTORS_MAX)
         return FAULT_SA_PARAMETERS;
-    return OK;
+    if (ah) return ah_check(spec);
+    return mode->check ? mode->check(spec) : OK;
 }
 
 // What the plane's backend lacks is done by OpenSSL.
@@ -125,25 +131,44 @@ static void run_set_out(struct sa_run *run, const struct sa_spec *spec)
     run->out.soft = SEQUENCE_SOFT(spec->esn);
 }
 
+// A key for ESP or for AH: the other is NULL.
+struct sa_key {
+    struct batch_key *batch;
+    struct icv_key *icv;
+};
+
+static void run_set_key(struct sa_run *run, const struct sa_key *key)
+{
+    run->key = key->batch;
+    run->sa->icv = key->icv;
+    if (key->icv) {
+        run->flags |= SA_AH;
+        run->icv_size = (uint8_t)icv_key_size(key->icv);
+        return;
+    }
+    run->iv_size = (uint8_t)batch_key_iv_size(key->batch);
+    run->icv_size = (uint8_t)batch_key_icv_size(key->batch);
+    run->align = (uint8_t)batch_key_align(key->batch);
+    assert(run->align >= 4 && run->align <= ESP_ALIGN_MAX && (run->align & (run->align - 1)) == 0);
+}
+
 static void sa_new(struct plane *plane, struct sa_run *run, const struct sa_spec *spec,
-                   struct batch_key *key)
+                   const struct sa_key *key)
 {
     struct sa *sa = NEW(struct sa);
     sa->run = run;
     sa->direction = spec->direction;
     sa->traffic = traffic_new(&spec->local, &spec->remote);
     *run = (struct sa_run){
-        .key = key,
         .sa = sa,
         .spi = spec->spi,
         .policy = spec->policy,
         .mode = spec->mode,
         .flags = spec->esn ? SA_ESN : 0,
-        .iv_size = (uint8_t)batch_key_iv_size(key),
-        .icv_size = (uint8_t)batch_key_icv_size(key),
-        .align = (uint8_t)batch_key_align(key),
+        .copy = copy_pack(spec->copy_dscp, spec->copy_df, spec->copy_ecn),
+        .tfc = spec->tfc_padding,
     };
-    assert(run->align >= 4 && run->align <= ESP_ALIGN_MAX && (run->align & (run->align - 1)) == 0);
+    run_set_key(run, key);
     if (spec->direction == SA_IN)
         run_set_in(run, spec);
     else
@@ -159,6 +184,7 @@ static void sa_free(struct plane *plane, struct sa_run *run)
     plane->stats.bytes_memory -= sa_memory(sa);
     plane->stats.sas--;
     batch_key_free(run->key);
+    icv_key_free(sa->icv);
     free(sa->traffic);
     free(sa->ring);
     free(sa);
@@ -180,6 +206,13 @@ static void sa_remove(struct plane *plane, struct sa_run *run)
     if (policy) spd_policy_done(plane, policy);
 }
 
+static void transit_room(struct plane *plane)
+{
+    if (plane->transit) return;
+    plane->transit = mem_array(BURST_MAX, sizeof *plane->transit);
+    plane->stats.bytes_memory += BURST_MAX * sizeof *plane->transit;
+}
+
 static void sa_serve(struct plane *plane, struct sa *sa, uint32_t number)
 {
     sa->policy = spd_policy(&plane->spd, number);
@@ -196,13 +229,15 @@ enum fault plane_sa_add(struct plane *plane, const struct sa_spec *spec)
     struct sa_run *former =
         sad_find(sad, spec->spi, spec->direction, &spec->path.remote.addr, &fault);
     if (!former && sad->unused_count == 0) return FAULT_SAS_TOO_MANY;
-    struct batch_key *key;
-    TRY(sa_key_new(plane, spec, &key));
+    struct sa_key key = {0};
+    TRY(spec->protocol == PROTOCOL_AH ? icv_key_new(spec->integ, spec->integ_key, &key.icv)
+                                      : sa_key_new(plane, spec, &key.batch));
     if (former) sa_remove(plane, former);
 
     uint32_t number = sad->unused[--sad->unused_count];
     struct sa_run *run = &sad->runs[number];
-    sa_new(plane, run, spec, key);
+    sa_new(plane, run, spec, &key);
+    if (spec->mode == MODE_GATEWAY_TRANSPORT) transit_room(plane);
     spi_table_add(spec->direction == SA_IN ? &sad->in : &sad->out, spec->spi, number + 1);
     if (spec->direction == SA_OUT) sa_serve(plane, run->sa, spec->policy);
     return OK;

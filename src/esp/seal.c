@@ -5,7 +5,8 @@
 //   flows_read      the flow of each packet, and its place in the flow cache
 //   policies_find   policy and SA; packets that need none, or that must wait, leave here
 //   groups_join     packets of one SA are chained
-//   group_seal      sequence number, header, padding; one cipher call for the group; destination
+//   group_seal      sequence number, header, padding; one cipher call for the group; destination;
+//                   AH has its own (ah.c)
 #include "esp/internal.h"
 
 // 1, 2, 3 …: RFC 4303 2.4.
@@ -21,6 +22,7 @@ static void flows_read(struct plane *plane, struct packet *const *packets, size_
         packet->verdict = VERDICT_SEND;
         packet->fault = OK;
         packet->spi = packet->policy = 0;
+        packet->head = packet->ttl = 0;
         enum fault fault = flow_key_read(packet->at, packet->size, &plane->keys[i], &total);
         if (fault) {
             packet_drop(plane, packet, fault);
@@ -75,7 +77,7 @@ static void groups_join(struct burst *burst, size_t count)
 }
 
 // RFC 4303 3.3.3: a sequence number is never used twice; when they are used up the SA is.
-static enum fault sequence_next(struct plane *plane, struct sa_run *run)
+enum fault sequence_next(struct plane *plane, struct sa_run *run)
 {
     if (run->out.sequence >= SEQUENCE_LAST(run->flags & SA_ESN)) return FAULT_SEQUENCE_EXHAUSTED;
     run->out.sequence++;
@@ -94,17 +96,21 @@ static enum fault packet_frame(struct plane *plane, struct sa_run *run, struct p
                                struct batch_packet *batch)
 {
     uint8_t next_header;
-    TRY(mode_of(PROTOCOL_ESP, run->mode)->wrap(run, packet, &next_header));
+    TRY(mode_of(run->mode)->wrap(run, packet, &next_header));
+    uint32_t carried = packet->size > run->tfc ? packet->size : run->tfc;
     uint32_t head = ESP_HEADER + run->iv_size, mask = run->align - 1u;
-    uint32_t payload = (packet->size + ESP_TRAILER + mask) & ~mask,
-             pad = payload - packet->size - ESP_TRAILER;
+    uint32_t payload = (carried + ESP_TRAILER + mask) & ~mask,
+             pad = payload - carried - ESP_TRAILER;
     uint32_t size = head + payload + run->icv_size;
-    if (size > IP_SIZE_MAX - IPV4_HEADER - UDP_HEADER) return FAULT_PACKET_TOO_LARGE;
+    uint32_t before_it = (packet->head ? packet->head : IPV4_HEADER) + (uint32_t)UDP_HEADER;
+    if (size > IP_SIZE_MAX - before_it) return FAULT_PACKET_TOO_LARGE;
     size_t before = (size_t)(packet->at - packet->space);
     if (before < head || before - head + size > packet->room) return FAULT_NO_ROOM;
     TRY(sequence_next(plane, run));
 
-    uint8_t *trailer = packet->at + packet->size;
+    // RFC 4303 2.7: what hides the size stands between the inner packet and the padding.
+    uint8_t *trailer = packet->at + carried;
+    if (carried > packet->size) memset(packet->at + packet->size, 0, carried - packet->size);
     memcpy(trailer, padding, pad);
     trailer[pad] = (uint8_t)pad;
     trailer[pad + 1] = next_header;
@@ -121,8 +127,8 @@ static enum fault packet_frame(struct plane *plane, struct sa_run *run, struct p
     return OK;
 }
 
-static void group_count(struct plane *plane, nsec now, struct sa_run *run, uint64_t bytes,
-                        uint64_t packets)
+void group_sealed(struct plane *plane, nsec now, struct sa_run *run, uint64_t bytes,
+                  uint64_t packets)
 {
     run->bytes += bytes;
     run->packets += packets;
@@ -136,6 +142,7 @@ static void group_seal(struct plane *plane, nsec now, const struct group *group,
 {
     struct burst *burst = &plane->burst;
     struct sa_run *run = group->run;
+    void (*finish)(const struct sa_run *, struct packet *) = mode_of(run->mode)->finish;
     size_t count = 0;
     uint64_t bytes = 0;
     for (unsigned i = 0, number = group->first; i < group->count;
@@ -150,10 +157,11 @@ static void group_seal(struct plane *plane, nsec now, const struct group *group,
         }
         bytes += size;
         outer_set(run, packet);
-        count++;
+        burst->member[count++] = (uint8_t)number;
     }
     if (count) batch_seal(run->key, burst->batch, count);
-    group_count(plane, now, run, bytes, count);
+    for (size_t i = 0; finish && i < count; i++) finish(run, packets[burst->member[i]]);
+    group_sealed(plane, now, run, bytes, count);
 }
 
 void plane_seal(struct plane *plane, nsec now, struct packet *const *packets, size_t count)
@@ -165,6 +173,10 @@ void plane_seal(struct plane *plane, nsec now, struct packet *const *packets, si
     burst_prefetch_keys(&plane->burst);
     for (size_t i = 0; i < plane->burst.group_count; i++) {
         burst_prefetch_schedule(&plane->burst, i + SCHEDULES_AHEAD);
-        group_seal(plane, now, &plane->burst.groups[i], packets);
+        const struct group *group = &plane->burst.groups[i];
+        if (group->run->flags & SA_AH)
+            ah_group_seal(plane, now, group, packets);
+        else
+            group_seal(plane, now, group, packets);
     }
 }

@@ -3,24 +3,35 @@
 // 4301 5.1.2, 5.2).
 #include "esp/internal.h"
 
-enum { IPV4_DONT_FRAGMENT = 0x4000 };
+static bool outer_df(const struct sa_run *run, const uint8_t *ip)
+{
+    switch (copy_df(run->copy)) {
+    case DF_CLEAR:
+        return false;
+    case DF_SET:
+        return true;
+    case DF_COPY: // an IPv6 packet is never fragmented on its way, so outside IPv4 it has DF set
+        break;
+    }
+    return ip[0] >> 4 == 6 || get_u16(ip + 6) & IPV4_DONT_FRAGMENT;
+}
 
 // RFC 4301 5.1.2: the outer DSCP is the inner one. RFC 6040 4.1: and so is the ECN field, in normal
-// mode. RFC 4301 8.1: DF is copied; an IPv6 packet is never fragmented on its way, so outside IPv4
-// it has DF set.
+// mode. RFC 4301 8.1: DF is copied, or as the SA says.
+void tunnel_outer(const struct sa_run *run, struct packet *packet)
+{
+    enum sa_dscp dscp = copy_dscp(run->copy);
+    uint8_t tos = tos_get(packet->at);
+    if (dscp == DSCP_COPY_IN || dscp == DSCP_COPY_NONE) tos &= 3;
+    if (copy_ecn(run->copy) == ECN_NONE) tos &= (uint8_t)~3u;
+    packet->tos = tos;
+    packet->df = outer_df(run, packet->at);
+}
+
 static enum fault tunnel_wrap(const struct sa_run *run, struct packet *packet, uint8_t *next_header)
 {
-    const uint8_t *ip = packet->at;
-    (void)run;
-    if (ip[0] >> 4 == 4) {
-        packet->tos = ip[1];
-        packet->df = get_u16(ip + 6) & IPV4_DONT_FRAGMENT;
-        *next_header = IPPROTO_NUMBER_IPIP;
-    } else {
-        packet->tos = (uint8_t)(get_u16(ip) >> 4);
-        packet->df = true;
-        *next_header = IPPROTO_NUMBER_IPV6;
-    }
+    tunnel_outer(run, packet);
+    *next_header = packet->at[0] >> 4 == 4 ? IPPROTO_NUMBER_IPIP : IPPROTO_NUMBER_IPV6;
     return OK;
 }
 
@@ -42,8 +53,7 @@ static struct flow flow_turned(const struct flow *flow)
     return turned;
 }
 
-// RFC 4301 5.2 step 4: the packet must be one that this SA was negotiated for.
-static enum fault tunnel_check(const struct sa_run *run, const struct packet *packet)
+enum fault inner_check(const struct sa_run *run, const struct packet *packet)
 {
     if (run->flags & SA_GATE)
         return packet->at[0] >> 4 == 4 && gate_has(&run->in.gate, packet->at)
@@ -55,26 +65,23 @@ static enum fault tunnel_check(const struct sa_run *run, const struct packet *pa
     return traffic_match(run->sa->traffic, &turned) ? OK : FAULT_INNER_SELECTOR;
 }
 
-static uint8_t inner_ecn(const uint8_t *ip)
+// RFC 6040 4.2, and RFC 4301 5.1.2.1 for an inner DSCP that the outer one changes.
+static enum fault tunnel_tos(const struct sa_run *run, struct packet *packet)
 {
-    return ip[0] >> 4 == 4 ? ip[1] & 3 : ip[1] >> 4 & 3;
-}
-
-// RFC 6040 4.2.
-static enum fault tunnel_ecn(struct packet *packet)
-{
-    bool drop;
-    uint8_t inner = inner_ecn(packet->at);
-    uint8_t ecn = ecn_combine(inner, packet->tos & 3, &drop);
+    bool drop = false;
+    enum sa_dscp dscp = copy_dscp(run->copy);
+    uint8_t inner = tos_get(packet->at), ecn = inner & 3;
+    if (copy_ecn(run->copy) == ECN_COPY) ecn = ecn_combine(inner & 3, packet->tos & 3, &drop);
     if (drop) return FAULT_INNER_ECN;
-    if (ecn != inner) ecn_set(packet->at, ecn);
+    uint8_t from = dscp == DSCP_COPY_IN || dscp == DSCP_COPY_BOTH ? packet->tos : inner;
+    uint8_t tos = (uint8_t)((from & ~3u) | ecn);
+    if (tos != inner) tos_set(packet->at, tos);
     return OK;
 }
 
 // RFC 4303 2.7: what follows the inner packet's own length is padding that hides its size; it is
 // cut off.
-static enum fault tunnel_unwrap(const struct sa_run *run, struct packet *packet,
-                                uint8_t next_header)
+enum fault tunnel_unwrap(const struct sa_run *run, struct packet *packet, uint8_t next_header)
 {
     unsigned version = next_header == IPPROTO_NUMBER_IPIP   ? 4
                        : next_header == IPPROTO_NUMBER_IPV6 ? 6
@@ -84,8 +91,8 @@ static enum fault tunnel_unwrap(const struct sa_run *run, struct packet *packet,
     TRY(ip_check(packet->at, packet->size, &total));
     if (packet->at[0] >> 4 != version) return FAULT_INNER_NOT_IP;
     packet->size = total;
-    TRY(tunnel_check(run, packet));
-    return tunnel_ecn(packet);
+    TRY(inner_check(run, packet));
+    return tunnel_tos(run, packet);
 }
 
 const struct esp_mode tunnel_mode = {.wrap = tunnel_wrap, .unwrap = tunnel_unwrap};

@@ -8,6 +8,10 @@
 
 enum sa_direction { SA_IN = 1, SA_OUT = 2 };
 enum sa_mode { MODE_TUNNEL = 1, MODE_TRANSPORT, MODE_BEET, MODE_IPTFS, MODE_GATEWAY_TRANSPORT };
+// What tunnel mode copies between inner and outer header. In each, 0 is what is done unless something else is asked for.
+enum sa_dscp { DSCP_COPY_OUT = 0, DSCP_COPY_IN, DSCP_COPY_BOTH, DSCP_COPY_NONE };  // out: from inner to outer, when sealing
+enum sa_df { DF_COPY = 0, DF_CLEAR, DF_SET };        // RFC 4301 8.1; of the outer IPv4 header
+enum sa_ecn { ECN_COPY = 0, ECN_NONE };              // copy: RFC 6040; none: outer headers say nothing of congestion, nor are they asked
 enum policy_action { POLICY_PROTECT = 1, POLICY_BYPASS, POLICY_DISCARD };
 // What a packet that matches a PROTECT policy without an SA does: it is dropped, or held (a few per policy) and an acquire reported.
 enum policy_trap { POLICY_BLOCK = 1, POLICY_TRAP };
@@ -23,6 +27,8 @@ struct sa_spec {
     uint32_t replay_window;  // packets; 0: no check
     uint32_t partner_spi;    // the SPI of the other direction; 0 when unknown
     uint32_t mark_in_out;    // reserved for if_id and marks, 0 today
+    uint8_t copy_dscp, copy_df, copy_ecn;  // enum sa_dscp, sa_df, sa_ecn
+    uint16_t tfc_padding;    // inner packets are padded to this size at least; tunnel mode and ESP only; 0: not padded
     struct path path;        // local and remote outer endpoints
     struct bytes encr_key;   // with the salt at its end; borrowed
     struct bytes integ_key;

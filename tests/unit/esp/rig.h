@@ -37,6 +37,8 @@ static const struct cipher ciphers[] = {
     {"aes128-sha1", ENCR_AES_CBC, 128, INTEG_HMAC_SHA1_96, 16, 20},
     {"aes128ctr-sha256", ENCR_AES_CTR, 128, INTEG_HMAC_SHA2_256_128, 20, 32},
     {"3des-sha1", ENCR_3DES, 0, INTEG_HMAC_SHA1_96, 24, 20},
+    {"aes256-xcbc", ENCR_AES_CBC, 256, INTEG_AES_XCBC_96, 32, 16},
+    {"aes128gmac", ENCR_NULL_AES_GMAC, 128, INTEG_NONE, 20, 0},
     {"null-sha256", ENCR_NULL, 0, INTEG_HMAC_SHA2_256_128, 0, 32},
 };
 

@@ -783,8 +783,11 @@ static void what_cannot_be_is_refused(void **state)
     spec.mode = MODE_IPTFS;
     CHECK_FAULT(plane_sa_add(rig.a, &spec), FAULT_SA_MODE);
     spec = rig.spec;
-    spec.protocol = PROTOCOL_AH;
+    spec.protocol = PROTOCOL_IKE;
     CHECK_FAULT(plane_sa_add(rig.a, &spec), FAULT_SA_MODE);
+    spec = rig.spec;
+    spec.copy_dscp = DSCP_COPY_NONE + 1;
+    CHECK_FAULT(plane_sa_add(rig.a, &spec), FAULT_SA_PARAMETERS);
     spec = rig.spec;
     spec.local.count = 0;
     CHECK_FAULT(plane_sa_add(rig.a, &spec), FAULT_SELECTORS_EMPTY);
