@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Children: pairs of ESP SAs in the data plane, their lifetimes and their end.
 //
-// A child that replaces another by rekeying comes in by halves, so that no packet is lost (RFC 7296 2.8):
+// A child that replaces another by rekeying comes in by halves, so that no packet is lost
+// (RFC 7296 2.8):
 //
 //     who asked:     both halves at once, then it deletes the old child
-//     who answered:  inbound at once; outbound when the peer has deleted the old child, or has sent through the new one,
-//                    or when the peer must have our answer by now
+//     who answered:  inbound at once; outbound when the peer has deleted the old child, or has
+//                    sent through the new one, or when the peer must have our answer by now
 //     both:          the old inbound half is kept for a while after the old child is deleted
 #include "ike/internal.h"
 #include <assert.h>
 
-// The peer may get our answer only with its last retransmission: until then it cannot open what we would send.
+// The peer may get our answer only with its last retransmission: until then it cannot open what we
+// would send.
 enum { OUTBOUND_DELAY_SECONDS = 180, REKEY_RETRY_SECONDS = 20 };
 
 struct child *child_new(struct sa *sa, struct conn *conn, const struct child_conf *conf)
@@ -35,14 +37,16 @@ struct child *child_new(struct sa *sa, struct conn *conn, const struct child_con
 void child_set_timer(struct child *child, enum child_timer timer, nsec at)
 {
     child->timers[timer] = at;
-    if (child->state != CHILD_GONE) alarm_set(child->sa->ike, &child->alarm, child->timers, CHILD_TIMERS);
+    if (child->state != CHILD_GONE)
+        alarm_set(child->sa->ike, &child->alarm, child->timers, CHILD_TIMERS);
 }
 
 // --- outbound SPIs are the peers' and may be the same for several of them
 
 static void spi_out_enter(struct child *child)
 {
-    child->same_spi_out = map_put(&child->sa->ike->children_out, map_key_u32(&child->spi_out), child);
+    child->same_spi_out =
+        map_put(&child->sa->ike->children_out, map_key_u32(&child->spi_out), child);
 }
 
 static void spi_out_leave(struct child *child)
@@ -50,8 +54,10 @@ static void spi_out_leave(struct child *child)
     struct map *map = &child->sa->ike->children_out;
     struct child *first = map_get(map, map_key_u32(&child->spi_out));
     if (first == child) {
-        if (child->same_spi_out) map_put(map, map_key_u32(&child->spi_out), child->same_spi_out);
-        else map_remove(map, map_key_u32(&child->spi_out));
+        if (child->same_spi_out)
+            map_put(map, map_key_u32(&child->spi_out), child->same_spi_out);
+        else
+            map_remove(map, map_key_u32(&child->spi_out));
     }
     for (struct child *at = first; at && at != child; at = at->same_spi_out)
         if (at->same_spi_out == child) at->same_spi_out = child->same_spi_out;
@@ -73,7 +79,7 @@ struct child *child_by_spi_in(const struct sa *sa, uint8_t protocol, uint32_t sp
 
 struct child *child_by_name(const struct sa *sa, const char *name)
 {
-    LIST_EACH(struct child, link, child, &sa->children) {
+    LIST_EACH (struct child, link, child, &sa->children) {
         bool in_use = child->state == CHILD_INSTALLED || child->state == CHILD_REKEYING;
         if (in_use && strcmp(child->conf->name, name) == 0) return child;
     }
@@ -131,7 +137,8 @@ static void half_del(struct child *child, enum sa_direction direction)
 
 static uint64_t soft_limit(struct ike *ike, uint64_t limit, uint64_t random)
 {
-    return (uint64_t)jitter(ike, (nsec)(limit > INT64_MAX ? INT64_MAX : limit), (nsec)(random > INT64_MAX ? INT64_MAX : random));
+    return (uint64_t)jitter(ike, (nsec)(limit > INT64_MAX ? INT64_MAX : limit),
+                            (nsec)(random > INT64_MAX ? INT64_MAX : random));
 }
 
 static void lifetimes_start(struct child *child)
@@ -141,7 +148,9 @@ static void lifetimes_start(struct child *child)
     child->installed = ike->now;
     child->rekey_bytes = soft_limit(ike, conf->rekey_bytes, conf->rand_bytes);
     child->rekey_packets = soft_limit(ike, conf->rekey_packets, conf->rand_packets);
-    if (conf->rekey_time) child_set_timer(child, CHILD_TIMER_REKEY, ike->now + jitter(ike, conf->rekey_time, conf->rand_time));
+    if (conf->rekey_time)
+        child_set_timer(child, CHILD_TIMER_REKEY,
+                        ike->now + jitter(ike, conf->rekey_time, conf->rand_time));
     if (conf->life_time) child_set_timer(child, CHILD_TIMER_EXPIRE, ike->now + conf->life_time);
     if (conf->inactivity) child_set_timer(child, CHILD_TIMER_INACTIVE, ike->now + conf->inactivity);
 }
@@ -154,16 +163,17 @@ static void announce(struct child *child)
     struct selectors local, remote;
     policy_sides(child->policy, &local, &remote);
     policy_child_path(child, &path);
-    report(ike, ABOUT_CHILD(child), IKE_INFO, OK, "child %s with SPIs %08x_i %08x_o (%s%s) for %s === %s",
-           old ? "rekeyed" : "established", child->spi_in, child->spi_out, suite_text(ike, &child->suite),
+    report(ike, ABOUT_CHILD(child), IKE_INFO, OK,
+           "child %s with SPIs %08x_i %08x_o (%s%s) for %s === %s", old ? "rekeyed" : "established",
+           child->spi_in, child->spi_out, suite_text(ike, &child->suite),
            path.encap ? ", in UDP" : "", selectors_text(ike, &local), selectors_text(ike, &remote));
     event(ike, (struct ike_event){
-        .kind = old ? IKE_EVENT_CHILD_REKEYED : IKE_EVENT_CHILD_UP,
-        .ike_id = child->sa->id,
-        .child_id = child->id,
-        .old_ike_id = old ? child->sa->id : 0,
-        .old_child_id = old ? old->id : 0,
-    });
+                   .kind = old ? IKE_EVENT_CHILD_REKEYED : IKE_EVENT_CHILD_UP,
+                   .ike_id = child->sa->id,
+                   .child_id = child->id,
+                   .old_ike_id = old ? child->sa->id : 0,
+                   .old_child_id = old ? old->id : 0,
+               });
     if (old) ike->stats.child_rekeys++;
 }
 
@@ -186,8 +196,10 @@ void child_install(struct exchange *x, struct secret *keymat, enum child_install
     sa->ike->stats.children++;
     spi_out_enter(child);
     policy_child_path(child, &path);
-    child->policy = old ? old->policy : policy_for(sa->ike, child->conn, child->conf, x->local, x->remote, &path);
-    // Where another child is in use for the same traffic (reauthentication) the change is made without loss as in rekeying.
+    child->policy = old ? old->policy
+                        : policy_for(sa->ike, child->conn, child->conf, x->local, x->remote, &path);
+    // Where another child is in use for the same traffic (reauthentication) the change is made
+    // without loss as in rekeying.
     if (child->policy->users && !we_asked) how = INSTALL_INBOUND;
     policy_use(child->policy, x->local, x->remote, &path);
 
@@ -198,7 +210,9 @@ void child_install(struct exchange *x, struct secret *keymat, enum child_install
     } else {
         secret_set(&child->keys_out, we_asked ? first : second);
         child->policy->coming = child->id;
-        if (!child->awaits_rival) child_set_timer(child, CHILD_TIMER_OUTBOUND, sa->ike->now + nsec_seconds(OUTBOUND_DELAY_SECONDS));
+        if (!child->awaits_rival)
+            child_set_timer(child, CHILD_TIMER_OUTBOUND,
+                            sa->ike->now + nsec_seconds(OUTBOUND_DELAY_SECONDS));
     }
     lifetimes_start(child);
     announce(child);
@@ -215,7 +229,9 @@ void child_install_outbound(struct child *child)
 void child_rival_settled(struct child *child)
 {
     child->awaits_rival = false;
-    if (child->keys_out.at) child_set_timer(child, CHILD_TIMER_OUTBOUND, child->sa->ike->now + nsec_seconds(OUTBOUND_DELAY_SECONDS));
+    if (child->keys_out.at)
+        child_set_timer(child, CHILD_TIMER_OUTBOUND,
+                        child->sa->ike->now + nsec_seconds(OUTBOUND_DELAY_SECONDS));
 }
 
 // --- out of it
@@ -254,14 +270,16 @@ void child_linger(struct child *child)
     half_del(child, SA_OUT);
     child->state = CHILD_DELETING;
     for (unsigned i = 0; i < CHILD_TIMERS; i++) child->timers[i] = NSEC_NEVER;
-    child_set_timer(child, CHILD_TIMER_GONE, child->sa->ike->now + child->sa->ike->settings.delete_delay);
+    child_set_timer(child, CHILD_TIMER_GONE,
+                    child->sa->ike->now + child->sa->ike->settings.delete_delay);
 }
 
 // The policy's next child is not used yet and this one goes: now it is.
 static void coming_install(const struct child *child)
 {
     struct child *next = child->policy ? child_by_id(child->sa->ike, child->policy->coming) : NULL;
-    if (next && next != child && next->state == CHILD_INSTALLED && !next->awaits_rival && child->halves & CHILD_HAS_OUT)
+    if (next && next != child && next->state == CHILD_INSTALLED && !next->awaits_rival &&
+        child->halves & CHILD_HAS_OUT)
         child_install_outbound(next);
 }
 
@@ -271,7 +289,8 @@ void child_end(struct child *child, enum fault fault)
     struct ike *ike = child->sa->ike;
     bool was_up = child->policy && !child->replaced_by && !child->doomed;
     if (was_up && fault)
-        report(ike, ABOUT_CHILD(child), IKE_ERROR, fault, "child is closed: %s", fault_sentence(fault));
+        report(ike, ABOUT_CHILD(child), IKE_ERROR, fault, "child is closed: %s",
+               fault_sentence(fault));
     coming_install(child);
     half_del(child, SA_OUT);
     half_del(child, SA_IN);
@@ -286,7 +305,10 @@ void child_end(struct child *child, enum fault fault)
     }
     child->state = CHILD_GONE;
     list_append(&ike->buried_children, &child->link);
-    if (was_up) event(ike, (struct ike_event){.kind = IKE_EVENT_CHILD_DOWN, .ike_id = child->sa->id, .child_id = child->id});
+    if (was_up)
+        event(ike, (struct ike_event){.kind = IKE_EVENT_CHILD_DOWN,
+                                      .ike_id = child->sa->id,
+                                      .child_id = child->id});
     if (child->command) command_gone(ike, child->command);
 }
 
@@ -297,7 +319,8 @@ void child_closed(struct child *child)
     struct ike *ike = sa->ike;
     const struct child_conf *conf = child->conf;
     struct conn *conn = child->conn;
-    bool act = !child->replaced_by && !child->doomed && child->state != CHILD_DELETING && !child->command;
+    bool act =
+        !child->replaced_by && !child->doomed && child->state != CHILD_DELETING && !child->command;
     child_end(child, OK);
     if (!act) return;
     struct loaded *loaded = loaded_find(ike, conn->name);
@@ -352,7 +375,8 @@ static void rekey_wanted(struct child *child)
 {
     struct sa *sa = child->sa;
     if (child->state != CHILD_INSTALLED || child->replaced_by) return;
-    if (!task_find(sa, TASK_REKEY_CHILD, child->id)) task_add(sa, TASK_REKEY_CHILD)->child_id = child->id;
+    if (!task_find(sa, TASK_REKEY_CHILD, child->id))
+        task_add(sa, TASK_REKEY_CHILD)->child_id = child->id;
     sa_pump(sa);
 }
 
@@ -374,8 +398,8 @@ static void limits_check(struct child *child)
     const struct child_conf *conf = child->conf;
     if (beyond(conf->life_bytes, child->in.bytes, child->out.bytes) ||
         beyond(conf->life_packets, child->in.packets, child->out.packets)) {
-        report(child->sa->ike, ABOUT_CHILD(child), IKE_ERROR, FAULT_CHILD_EXPIRED, "child is closed: %s",
-               fault_sentence(FAULT_CHILD_EXPIRED));
+        report(child->sa->ike, ABOUT_CHILD(child), IKE_ERROR, FAULT_CHILD_EXPIRED,
+               "child is closed: %s", fault_sentence(FAULT_CHILD_EXPIRED));
         child_delete(child);
     } else if (beyond(child->rekey_bytes, child->in.bytes, child->out.bytes) ||
                beyond(child->rekey_packets, child->in.packets, child->out.packets)) {
@@ -391,7 +415,8 @@ static struct child *child_of_plane(struct ike *ike, const struct ike_plane *pla
         if (child || plane->usage.direction == SA_IN) return child;
     }
     struct child *at = map_get(&ike->children_out, map_key_u32(&spi));
-    while (at && at->same_spi_out && plane->policy && at->policy->number != plane->policy) at = at->same_spi_out;
+    while (at && at->same_spi_out && plane->policy && at->policy->number != plane->policy)
+        at = at->same_spi_out;
     return at;
 }
 
@@ -402,7 +427,8 @@ static void usage_take(struct child *child, const struct sa_usage *usage)
     } else {
         child->in = *usage;
         // The peer uses the new child, so it has both halves.
-        if (usage->packets && child->keys_out.at && !child->awaits_rival) child_install_outbound(child);
+        if (usage->packets && child->keys_out.at && !child->awaits_rival)
+            child_install_outbound(child);
     }
     if (child->state == CHILD_INSTALLED) limits_check(child);
 }
@@ -411,10 +437,14 @@ void child_usage(struct ike *ike, const struct ike_plane *plane)
 {
     struct child *child = child_of_plane(ike, plane);
     if (!child || child->state == CHILD_CREATED || child->state == CHILD_GONE) return;
-    if (plane->kind == IKE_PLANE_USAGE) usage_take(child, &plane->usage);
-    else if (plane->kind == IKE_PLANE_SEQUENCE_LOW) rekey_wanted(child);
-    // An authentic packet of ESP came from elsewhere: whether the peer has moved there an exchange shall prove.
-    else if (plane->kind == IKE_PLANE_PEER_MOVED) nat_child_moved(child, &plane->from);
+    if (plane->kind == IKE_PLANE_USAGE)
+        usage_take(child, &plane->usage);
+    else if (plane->kind == IKE_PLANE_SEQUENCE_LOW)
+        rekey_wanted(child);
+    // An authentic packet of ESP came from elsewhere: whether the peer has moved there an exchange
+    // shall prove.
+    else if (plane->kind == IKE_PLANE_PEER_MOVED)
+        nat_child_moved(child, &plane->from);
 }
 
 void child_plane_failed(struct ike *ike, const struct ike_plane *plane)
@@ -422,11 +452,13 @@ void child_plane_failed(struct ike *ike, const struct ike_plane *plane)
     struct child *child = child_of_plane(ike, plane);
     enum fault fault = plane->fault ? plane->fault : FAULT_SA_PARAMETERS;
     if (!child || child->state == CHILD_GONE) {
-        report(ike, (struct subject){0}, IKE_ERROR, fault, "the data plane refused policy %u or SPI %08x: %s", plane->policy,
-               plane->spi, fault_sentence(fault));
+        report(ike, (struct subject){0}, IKE_ERROR, fault,
+               "the data plane refused policy %u or SPI %08x: %s", plane->policy, plane->spi,
+               fault_sentence(fault));
         return;
     }
-    report(ike, ABOUT_CHILD(child), IKE_ERROR, fault, "the data plane refused the child: %s", fault_sentence(fault));
+    report(ike, ABOUT_CHILD(child), IKE_ERROR, fault, "the data plane refused the child: %s",
+           fault_sentence(fault));
     alert(ike, child->sa, "install-child-sa-failed");
     child_delete(child);
 }
@@ -443,8 +475,8 @@ static void inactive_due(struct child *child)
         child_set_timer(child, CHILD_TIMER_INACTIVE, due);
         return;
     }
-    report(child->sa->ike, ABOUT_CHILD(child), IKE_INFO, FAULT_CHILD_INACTIVE, "child is closed: %s",
-           fault_sentence(FAULT_CHILD_INACTIVE));
+    report(child->sa->ike, ABOUT_CHILD(child), IKE_INFO, FAULT_CHILD_INACTIVE,
+           "child is closed: %s", fault_sentence(FAULT_CHILD_INACTIVE));
     child_delete(child);
 }
 
@@ -452,18 +484,26 @@ static void timer_run(struct child *child, enum child_timer timer)
 {
     switch (timer) {
     case CHILD_TIMER_REKEY:
-        child_set_timer(child, CHILD_TIMER_REKEY, child->sa->ike->now + nsec_seconds(REKEY_RETRY_SECONDS));
+        child_set_timer(child, CHILD_TIMER_REKEY,
+                        child->sa->ike->now + nsec_seconds(REKEY_RETRY_SECONDS));
         rekey_wanted(child);
         break;
     case CHILD_TIMER_EXPIRE:
-        report(child->sa->ike, ABOUT_CHILD(child), IKE_ERROR, FAULT_CHILD_EXPIRED, "child is closed: %s",
-               fault_sentence(FAULT_CHILD_EXPIRED));
+        report(child->sa->ike, ABOUT_CHILD(child), IKE_ERROR, FAULT_CHILD_EXPIRED,
+               "child is closed: %s", fault_sentence(FAULT_CHILD_EXPIRED));
         child_delete(child);
         break;
-    case CHILD_TIMER_OUTBOUND: child_install_outbound(child); break;
-    case CHILD_TIMER_GONE: child_end(child, OK); break;
-    case CHILD_TIMER_INACTIVE: inactive_due(child); break;
-    case CHILD_TIMERS: break;
+    case CHILD_TIMER_OUTBOUND:
+        child_install_outbound(child);
+        break;
+    case CHILD_TIMER_GONE:
+        child_end(child, OK);
+        break;
+    case CHILD_TIMER_INACTIVE:
+        inactive_due(child);
+        break;
+    case CHILD_TIMERS:
+        break;
     }
 }
 
@@ -480,6 +520,7 @@ void child_timer_fired(struct child *child)
 
 const char *child_state_text(const struct child *child)
 {
-    static const char *const texts[] = {"", "CREATED", "INSTALLED", "REKEYING", "REKEYED", "DELETING", "DELETING"};
+    static const char *const texts[] = {"",        "CREATED",  "INSTALLED", "REKEYING",
+                                        "REKEYED", "DELETING", "DELETING"};
     return texts[child->state];
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Commands of the operator, connections that are loaded and unloaded, and how a child is brought up.
+// Commands of the operator, connections that are loaded and unloaded, and how a child is brought
+// up.
 #include "ike/internal.h"
 
 enum { AGAIN_SECONDS = 10, REAUTH_AGAIN_SECONDS = 60 };
@@ -11,12 +12,14 @@ struct loaded *loaded_find(const struct ike *ike, const char *name)
 
 // --- bringing up
 
-static bool hosts_same(const struct host_pattern *a, size_t a_count, const struct host_pattern *b, size_t b_count)
+static bool hosts_same(const struct host_pattern *a, size_t a_count, const struct host_pattern *b,
+                       size_t b_count)
 {
     if (a_count != b_count) return false;
     for (size_t i = 0; i < a_count; i++) {
         if (a[i].kind != b[i].kind) return false;
-        if (a[i].kind == HOST_RANGE && (!addr_equal(&a[i].range.low, &b[i].range.low) || !addr_equal(&a[i].range.high, &b[i].range.high)))
+        if (a[i].kind == HOST_RANGE && (!addr_equal(&a[i].range.low, &b[i].range.low) ||
+                                        !addr_equal(&a[i].range.high, &b[i].range.high)))
             return false;
         if (a[i].kind == HOST_NAME && strcmp(a[i].name, b[i].name) != 0) return false;
     }
@@ -32,25 +35,31 @@ static bool rounds_same(const struct auth_conf *a, const struct auth_conf *b)
 // A connection that was loaded anew without a change in whom it reaches keeps its SAs.
 static bool conn_same_peer(const struct conn *a, const struct conn *b)
 {
-    return a == b || (hosts_same(a->local_hosts, a->local_count, b->local_hosts, b->local_count) &&
-                      hosts_same(a->remote_hosts, a->remote_count, b->remote_hosts, b->remote_count) &&
-                      a->remote_port == b->remote_port && a->local_rounds == b->local_rounds && a->remote_rounds == b->remote_rounds &&
-                      rounds_same(&a->local[0], &b->local[0]) && rounds_same(&a->remote[0], &b->remote[0]));
+    return a == b ||
+           (hosts_same(a->local_hosts, a->local_count, b->local_hosts, b->local_count) &&
+            hosts_same(a->remote_hosts, a->remote_count, b->remote_hosts, b->remote_count) &&
+            a->remote_port == b->remote_port && a->local_rounds == b->local_rounds &&
+            a->remote_rounds == b->remote_rounds && rounds_same(&a->local[0], &b->local[0]) &&
+            rounds_same(&a->remote[0], &b->remote[0]));
 }
 
 // An SA of the connection that can carry a further child.
 static struct sa *sa_to_use(const struct loaded *loaded, const struct conn *conn)
 {
-    LIST_EACH(struct sa, of_loaded, sa, &loaded->sas) {
-        bool connecting = sa->initiator && (sa->state == EXPECT_SA_INIT || sa->state == EXPECT_AUTH);
+    LIST_EACH (struct sa, of_loaded, sa, &loaded->sas) {
+        bool connecting =
+            sa->initiator && (sa->state == EXPECT_SA_INIT || sa->state == EXPECT_AUTH);
         if (sa->state != ESTABLISHED && !connecting) continue;
-        if (sa->bits & REAUTH_ASKED || task_find(sa, TASK_DELETE_IKE, 0) || !conn_same_peer(sa->conn, conn)) continue;
+        if (sa->bits & REAUTH_ASKED || task_find(sa, TASK_DELETE_IKE, 0) ||
+            !conn_same_peer(sa->conn, conn))
+            continue;
         return sa;
     }
     return NULL;
 }
 
-static void task_child(struct sa *sa, struct conn *conn, const struct child_conf *conf, uint32_t command, const struct flow *flow)
+static void task_child(struct sa *sa, struct conn *conn, const struct child_conf *conf,
+                       uint32_t command, const struct flow *flow)
 {
     struct task *task = task_add(sa, TASK_CHILD);
     task->conf = conf;
@@ -62,22 +71,29 @@ static void task_child(struct sa *sa, struct conn *conn, const struct child_conf
 }
 
 // With an SA that is there.
-static void initiate_in(struct sa *sa, struct conn *conn, const struct child_conf *conf, uint32_t command, const struct flow *flow)
+static void initiate_in(struct sa *sa, struct conn *conn, const struct child_conf *conf,
+                        uint32_t command, const struct flow *flow)
 {
     struct ike *ike = sa->ike;
     if (!conf) {
-        if (sa->handshake && !sa->handshake->command) sa->handshake->command = command;
-        else command_done(ike, command, OK, NULL);
+        if (sa->handshake && !sa->handshake->command)
+            sa->handshake->command = command;
+        else
+            command_done(ike, command, OK, NULL);
         return;
     }
     if (child_by_name(sa, conf->name)) {
-        report(ike, (struct subject){.sa = sa, .child = conf->name, .command = command}, IKE_INFO, OK, "child is up already");
+        report(ike, (struct subject){.sa = sa, .child = conf->name, .command = command}, IKE_INFO,
+               OK, "child is up already");
         command_done(ike, command, OK, NULL);
         return;
     }
     struct task *task = task_find_conf(sa, conf->name);
-    if (task && task->command && command) command_done(ike, command, FAULT_BUSY, "the same child is being established for another command");
-    else if (task && command) task->command = command;
+    if (task && task->command && command)
+        command_done(ike, command, FAULT_BUSY,
+                     "the same child is being established for another command");
+    else if (task && command)
+        task->command = command;
     if (task) return;
     if (sa->task_count >= TASKS_MAX) {
         command_done(ike, command, FAULT_CHILD_LIMIT, NULL);
@@ -87,11 +103,13 @@ static void initiate_in(struct sa *sa, struct conn *conn, const struct child_con
     if (sa->state == ESTABLISHED) sa_pump(sa);
 }
 
-void initiate(struct ike *ike, struct conn *conn, const struct child_conf *conf, uint32_t command, const struct flow *flow)
+void initiate(struct ike *ike, struct conn *conn, const struct child_conf *conf, uint32_t command,
+              const struct flow *flow)
 {
     struct loaded *loaded = loaded_find(ike, conn->name);
     if (conf && conf->action > POLICY_PROTECT) {
-        command_done(ike, command, FAULT_NOT_INITIABLE, "the child only lets traffic pass or drops it");
+        command_done(ike, command, FAULT_NOT_INITIABLE,
+                     "the child only lets traffic pass or drops it");
         return;
     }
     struct sa *sa = loaded ? sa_to_use(loaded, conn) : NULL;
@@ -100,13 +118,16 @@ void initiate(struct ike *ike, struct conn *conn, const struct child_conf *conf,
         return;
     }
     if (ike->stats.sas >= ike->settings.sas_max) {
-        report(ike, (struct subject){.conn = conn, .command = command}, IKE_ERROR, FAULT_SA_LIMIT, "cannot initiate: %s", fault_sentence(FAULT_SA_LIMIT));
+        report(ike, (struct subject){.conn = conn, .command = command}, IKE_ERROR, FAULT_SA_LIMIT,
+               "cannot initiate: %s", fault_sentence(FAULT_SA_LIMIT));
         command_done(ike, command, FAULT_SA_LIMIT, NULL);
         return;
     }
     sa = sa_new(ike, conn, true);
-    if (conf) task_child(sa, conn, conf, command, flow);
-    else sa->handshake->command = command;
+    if (conf)
+        task_child(sa, conn, conf, command, flow);
+    else
+        sa->handshake->command = command;
     exchange_ask(sa, &plan_sa_init, NULL);
 }
 
@@ -133,13 +154,17 @@ void attempt_failed(struct sa *sa, enum fault fault, const char *why)
     uint32_t tries = sa->conn->keyingtries;
     bool again = tries == 0 || sa->handshake->attempts + 1 < tries;
     if (fault == FAULT_PEER_UNREACHABLE)
-        report(ike, ABOUT_SA(sa), IKE_ERROR, fault, "cannot establish an IKE SA: %s: %s", fault_sentence(fault), why ? why : "");
+        report(ike, ABOUT_SA(sa), IKE_ERROR, fault, "cannot establish an IKE SA: %s: %s",
+               fault_sentence(fault), why ? why : "");
     else if (sa->handshake->rumour)
-        report(ike, ABOUT_SA(sa), IKE_ERROR, fault, "cannot establish an IKE SA with %s: %s%s%s", endpoint_text(ike, &sa->path.remote),
-               fault_sentence(fault), why ? ": " : "", why ? why : "");
+        report(ike, ABOUT_SA(sa), IKE_ERROR, fault, "cannot establish an IKE SA with %s: %s%s%s",
+               endpoint_text(ike, &sa->path.remote), fault_sentence(fault), why ? ": " : "",
+               why ? why : "");
     if (again && loaded_find(ike, sa->conn->name)) {
-        nsec delay = fault == FAULT_PEER_UNREACHABLE ? NSEC_PER_SECOND : nsec_seconds(AGAIN_SECONDS);
-        report(ike, ABOUT_SA(sa), IKE_INFO, OK, "connection is tried again in %d s", (int)(delay / NSEC_PER_SECOND));
+        nsec delay =
+            fault == FAULT_PEER_UNREACHABLE ? NSEC_PER_SECOND : nsec_seconds(AGAIN_SECONDS);
+        report(ike, ABOUT_SA(sa), IKE_INFO, OK, "connection is tried again in %d s",
+               (int)(delay / NSEC_PER_SECOND));
         initiate_again(sa, delay);
     } else if (sa->reauth_of) {
         reauthentication_failed(sa);
@@ -152,7 +177,8 @@ void attempt_failed(struct sa *sa, enum fault fault, const char *why)
 void reauthenticate(struct sa *sa)
 {
     struct ike *ike = sa->ike;
-    if (sa->state != ESTABLISHED || sa->bits & REAUTH_ASKED || !loaded_find(ike, sa->conn->name)) return;
+    if (sa->state != ESTABLISHED || sa->bits & REAUTH_ASKED || !loaded_find(ike, sa->conn->name))
+        return;
     report(ike, ABOUT_SA(sa), IKE_INFO, OK, "IKE SA is authenticated anew");
     struct sa *fresh = sa_new(ike, sa->conn, true);
     fresh->reauth_of = sa->id;
@@ -161,7 +187,7 @@ void reauthenticate(struct sa *sa)
         fresh->path = sa->path;
         fresh->handshake->path_known = true;
     }
-    LIST_EACH(struct child, link, child, &sa->children) {
+    LIST_EACH (struct child, link, child, &sa->children) {
         bool in_use = child->state == CHILD_INSTALLED || child->state == CHILD_REKEYING;
         if (in_use && !child->replaced_by) task_child(fresh, child->conn, child->conf, 0, NULL);
     }
@@ -175,11 +201,12 @@ void reauthenticated(struct sa *sa)
     sa->reauth_of = 0;
     if (!old || old->state != ESTABLISHED) return;
     old->replaced_by = sa->id;
-    LIST_EACH(struct child, link, child, &old->children) {
+    LIST_EACH (struct child, link, child, &old->children) {
         struct child *fresh = child_by_name(sa, child->conf->name);
         if (fresh && !child->replaced_by) child_replaced(child, fresh);
     }
-    event(sa->ike, (struct ike_event){.kind = IKE_EVENT_IKE_REKEYED, .ike_id = sa->id, .old_ike_id = old->id});
+    event(sa->ike, (struct ike_event){
+                       .kind = IKE_EVENT_IKE_REKEYED, .ike_id = sa->id, .old_ike_id = old->id});
     if (!task_find(old, TASK_DELETE_IKE, 0)) task_add(old, TASK_DELETE_IKE);
     sa_pump(old);
 }
@@ -197,9 +224,10 @@ static void reauthentication_failed(const struct sa *sa)
 
 static void command_initiate(struct ike *ike, const struct ike_command *command)
 {
-    LIST_EACH(struct loaded, link, loaded, &ike->loaded) {
+    LIST_EACH (struct loaded, link, loaded, &ike->loaded) {
         if (command->conn && strcmp(command->conn, loaded->conn->name) != 0) continue;
-        const struct child_conf *conf = command->child ? conn_child(loaded->conn, command->child) : NULL;
+        const struct child_conf *conf =
+            command->child ? conn_child(loaded->conn, command->child) : NULL;
         if (command->child && !conf) continue;
         if (!command->child && !command->conn) continue;
         initiate(ike, loaded->conn, conf, command->number, NULL);
@@ -239,7 +267,8 @@ static void terminate_child(struct child *child, const struct ike_command *comma
     struct sa *sa = child->sa;
     child->command = command->number;
     report(sa->ike, ABOUT_CHILD(child), IKE_INFO, OK, "child is closed by a command");
-    if (!task_find(sa, TASK_DELETE_CHILD, child->id)) task_add(sa, TASK_DELETE_CHILD)->child_id = child->id;
+    if (!task_find(sa, TASK_DELETE_CHILD, child->id))
+        task_add(sa, TASK_DELETE_CHILD)->child_id = child->id;
     sa_pump(sa);
     if (command->force && child->state != CHILD_GONE) child_end(child, OK);
 }
@@ -254,7 +283,7 @@ static size_t command_find(struct ike *ike, const struct ike_command *command, s
     bool children = command->child || command->child_id;
     struct found *found = NULL;
     size_t count = 0;
-    LIST_EACH(struct sa, link, sa, &ike->sas) {
+    LIST_EACH (struct sa, link, sa, &ike->sas) {
         if (!sa_matches(sa, command)) continue;
         if (!children && (sa->replaced_by || sa->state == DELETING)) continue;
         if (!children) {
@@ -262,7 +291,7 @@ static size_t command_find(struct ike *ike, const struct ike_command *command, s
             found[count++] = (struct found){sa->id, 0};
             continue;
         }
-        LIST_EACH(struct child, link, child, &sa->children) {
+        LIST_EACH (struct child, link, child, &sa->children) {
             if (!child_matches(child, command)) continue;
             found = mem_grow(found, count + 1, sizeof *found);
             found[count++] = (struct found){sa->id, child->id};
@@ -288,15 +317,18 @@ static void command_terminate(struct ike *ike, const struct ike_command *command
     for (size_t i = 0; i < count; i++) {
         struct child *child = child_by_id(ike, found[i].child);
         struct sa *sa = sa_by_id(ike, found[i].sa);
-        if (child && child->state != CHILD_GONE) terminate_child(child, command);
-        else if (!found[i].child && sa && sa->state != DEAD) terminate_sa(sa, command);
-        else command_gone(ike, command->number);
+        if (child && child->state != CHILD_GONE)
+            terminate_child(child, command);
+        else if (!found[i].child && sa && sa->state != DEAD)
+            terminate_sa(sa, command);
+        else
+            command_gone(ike, command->number);
     }
 }
 
 void command_gone(struct ike *ike, uint32_t command)
 {
-    LIST_EACH(struct command_wait, link, wait, &ike->commands) {
+    LIST_EACH (struct command_wait, link, wait, &ike->commands) {
         if (wait->number != command || --wait->left) continue;
         struct ike_out *out = out_new(ike, IKE_OUT_DONE);
         out->done.command = command;
@@ -314,9 +346,12 @@ static void command_rekey(struct ike *ike, const struct ike_command *command)
     for (size_t i = 0; i < count; i++) {
         struct sa *sa = sa_by_id(ike, found[i].sa);
         struct child *child = child_by_id(ike, found[i].child);
-        if (command->reauth && !child) reauthenticate(sa);
-        else if (!child && !task_find(sa, TASK_REKEY_IKE, 0)) task_add(sa, TASK_REKEY_IKE);
-        else if (child && !task_find(sa, TASK_REKEY_CHILD, child->id)) task_add(sa, TASK_REKEY_CHILD)->child_id = child->id;
+        if (command->reauth && !child)
+            reauthenticate(sa);
+        else if (!child && !task_find(sa, TASK_REKEY_IKE, 0))
+            task_add(sa, TASK_REKEY_IKE);
+        else if (child && !task_find(sa, TASK_REKEY_CHILD, child->id))
+            task_add(sa, TASK_REKEY_CHILD)->child_id = child->id;
         if (sa->state == ESTABLISHED) sa_pump(sa);
     }
     struct ike_out *out = out_new(ike, IKE_OUT_DONE);
@@ -328,14 +363,18 @@ static void command_rekey(struct ike *ike, const struct ike_command *command)
 
 static void command_trap(struct ike *ike, const struct ike_command *command)
 {
-    LIST_EACH(struct loaded, link, loaded, &ike->loaded) {
+    LIST_EACH (struct loaded, link, loaded, &ike->loaded) {
         if (command->conn && strcmp(command->conn, loaded->conn->name) != 0) continue;
-        const struct child_conf *conf = command->child ? conn_child(loaded->conn, command->child) : NULL;
+        const struct child_conf *conf =
+            command->child ? conn_child(loaded->conn, command->child) : NULL;
         if (!conf) continue;
         struct policy *policy = policy_find_trap(loaded, conf->name);
-        if (command->kind == IKE_INSTALL) policy_trap(ike, loaded, conf);
-        else if (policy) policy_untrap(policy);
-        else continue;
+        if (command->kind == IKE_INSTALL)
+            policy_trap(ike, loaded, conf);
+        else if (policy)
+            policy_untrap(policy);
+        else
+            continue;
         command_done(ike, command->number, OK, NULL);
         return;
     }
@@ -345,11 +384,19 @@ static void command_trap(struct ike *ike, const struct ike_command *command)
 void command_run(struct ike *ike, const struct ike_command *command)
 {
     switch (command->kind) {
-    case IKE_INITIATE: command_initiate(ike, command); break;
-    case IKE_TERMINATE: command_terminate(ike, command); break;
-    case IKE_REKEY: command_rekey(ike, command); break;
+    case IKE_INITIATE:
+        command_initiate(ike, command);
+        break;
+    case IKE_TERMINATE:
+        command_terminate(ike, command);
+        break;
+    case IKE_REKEY:
+        command_rekey(ike, command);
+        break;
     case IKE_INSTALL:
-    case IKE_UNINSTALL: command_trap(ike, command); break;
+    case IKE_UNINSTALL:
+        command_trap(ike, command);
+        break;
     }
 }
 
@@ -358,12 +405,14 @@ void command_run(struct ike *ike, const struct ike_command *command)
 // A trap goes on under its number when the new configuration wants the same one.
 static void traps_rebind(struct ike *ike, struct loaded *loaded, struct conn *conn)
 {
-    LIST_EACH(struct policy, link, policy, &loaded->policies) {
+    LIST_EACH (struct policy, link, policy, &loaded->policies) {
         const struct child_conf *conf = conn_child(conn, policy->conf->name), *old = policy->conf;
-        bool same = conf && conf->start_action && conf->action == old->action && conf->priority == old->priority &&
-                    selectors_equal(&conf->local_ts, &old->local_ts) && selectors_equal(&conf->remote_ts, &old->remote_ts) &&
-                    conf->local_dynamic == old->local_dynamic && conf->remote_dynamic == old->remote_dynamic &&
-                    conn_same_peer(conn, policy->conn);
+        bool same =
+            conf && conf->start_action && conf->action == old->action &&
+            conf->priority == old->priority && selectors_equal(&conf->local_ts, &old->local_ts) &&
+            selectors_equal(&conf->remote_ts, &old->remote_ts) &&
+            conf->local_dynamic == old->local_dynamic &&
+            conf->remote_dynamic == old->remote_dynamic && conn_same_peer(conn, policy->conn);
         if (!same) {
             policy_untrap(policy);
             continue;
@@ -379,9 +428,11 @@ static void children_start(struct ike *ike, struct loaded *loaded)
     struct conn *conn = loaded->conn;
     for (uint32_t i = 0; i < conn->child_count; i++) {
         const struct child_conf *conf = &conn->children[i];
-        // One that is to be up always is a trap, too: until it is up, and when it breaks, nothing leaves unprotected.
+        // One that is to be up always is a trap, too: until it is up, and when it breaks, nothing
+        // leaves unprotected.
         if (conf->start_action) policy_trap(ike, loaded, conf);
-        if (conf->start_action & START_START && conf->action <= POLICY_PROTECT) initiate(ike, conn, conf, 0, NULL);
+        if (conf->start_action & START_START && conf->action <= POLICY_PROTECT)
+            initiate(ike, conn, conf, 0, NULL);
     }
 }
 
@@ -407,8 +458,8 @@ void conn_unload(struct ike *ike, const char *name)
     struct loaded *loaded = loaded_find(ike, name);
     if (!loaded) return;
     map_remove(&ike->loaded_by_name, bytes_of_text(name));
-    LIST_EACH(struct policy, link, policy, &loaded->policies) policy_untrap(policy);
-    LIST_EACH(struct sa, of_loaded, sa, &loaded->sas) list_remove(&sa->of_loaded);
+    LIST_EACH (struct policy, link, policy, &loaded->policies) policy_untrap(policy);
+    LIST_EACH (struct sa, of_loaded, sa, &loaded->sas) list_remove(&sa->of_loaded);
     list_remove(&loaded->link);
     conn_later(ike, loaded->conn);
     free_later(ike, loaded);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The surface of the core: one input a step, outputs in the order in which they came about, one deadline.
+// The surface of the core: one input a step, outputs in the order in which they came about, one
+// deadline.
 //
 //     ike_step:  bury what died in the last step -> take the input -> run alarms that are due
 //
@@ -66,9 +67,9 @@ static void spent_free(struct ike *ike)
 
 static void step_clean(struct ike *ike)
 {
-    LIST_EACH(struct child, link, child, &ike->buried_children) child_free(child);
-    LIST_EACH(struct sa, link, sa, &ike->buried_sas) sa_free(sa);
-    LIST_EACH(struct policy, link, policy, &ike->buried_policies) policy_free(policy);
+    LIST_EACH (struct child, link, child, &ike->buried_children) child_free(child);
+    LIST_EACH (struct sa, link, sa, &ike->buried_sas) sa_free(sa);
+    LIST_EACH (struct policy, link, policy, &ike->buried_policies) policy_free(policy);
     spent_free(ike);
     ike->outs = NULL;
     ike->outs_last = &ike->outs;
@@ -117,7 +118,7 @@ void ike_free(struct ike *ike)
         const struct loaded *loaded = LIST_FIRST(struct loaded, link, &ike->loaded);
         conn_unload(ike, loaded->conn->name);
     }
-    LIST_EACH(struct command_wait, link, wait, &ike->commands) free(wait);
+    LIST_EACH (struct command_wait, link, wait, &ike->commands) free(wait);
     step_clean(ike);
     heap_wipe(&ike->alarms);
     tables_free(ike);
@@ -155,9 +156,11 @@ bool ike_next(struct ike *ike, struct ike_out *out)
     return true;
 }
 
-// --- operations: who waits is named by a number, so that an answer which comes too late finds nobody
+// --- operations: who waits is named by a number, so that an answer which comes too late finds
+// nobody
 
-struct ike_operation *operation_new(struct ike *ike, struct waiter *waiter, enum ike_operation_kind kind)
+struct ike_operation *operation_new(struct ike *ike, struct waiter *waiter,
+                                    enum ike_operation_kind kind)
 {
     assert(!waiter->number);
     waiter->number = ++ike->last_operation;
@@ -174,16 +177,20 @@ void waiter_forget(struct ike *ike, struct waiter *waiter)
     waiter->number = 0;
 }
 
-#define OWNER(type, member, at) ((type *)(void *)((char *)(at) - offsetof(type, member)))
+#define OWNER(type, member, at) ((type *)(void *)((char *)(at)-offsetof(type, member)))
 
 static void answer_in(struct ike *ike, struct ike_answer *answer)
 {
     struct waiter *waiter = map_get(&ike->operations, map_key_u64(&answer->number));
-    if (!waiter) return;   // whoever asked is gone
+    if (!waiter) return; // whoever asked is gone
     waiter_forget(ike, waiter);
     switch (waiter->kind) {
-    case WAITER_EXCHANGE: exchange_answered(OWNER(struct exchange, waiter, waiter), answer); break;
-    case WAITER_POLICY: policy_answered(OWNER(struct policy, waiter, waiter), answer); break;
+    case WAITER_EXCHANGE:
+        exchange_answered(OWNER(struct exchange, waiter, waiter), answer);
+        break;
+    case WAITER_POLICY:
+        policy_answered(OWNER(struct policy, waiter, waiter), answer);
+        break;
     }
 }
 
@@ -203,7 +210,8 @@ nsec ike_deadline(const struct ike *ike)
     return first ? first->at : NSEC_NEVER;
 }
 
-// Each owner moves its alarm on, or it would be found here again; the bound is for the case that one does not.
+// Each owner moves its alarm on, or it would be found here again; the bound is for the case that
+// one does not.
 static void alarms_run(struct ike *ike)
 {
     for (unsigned i = 0; i < ALARMS_AT_ONCE; i++) {
@@ -211,9 +219,15 @@ static void alarms_run(struct ike *ike)
         if (!first || first->at > ike->now) return;
         struct alarm *alarm = OWNER(struct alarm, item, first);
         switch (alarm->owner) {
-        case ALARM_SA: sa_timer_fired(OWNER(struct sa, alarm, alarm)); break;
-        case ALARM_CHILD: child_timer_fired(OWNER(struct child, alarm, alarm)); break;
-        case ALARM_POLICY: policy_timer_fired(OWNER(struct policy, alarm, alarm)); break;
+        case ALARM_SA:
+            sa_timer_fired(OWNER(struct sa, alarm, alarm));
+            break;
+        case ALARM_CHILD:
+            child_timer_fired(OWNER(struct child, alarm, alarm));
+            break;
+        case ALARM_POLICY:
+            policy_timer_fired(OWNER(struct policy, alarm, alarm));
+            break;
         }
     }
 }
@@ -223,12 +237,20 @@ static void alarms_run(struct ike *ike)
 static void plane_in(struct ike *ike, const struct ike_plane *plane)
 {
     switch (plane->kind) {
-    case IKE_PLANE_ACQUIRE: policy_acquire(ike, plane->policy, &plane->flow); break;
+    case IKE_PLANE_ACQUIRE:
+        policy_acquire(ike, plane->policy, &plane->flow);
+        break;
     case IKE_PLANE_USAGE:
     case IKE_PLANE_SEQUENCE_LOW:
-    case IKE_PLANE_PEER_MOVED: child_usage(ike, plane); break;
-    case IKE_PLANE_UNKNOWN_SPI: ike->stats.invalid_spi++; break;
-    case IKE_PLANE_FAILED: child_plane_failed(ike, plane); break;
+    case IKE_PLANE_PEER_MOVED:
+        child_usage(ike, plane);
+        break;
+    case IKE_PLANE_UNKNOWN_SPI:
+        ike->stats.invalid_spi++;
+        break;
+    case IKE_PLANE_FAILED:
+        child_plane_failed(ike, plane);
+        break;
     }
 }
 
@@ -245,15 +267,31 @@ void ike_step(struct ike *ike, struct ike_in *in)
     step_clean(ike);
     if (in->now > ike->now) ike->now = in->now;
     switch (in->kind) {
-    case IKE_IN_TIMER: break;
-    case IKE_IN_DATAGRAM: datagram_in(ike, &in->datagram.path, in->datagram.bytes); break;
-    case IKE_IN_COMMAND: command_run(ike, &in->command); break;
-    case IKE_IN_ANSWER: answer_in(ike, in->answer); break;
-    case IKE_IN_PLANE: plane_in(ike, &in->plane); break;
-    case IKE_IN_ADDRESS: break;   // paths are mended by retransmission and liveness
-    case IKE_IN_CONN_LOAD: conn_load(ike, in->conn); break;
-    case IKE_IN_CONN_UNLOAD: conn_unload(ike, in->name); break;
-    case IKE_IN_ANCHORS: anchors_in(ike, in->anchors.hashes, in->anchors.count); break;
+    case IKE_IN_TIMER:
+        break;
+    case IKE_IN_DATAGRAM:
+        datagram_in(ike, &in->datagram.path, in->datagram.bytes);
+        break;
+    case IKE_IN_COMMAND:
+        command_run(ike, &in->command);
+        break;
+    case IKE_IN_ANSWER:
+        answer_in(ike, in->answer);
+        break;
+    case IKE_IN_PLANE:
+        plane_in(ike, &in->plane);
+        break;
+    case IKE_IN_ADDRESS:
+        break; // paths are mended by retransmission and liveness
+    case IKE_IN_CONN_LOAD:
+        conn_load(ike, in->conn);
+        break;
+    case IKE_IN_CONN_UNLOAD:
+        conn_unload(ike, in->name);
+        break;
+    case IKE_IN_ANCHORS:
+        anchors_in(ike, in->anchors.hashes, in->anchors.count);
+        break;
     }
     alarms_run(ike);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The runner of recipes. An exchange is a table of named steps; a step does its part at once, or starts an operation that is
-// done elsewhere and has a second half that takes the answer:
+// The runner of recipes. An exchange is a table of named steps; a step does its part at once, or
+// starts an operation that is done elsewhere and has a second half that takes the answer:
 //
 //     ours:        ask steps … -> request -> (retransmission) -> response -> conclude steps …
 //     the peer's:  request -> answer steps … -> response
@@ -41,8 +41,10 @@ void exchange_free(struct exchange *x)
 static void exchange_finish(struct exchange *x)
 {
     struct sa *sa = x->sa;
-    if (x->part == PART_ANSWER) sa->answering = NULL;
-    else sa->asking = NULL;
+    if (x->part == PART_ANSWER)
+        sa->answering = NULL;
+    else
+        sa->asking = NULL;
     exchange_free(x);
     sa_pump(sa);
 }
@@ -57,7 +59,7 @@ void exchange_run(struct exchange *x)
 {
     while (x->at->name) {
         enum fault fault = x->at->run(x);
-        if (x->sa->state == DEAD) return;   // buried, with this exchange
+        if (x->sa->state == DEAD) return; // buried, with this exchange
         if (fault) {
             exchange_fail(x, fault);
             return;
@@ -65,7 +67,7 @@ void exchange_run(struct exchange *x)
         if (x->waiter.number) return;
         step_done(x);
     }
-    if (x->part == PART_ASK && !x->is_over) return;   // the response will go on
+    if (x->part == PART_ASK && !x->is_over) return; // the response will go on
     exchange_finish(x);
 }
 
@@ -170,7 +172,8 @@ void respond(struct exchange *x, struct draft *draft)
 {
     struct sa *sa = x->sa;
     packets_free(sa->ike, &sa->response);
-    sa->response = draft_seal(sa, draft, x->in.header.exchange, MESSAGE_RESPONSE, x->in.header.message_id);
+    sa->response =
+        draft_seal(sa, draft, x->in.header.exchange, MESSAGE_RESPONSE, x->in.header.message_id);
     unsigned place = x->in.header.exchange - EXCHANGE_IKE_SA_INIT;
     if (place < 8) sa->ike->stats.out_responses[place]++;
     // RFC 7296 2.11: a response goes to where its request came from.

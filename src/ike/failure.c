@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one place where a fault becomes a notify to the peer, a sentence for people and a consequence for the SA.
+// The one place where a fault becomes a notify to the peer, a sentence for people and a consequence
+// for the SA.
 #include "ike/internal.h"
 
 // --- fault -> notify: out of the catalogue
@@ -48,22 +49,20 @@ static const struct {
     enum fault fault;
     const char *word;
 } alerts[] = {
-    {FAULT_PEER_REFUSES, "local-auth-failed"},
-    {FAULT_PSK_WRONG, "peer-auth-failed"},
-    {FAULT_SIGNATURE_WRONG, "peer-auth-failed"},
-    {FAULT_CONN_FOR_IDENTITIES, "peer-auth-failed"},
-    {FAULT_IDENTITY_OTHER, "peer-auth-failed"},
-    {FAULT_AUTH_METHOD, "peer-auth-failed"},
-    {FAULT_TS_UNACCEPTABLE, "ts-mismatch"},
-    {FAULT_PEER_TS_UNACCEPTABLE, "ts-mismatch"},
-    {FAULT_UNIQUE_KEPT, "unique-keep"},
-    {FAULT_PEER_ADDRESS, "vip-failure"},
+    {FAULT_PEER_REFUSES, "local-auth-failed"},   {FAULT_PSK_WRONG, "peer-auth-failed"},
+    {FAULT_SIGNATURE_WRONG, "peer-auth-failed"}, {FAULT_CONN_FOR_IDENTITIES, "peer-auth-failed"},
+    {FAULT_IDENTITY_OTHER, "peer-auth-failed"},  {FAULT_AUTH_METHOD, "peer-auth-failed"},
+    {FAULT_TS_UNACCEPTABLE, "ts-mismatch"},      {FAULT_PEER_TS_UNACCEPTABLE, "ts-mismatch"},
+    {FAULT_UNIQUE_KEPT, "unique-keep"},          {FAULT_PEER_ADDRESS, "vip-failure"},
 };
 
 static void alert_fault(const struct exchange *x, enum fault fault)
 {
     bool proposal = fault == FAULT_NO_PROPOSAL_CHOSEN || fault == FAULT_PEER_NO_PROPOSAL;
-    if (proposal) alert(x->sa->ike, x->sa, x->recipe->consequence == FAILURE_FORGETS ? "proposal-mismatch-ike" : "proposal-mismatch-child");
+    if (proposal)
+        alert(x->sa->ike, x->sa,
+              x->recipe->consequence == FAILURE_FORGETS ? "proposal-mismatch-ike"
+                                                        : "proposal-mismatch-child");
     for (size_t i = 0; i < sizeof alerts / sizeof *alerts; i++)
         if (alerts[i].fault == fault) alert(x->sa->ike, x->sa, alerts[i].word);
 }
@@ -72,8 +71,10 @@ static struct subject subject_of(const struct exchange *x)
 {
     struct subject subject = ABOUT_SA(x->sa);
     if (x->task) subject.command = x->task->command;
-    if (x->child) subject.child = x->child->conf->name;
-    else if (x->task && x->task->conf) subject.child = x->task->conf->name;
+    if (x->child)
+        subject.child = x->child->conf->name;
+    else if (x->task && x->task->conf)
+        subject.child = x->task->conf->name;
     if (x->part == PART_ANSWER) subject.remote = &x->in.path.remote;
     return subject;
 }
@@ -86,8 +87,10 @@ static enum ike_level level_of(enum fault fault)
     case FAULT_PEER_BUSY:
     case FAULT_KE_GROUP_OTHER:
     case FAULT_CHILD_NOT_FOUND:
-    case FAULT_PEER_CHILD_GONE: return IKE_DETAIL;
-    default: return IKE_ERROR;
+    case FAULT_PEER_CHILD_GONE:
+        return IKE_DETAIL;
+    default:
+        return IKE_ERROR;
     }
 }
 
@@ -95,8 +98,9 @@ static void tell_people(const struct exchange *x, enum fault fault)
 {
     const char *why = x->why ? x->why : "";
     const struct endpoint *peer = x->part == PART_ANSWER ? &x->in.path.remote : &x->sa->path.remote;
-    report(x->sa->ike, subject_of(x), level_of(fault), fault, "%s %s %s failed: %s%s%s", x->recipe->name,
-           x->part == PART_ANSWER ? "of" : "with", endpoint_text(x->sa->ike, peer), fault_sentence(fault), *why ? ": " : "", why);
+    report(x->sa->ike, subject_of(x), level_of(fault), fault, "%s %s %s failed: %s%s%s",
+           x->recipe->name, x->part == PART_ANSWER ? "of" : "with", endpoint_text(x->sa->ike, peer),
+           fault_sentence(fault), *why ? ": " : "", why);
     alert_fault(x, fault);
 }
 
@@ -107,20 +111,25 @@ void draft_fault(struct draft *draft, const struct exchange *x, enum fault fault
 {
     uint8_t data[2] = {(uint8_t)(x->group_wanted >> 8), (uint8_t)x->group_wanted};
     switch (fault_notify(fault)) {
-    case NOTIFY_NONE: break;
-    case NOTIFY_INVALID_KE_PAYLOAD: draft_notify(draft, NOTIFY_INVALID_KE_PAYLOAD, BYTES_ARRAY(data)); break;
+    case NOTIFY_NONE:
+        break;
+    case NOTIFY_INVALID_KE_PAYLOAD:
+        draft_notify(draft, NOTIFY_INVALID_KE_PAYLOAD, BYTES_ARRAY(data));
+        break;
     case NOTIFY_UNSUPPORTED_CRITICAL_PAYLOAD:
         draft_notify(draft, NOTIFY_UNSUPPORTED_CRITICAL_PAYLOAD, bytes_of(&x->notify_critical, 1));
         break;
     case NOTIFY_CHILD_SA_NOT_FOUND:
         draft_notify_spi(draft, PROTOCOL_ESP, x->notify_spi, NOTIFY_CHILD_SA_NOT_FOUND, BYTES_NONE);
         break;
-    default: draft_notify(draft, fault_notify(fault), BYTES_NONE);
+    default:
+        draft_notify(draft, fault_notify(fault), BYTES_NONE);
     }
 }
 
 // An unprotected answer to an unprotected request, which leaves no state behind.
-void draft_fault_clear(struct ike *ike, const struct message *message, enum fault fault, struct bytes data)
+void draft_fault_clear(struct ike *ike, const struct message *message, enum fault fault,
+                       struct bytes data)
 {
     if (fault_notify(fault) == NOTIFY_NONE || message->header.flags & FLAG_RESPONSE) return;
     struct ike_header header = message->header;
@@ -144,8 +153,8 @@ static void respond_fault(struct exchange *x, enum fault fault)
     respond(x, &draft);
 }
 
-// RFC 7296 2.21.2: an initiator that does not accept the responder may say so in an exchange of its own. It does not wait
-// for the response.
+// RFC 7296 2.21.2: an initiator that does not accept the responder may say so in an exchange of its
+// own. It does not wait for the response.
 static void tell_peer(struct sa *sa, enum fault fault)
 {
     uint16_t notify = fault_notify(fault);
@@ -153,7 +162,8 @@ static void tell_peer(struct sa *sa, enum fault fault)
     struct draft draft;
     draft_begin(sa->ike, &draft);
     draft_notify(&draft, NOTIFY_AUTHENTICATION_FAILED, BYTES_NONE);
-    struct packets packets = draft_seal(sa, &draft, EXCHANGE_INFORMATIONAL, MESSAGE_REQUEST, sa->send_id++);
+    struct packets packets =
+        draft_seal(sa, &draft, EXCHANGE_INFORMATIONAL, MESSAGE_REQUEST, sa->send_id++);
     packets_send(sa->ike, sa, &sa->path, &packets);
     packets_free(sa->ike, &packets);
 }
@@ -214,23 +224,30 @@ void exchange_fail(struct exchange *x, enum fault fault)
     tell_people(x, fault);
     if (x->recipe->failed) x->recipe->failed(x, fault);
     if (x->sa->state == DEAD) return;
-    if (x->part == PART_ANSWER) fail_answer(x, fault);
-    else fail_own(x, fault);
+    if (x->part == PART_ANSWER)
+        fail_answer(x, fault);
+    else
+        fail_own(x, fault);
 }
 
-// A message that is genuine but has no place, or cannot be read: a request is answered, a response is not.
-void message_refused(struct ike *ike, struct sa *sa, const struct message *message, enum fault fault)
+// A message that is genuine but has no place, or cannot be read: a request is answered, a response
+// is not.
+void message_refused(struct ike *ike, struct sa *sa, const struct message *message,
+                     enum fault fault)
 {
     bool is_request = !(message->header.flags & FLAG_RESPONSE);
-    report(ike, ABOUT_SA(sa), IKE_ERROR, fault, "%s %s is refused: %s", iana_exchange_name(message->header.exchange)
-               ? iana_exchange_name(message->header.exchange) : "message of an unknown exchange",
+    report(ike, ABOUT_SA(sa), IKE_ERROR, fault, "%s %s is refused: %s",
+           iana_exchange_name(message->header.exchange)
+               ? iana_exchange_name(message->header.exchange)
+               : "message of an unknown exchange",
            is_request ? "request" : "response", fault_sentence(fault));
     ike->stats.invalid++;
     alert(ike, sa, "parse-error-body");
     if (!is_request || !message->sealed || fault_notify(fault) == NOTIFY_NONE) return;
     struct exchange *x = exchange_new(sa);
     x->in = *message;
-    if (fault == FAULT_PAYLOAD_CRITICAL) x->notify_critical = payloads_unknown_critical(message->payloads);
+    if (fault == FAULT_PAYLOAD_CRITICAL)
+        x->notify_critical = payloads_unknown_critical(message->payloads);
     respond_fault(x, fault);
     exchange_free(x);
     if (fault_notify(fault) == NOTIFY_INVALID_SYNTAX) sa_gone(sa, fault, NULL);

@@ -2,7 +2,7 @@
 // Keys out of shared secrets and nonces (RFC 7296 2.14, 2.17, 2.18).
 //
 //     SKEYSEED = prf(Ni | Nr, g^ir), when rekeying prf(SK_d of the old SA, g^ir | Ni | Nr)
-//     {SK_d | SK_ai | SK_ar | SK_ei | SK_er | SK_pi | SK_pr} = prf+(SKEYSEED, Ni | Nr | SPIi | SPIr)
+//     SK_d | SK_ai | SK_ar | SK_ei | SK_er | SK_pi | SK_pr = prf+(SKEYSEED, Ni | Nr | SPIi | SPIr)
 //     KEYMAT = prf+(SK_d, [g^ir |] Ni | Nr)
 #include "ike/internal.h"
 #include <assert.h>
@@ -13,7 +13,8 @@ struct bytes sk_d(const struct sa *sa)
 }
 
 // RFC 7296 2.14: with AES-XCBC and AES-CMAC only the first 64 bits of each nonce are taken here.
-static enum fault skeyseed_first(uint16_t prf_id, struct bytes ni, struct bytes nr, const struct secret *shared, struct secret *out)
+static enum fault skeyseed_first(uint16_t prf_id, struct bytes ni, struct bytes nr,
+                                 const struct secret *shared, struct secret *out)
 {
     struct prf_info info;
     if (!prf_info(prf_id, &info)) return FAULT_UNSUPPORTED_PRF;
@@ -44,8 +45,8 @@ static bool key_sizes(const struct suite *suite, size_t *a, size_t *e, size_t *d
     return true;
 }
 
-enum fault keymat_ike(struct exchange *x, struct sa *sa, struct bytes ni, struct bytes nr, const struct secret *shared,
-                      const struct sa *old)
+enum fault keymat_ike(struct exchange *x, struct sa *sa, struct bytes ni, struct bytes nr,
+                      const struct secret *shared, const struct sa *old)
 {
     (void)x;
     SECRET(seed);
@@ -53,15 +54,18 @@ enum fault keymat_ike(struct exchange *x, struct sa *sa, struct bytes ni, struct
     size_t a, e, d;
     if (!key_sizes(&sa->suite, &a, &e, &d)) return FAULT_UNSUPPORTED_CIPHER;
     // RFC 7296 2.18: the seed is made with the PRF of the old SA, all else with the new one.
-    if (old) TRY(prf(old->suite.prf, sk_d(old), PIECES(secret_bytes(shared), ni, nr), &seed));
-    else TRY(skeyseed_first(sa->suite.prf, ni, nr, shared, &seed));
+    if (old)
+        TRY(prf(old->suite.prf, sk_d(old), PIECES(secret_bytes(shared), ni, nr), &seed));
+    else
+        TRY(skeyseed_first(sa->suite.prf, ni, nr, shared, &seed));
 
     uint8_t spis[16];
     struct wr out = wr_over(spis, sizeof spis);
     wr_u64(&out, sa->spi_i);
     wr_u64(&out, sa->spi_r);
     size_t kept = d + 2 * a + 2 * e;
-    TRY(prf_plus(sa->suite.prf, secret_bytes(&seed), PIECES(ni, nr, wr_done(&out)), kept + 2 * d, &all));
+    TRY(prf_plus(sa->suite.prf, secret_bytes(&seed), PIECES(ni, nr, wr_done(&out)), kept + 2 * d,
+                 &all));
 
     secret_set(&sa->keys.all, bytes_of(all.at, kept));
     sa->keys.d = (uint16_t)d;
@@ -82,12 +86,13 @@ void keymat_child_sizes(const struct suite *suite, size_t *encr, size_t *integ)
     without_prf.prf = PRF_NONE;
     size_t none;
     bool known = key_sizes(&without_prf, integ, encr, &none);
-    assert(known);   // chosen out of what we offer
+    assert(known); // chosen out of what we offer
 }
 
-// RFC 7296 2.17: keys of what the exchange's initiator sends come first; in each half the cipher's before the integrity's.
-enum fault keymat_child(const struct sa *sa, const struct suite *suite, struct bytes shared, struct bytes ni, struct bytes nr,
-                        struct secret *out)
+// RFC 7296 2.17: keys of what the exchange's initiator sends come first; in each half the cipher's
+// before the integrity's.
+enum fault keymat_child(const struct sa *sa, const struct suite *suite, struct bytes shared,
+                        struct bytes ni, struct bytes nr, struct secret *out)
 {
     size_t encr, integ;
     keymat_child_sizes(suite, &encr, &integ);

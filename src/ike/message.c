@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Messages between payloads and datagrams: the header, the encrypted payload, and its opening.
 //
-//     plain:   | first type | payload … payload |                         the first type goes into the SK header
+//     plain:   | first type | payload … payload |          the first type goes into the SK header
 //     sealed:  | IKE header | SK header | IV | payloads, padding, its length | ICV |
-//              '------ authenticated ------'---- encrypted ----------------'
+//              '------ authenticated --------'---------- encrypted ----------'
 #include "ike/internal.h"
 #include <assert.h>
 
@@ -13,7 +13,7 @@ enum { FIRST_TYPE_PLACE = 0, HEADER_NEXT_PLACE = 16, HEADER_LENGTH_PLACE = 24, G
 
 void draft_begin(struct ike *ike, struct draft *draft)
 {
-    draft->out = wr_over(ike->plain, IKE_MESSAGE_MAX - 1024);   // the rest is for what sealing adds
+    draft->out = wr_over(ike->plain, IKE_MESSAGE_MAX - 1024); // the rest is for what sealing adds
     wr_u8(&draft->out, PAYLOAD_NONE);
     draft->chain = chain_begin(&draft->out, FIRST_TYPE_PLACE);
 }
@@ -42,7 +42,8 @@ void draft_bytes(struct draft *draft, uint8_t type, struct bytes body)
     draft_close(draft);
 }
 
-void draft_notify_spi(struct draft *draft, uint8_t protocol, struct bytes spi, uint16_t type, struct bytes data)
+void draft_notify_spi(struct draft *draft, uint8_t protocol, struct bytes spi, uint16_t type,
+                      struct bytes data)
 {
     struct notify notify = {.protocol = protocol, .spi = spi, .type = type, .data = data};
     notify_write(draft_open(draft, PAYLOAD_NOTIFY), &notify);
@@ -79,11 +80,13 @@ struct sealer sa_sealer(const struct sa *sa, bool outbound)
     };
 }
 
-// RFC 5282 3: with an AEAD the IV only has to be new for each message, so it counts; for CBC it is unpredictable.
+// RFC 5282 3: with an AEAD the IV only has to be new for each message, so it counts; for CBC it is
+// unpredictable.
 static void iv_make(struct sa *sa, uint8_t *iv, size_t size)
 {
     struct encr_info info;
-    bool counts = encr_info(sa->suite.encr, sa->suite.key_bits, &info) && (info.aead || info.stream) && size == 8;
+    bool counts = encr_info(sa->suite.encr, sa->suite.key_bits, &info) &&
+                  (info.aead || info.stream) && size == 8;
     if (!counts) {
         rng_fill(sa->ike->rng, iv, size);
         return;
@@ -93,8 +96,8 @@ static void iv_make(struct sa *sa, uint8_t *iv, size_t size)
 }
 
 // Adds one sealed message (or fragment of one, when total is not 0) to `datagrams`.
-static void piece_seal(struct sa *sa, const struct ike_header *header, uint8_t next, uint16_t number, uint16_t total,
-                       struct bytes plain, struct buf *datagrams)
+static void piece_seal(struct sa *sa, const struct ike_header *header, uint8_t next,
+                       uint16_t number, uint16_t total, struct bytes plain, struct buf *datagrams)
 {
     struct sealer key = sa_sealer(sa, true);
     size_t iv = sealer_iv_size(&key), icv = sealer_icv_size(&key), block = sealer_block_size(&key);
@@ -123,13 +126,14 @@ static void piece_seal(struct sa *sa, const struct ike_header *header, uint8_t n
     memcpy(space, plain.at, plain.size);
     memset(space + plain.size, 0, padded - plain.size);
     space[padded - 1] = (uint8_t)(padded - plain.size - 1);
-    enum fault fault = sealer_seal(&key, bytes_of(out.at, prefix), bytes_of(iv_space, iv), bytes_of(space, padded),
-                                   out.at + prefix);
-    assert(!fault);   // our own suite and keys
+    enum fault fault = sealer_seal(&key, bytes_of(out.at, prefix), bytes_of(iv_space, iv),
+                                   bytes_of(space, padded), out.at + prefix);
+    assert(!fault); // our own suite and keys
     memory_wipe(space, padded);
 }
 
-struct packets draft_seal(struct sa *sa, struct draft *draft, uint8_t exchange, enum message_kind kind, uint32_t message_id)
+struct packets draft_seal(struct sa *sa, struct draft *draft, uint8_t exchange,
+                          enum message_kind kind, uint32_t message_id)
 {
     assert(!draft->out.failed);
     struct ike_header header = {
@@ -137,7 +141,8 @@ struct packets draft_seal(struct sa *sa, struct draft *draft, uint8_t exchange, 
         .spi_r = sa->spi_r,
         .major = 2,
         .exchange = exchange,
-        .flags = (uint8_t)((sa->initiator ? FLAG_INITIATOR : 0) | (kind == MESSAGE_RESPONSE ? FLAG_RESPONSE : 0)),
+        .flags = (uint8_t)((sa->initiator ? FLAG_INITIATOR : 0) |
+                           (kind == MESSAGE_RESPONSE ? FLAG_RESPONSE : 0)),
         .message_id = message_id,
     };
     uint8_t first = draft->out.at[FIRST_TYPE_PLACE];
@@ -145,11 +150,13 @@ struct packets draft_seal(struct sa *sa, struct draft *draft, uint8_t exchange, 
     AUTOFREE_BUF struct buf datagrams = BUF(2 * IKE_MESSAGE_MAX);
     size_t limit = fragment_limit(sa);
     if (limit && plain.size > limit) {
-        // RFC 7383 2.5: only the first fragment names the type of the first payload; all but the last have one size.
+        // RFC 7383 2.5: only the first fragment names the type of the first payload; all but the
+        // last have one size.
         uint16_t total = (uint16_t)((plain.size + limit - 1) / limit);
         for (uint16_t i = 0; i < total; i++) {
             size_t from = i * limit, size = plain.size - from < limit ? plain.size - from : limit;
-            piece_seal(sa, &header, i ? PAYLOAD_NONE : first, i + 1, total, bytes_of(plain.at + from, size), &datagrams);
+            piece_seal(sa, &header, i ? PAYLOAD_NONE : first, i + 1, total,
+                       bytes_of(plain.at + from, size), &datagrams);
         }
     } else {
         piece_seal(sa, &header, first, 0, 0, plain, &datagrams);
@@ -166,7 +173,8 @@ void packets_free(struct ike *ike, struct packets *packets)
     *packets = (struct packets){0};
 }
 
-void packets_send(struct ike *ike, const struct sa *sa, const struct path *path, const struct packets *packets)
+void packets_send(struct ike *ike, const struct sa *sa, const struct path *path,
+                  const struct packets *packets)
 {
     for (size_t at = 0; at < packets->size;) {
         struct rd length = rd_over(bytes_of(packets->at + at, packets->size - at));
@@ -184,8 +192,8 @@ void packets_send(struct ike *ike, const struct sa *sa, const struct path *path,
 // --- opening
 
 // Decrypts what is behind a sealed payload's header; `skip`: bytes of a fragment's numbers.
-static enum fault piece_open(struct sa *sa, struct message *message, const struct payload *sealed, size_t skip,
-                             struct arena *arena, struct bytes *plain)
+static enum fault piece_open(struct sa *sa, struct message *message, const struct payload *sealed,
+                             size_t skip, struct arena *arena, struct bytes *plain)
 {
     if (!sa->keys.all.at) return FAULT_ICV_WRONG;
     if (sealed->body.size < skip) return FAULT_SEALED_WRONG_SIZE;
@@ -209,12 +217,14 @@ static const struct payload *sealed_payload(const struct payloads *payloads)
     return last && (last->type == PAYLOAD_SK || last->type == PAYLOAD_SKF) ? last : NULL;
 }
 
-// FAULT_FRAGMENT_WAITS: genuine, but there is more to come. What stands beside the encrypted payload is not looked at.
+// FAULT_FRAGMENT_WAITS: genuine, but there is more to come. What stands beside the encrypted
+// payload is not looked at.
 enum fault message_open(struct sa *sa, struct message *message, struct arena *arena)
 {
     struct payloads *outer = arena_new(arena, sizeof *outer);
     uint8_t first;
-    struct bytes chain = bytes_of(message->raw.at + IKE_HEADER_SIZE, message->raw.size - IKE_HEADER_SIZE);
+    struct bytes chain =
+        bytes_of(message->raw.at + IKE_HEADER_SIZE, message->raw.size - IKE_HEADER_SIZE);
     TRY(payloads_read(message->header.next, chain, outer, &first));
     const struct payload *sealed = sealed_payload(outer);
     if (!sealed) return FAULT_NOT_SEALED;
@@ -224,7 +234,7 @@ enum fault message_open(struct sa *sa, struct message *message, struct arena *ar
         struct bytes body;
         TRY(skf_read(sealed->body, &number, &total, &body));
         TRY(piece_open(sa, message, sealed, 4, arena, &plain));
-        message->sealed = false;   // not before all are there
+        message->sealed = false; // not before all are there
         TRY(fragment_join(sa, message, number, total, &first, &plain, arena));
     } else {
         TRY(piece_open(sa, message, sealed, 0, arena, &plain));
@@ -262,7 +272,8 @@ bool message_notify(const struct message *message, uint16_t type, struct notify 
     return false;
 }
 
-// RFC 7296 3.10.1: types below 16384 are errors; one that is not known means that the request failed, too.
+// RFC 7296 3.10.1: types below 16384 are errors; one that is not known means that the request
+// failed, too.
 bool message_error(const struct message *message, struct notify *notify)
 {
     size_t place = 0;

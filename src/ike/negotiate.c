@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a child is to be: proposals (RFC 7296 2.7), traffic selectors (2.9) and mode (1.3.1), offered, chosen and agreed.
+// What a child is to be: proposals (RFC 7296 2.7), traffic selectors (2.9) and mode (1.3.1),
+// offered, chosen and agreed.
 #include "ike/internal.h"
 
 enum { SPI_SIZE = 4, EXPLAIN_MAX = 4096 };
@@ -12,7 +13,8 @@ const struct proposals *conf_proposals(const struct child_conf *conf)
 static uint16_t proposal_ke(const struct proposal *proposal)
 {
     for (unsigned i = 0; i < proposal->count; i++)
-        if (proposal->at[i].type == TRANSFORM_KE && proposal->at[i].id != KE_NONE) return proposal->at[i].id;
+        if (proposal->at[i].type == TRANSFORM_KE && proposal->at[i].id != KE_NONE)
+            return proposal->at[i].id;
     return KE_NONE;
 }
 
@@ -25,14 +27,16 @@ bool proposals_offer_ke(const struct proposals *proposals, uint16_t ke)
 {
     for (unsigned i = 0; i < proposals->count; i++)
         for (unsigned j = 0; j < proposals->at[i].count; j++)
-            if (proposals->at[i].at[j].type == TRANSFORM_KE && proposals->at[i].at[j].id == ke) return true;
+            if (proposals->at[i].at[j].type == TRANSFORM_KE && proposals->at[i].at[j].id == ke)
+                return true;
     return false;
 }
 
 // --- selectors
 
 // A "dynamic" selector is the address in use: a virtual one if there is any, else that of the path.
-static void dynamic_add(struct selectors *set, const struct selector *pattern, const struct addr *addrs, size_t count)
+static void dynamic_add(struct selectors *set, const struct selector *pattern,
+                        const struct addr *addrs, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (!addrs[i].family) continue;
@@ -42,17 +46,22 @@ static void dynamic_add(struct selectors *set, const struct selector *pattern, c
     }
 }
 
-static void side_selectors(const struct selectors *conf, uint32_t dynamic, const struct addr *addrs, size_t count, struct selectors *out)
+static void side_selectors(const struct selectors *conf, uint32_t dynamic, const struct addr *addrs,
+                           size_t count, struct selectors *out)
 {
     *out = (struct selectors){0};
     for (unsigned i = 0; i < conf->count; i++) {
-        if (dynamic >> i & 1) dynamic_add(out, &conf->at[i], addrs, count);
-        else selectors_add(out, &conf->at[i]);
+        if (dynamic >> i & 1)
+            dynamic_add(out, &conf->at[i], addrs, count);
+        else
+            selectors_add(out, &conf->at[i]);
     }
 }
 
-// RFC 7296 2.19: who asks for a virtual address does not know it yet and offers all; the answer is narrowed to it.
-static void every_address(const struct selectors *conf, uint32_t dynamic, const struct conn *conn, struct selectors *out)
+// RFC 7296 2.19: who asks for a virtual address does not know it yet and offers all; the answer is
+// narrowed to it.
+static void every_address(const struct selectors *conf, uint32_t dynamic, const struct conn *conn,
+                          struct selectors *out)
 {
     *out = (struct selectors){0};
     for (unsigned i = 0; i < conf->count; i++) {
@@ -65,16 +74,22 @@ static void every_address(const struct selectors *conf, uint32_t dynamic, const 
     }
 }
 
-void conf_selectors(const struct sa *sa, const struct child_conf *conf, struct selectors *local, struct selectors *remote)
+void conf_selectors(const struct sa *sa, const struct child_conf *conf, struct selectors *local,
+                    struct selectors *remote)
 {
     const struct addr *own = sa->vip_count ? sa->vips : &sa->path.local.addr;
-    if (sa->conn && sa->conn->vip_count && !sa->vip_count) every_address(&conf->local_ts, conf->local_dynamic, sa->conn, local);
-    else side_selectors(&conf->local_ts, conf->local_dynamic, own, sa->vip_count ? sa->vip_count : 1, local);
+    if (sa->conn && sa->conn->vip_count && !sa->vip_count)
+        every_address(&conf->local_ts, conf->local_dynamic, sa->conn, local);
+    else
+        side_selectors(&conf->local_ts, conf->local_dynamic, own, sa->vip_count ? sa->vip_count : 1,
+                       local);
     side_selectors(&conf->remote_ts, conf->remote_dynamic, &sa->path.remote.addr, 1, remote);
 }
 
-// RFC 7296 2.9: the packet that called for the child stands first, so that a responder that narrows keeps it.
-static void packet_first(struct selectors *set, const struct addr *addr, const struct flow *flow, uint16_t port)
+// RFC 7296 2.9: the packet that called for the child stands first, so that a responder that narrows
+// keeps it.
+static void packet_first(struct selectors *set, const struct addr *addr, const struct flow *flow,
+                         uint16_t port)
 {
     struct selectors all = *set;
     struct selector packet = selector_of_addr(addr);
@@ -96,7 +111,8 @@ static void tidy(struct selectors *set)
     for (unsigned i = 0; i < all.count; i++) {
         bool covered = false;
         for (unsigned j = 0; j < all.count && !covered; j++)
-            covered = j != i && selector_within(&all.at[i], &all.at[j]) && (j < i || !selector_equal(&all.at[i], &all.at[j]));
+            covered = j != i && selector_within(&all.at[i], &all.at[j]) &&
+                      (j < i || !selector_equal(&all.at[i], &all.at[j]));
         if (!covered) set->at[set->count++] = all.at[i];
     }
 }
@@ -108,13 +124,15 @@ static void ts_put(struct draft *draft, uint8_t type, const struct selectors *se
 }
 
 // Of the two TS payloads TSi is always the side of whoever asked.
-static void ts_pair_put(struct draft *draft, const struct selectors *initiator, const struct selectors *responder)
+static void ts_pair_put(struct draft *draft, const struct selectors *initiator,
+                        const struct selectors *responder)
 {
     ts_put(draft, PAYLOAD_TSI, initiator);
     ts_put(draft, PAYLOAD_TSR, responder);
 }
 
-static enum fault ts_pair_get(struct exchange *x, struct selectors *initiator, struct selectors *responder)
+static enum fault ts_pair_get(struct exchange *x, struct selectors *initiator,
+                              struct selectors *responder)
 {
     TRY(ts_read(message_first(&x->in, PAYLOAD_TSI)->body, initiator));
     return ts_read(message_first(&x->in, PAYLOAD_TSR)->body, responder);
@@ -139,7 +157,8 @@ static void ke_drop(struct proposals *proposals)
         struct proposal *proposal = &proposals->at[i];
         uint8_t kept = 0;
         for (unsigned j = 0; j < proposal->count; j++)
-            if (proposal->at[j].type != TRANSFORM_KE && proposal->at[j].type < TRANSFORM_ADDKE1) proposal->at[kept++] = proposal->at[j];
+            if (proposal->at[j].type != TRANSFORM_KE && proposal->at[j].type < TRANSFORM_ADDKE1)
+                proposal->at[kept++] = proposal->at[j];
         proposal->count = kept;
     }
 }
@@ -168,7 +187,8 @@ static void mode_offer(struct draft *draft, uint8_t mode)
     draft_notify(draft, NOTIFY_ESP_TFC_PADDING_NOT_SUPPORTED, BYTES_NONE);
 }
 
-void child_offer(struct exchange *x, struct draft *draft, const struct flow *flow, enum proposal_ke with_ke)
+void child_offer(struct exchange *x, struct draft *draft, const struct flow *flow,
+                 enum proposal_ke with_ke)
 {
     struct child *child = x->child;
     const struct child_conf *conf = child->conf;
@@ -186,7 +206,7 @@ void child_offer(struct exchange *x, struct draft *draft, const struct flow *flo
         ke_write(draft_open(draft, PAYLOAD_KE), x->ke, x->ke_public);
         draft_close(draft);
     }
-    if (old) {   // RFC 7296 2.9.2: what is rekeyed is asked for as it was agreed
+    if (old) { // RFC 7296 2.9.2: what is rekeyed is asked for as it was agreed
         policy_sides(old->policy, x->local, x->remote);
     } else {
         conf_selectors(x->sa, conf, x->local, x->remote);
@@ -202,9 +222,11 @@ void child_offer(struct exchange *x, struct draft *draft, const struct flow *flo
 
 // --- answering
 
-// How well does one child of the configuration meet what is asked? 0: not at all; 1: narrowed; 2: as asked.
-static unsigned child_fits(const struct exchange *x, const struct child_conf *conf, const struct selectors *theirs,
-                           const struct selectors *ours, struct selectors *local, struct selectors *remote)
+// How well does one child of the configuration meet what is asked? 0: not at all; 1: narrowed; 2:
+// as asked.
+static unsigned child_fits(const struct exchange *x, const struct child_conf *conf,
+                           const struct selectors *theirs, const struct selectors *ours,
+                           struct selectors *local, struct selectors *remote)
 {
     struct selectors own, peer;
     if (conf->action > POLICY_PROTECT) return 0;
@@ -216,10 +238,12 @@ static unsigned child_fits(const struct exchange *x, const struct child_conf *co
 }
 
 // No child fits: explains it with the one that comes nearest, the first.
-static enum fault selectors_fault(struct exchange *x, const struct selectors *theirs, const struct selectors *ours)
+static enum fault selectors_fault(struct exchange *x, const struct selectors *theirs,
+                                  const struct selectors *ours)
 {
     const struct sa *sa = x->sa;
-    if (sa->conn->child_count == 0) return exchange_why(x, FAULT_TS_UNACCEPTABLE, "the connection has no children");
+    if (sa->conn->child_count == 0)
+        return exchange_why(x, FAULT_TS_UNACCEPTABLE, "the connection has no children");
     char *text = arena_new(&x->arena, EXPLAIN_MAX + 1);
     struct wr out = wr_over(text, EXPLAIN_MAX);
     struct selectors own, peer;
@@ -234,14 +258,16 @@ static enum fault selectors_fault(struct exchange *x, const struct selectors *th
     selectors_print(theirs, &out);
     struct selectors rest;
     wr_text(&out, "\n");
-    if (!selectors_narrow(&own, ours, &rest)) selectors_explain(&own, ours, &out);
-    else selectors_explain(&peer, theirs, &out);
+    if (!selectors_narrow(&own, ours, &rest))
+        selectors_explain(&own, ours, &out);
+    else
+        selectors_explain(&peer, theirs, &out);
     x->why = text;
     return FAULT_TS_UNACCEPTABLE;
 }
 
-static enum fault proposals_fault(struct exchange *x, const struct proposals *mine, const struct proposals *offered,
-                                  enum proposal_ke with_ke)
+static enum fault proposals_fault(struct exchange *x, const struct proposals *mine,
+                                  const struct proposals *offered, enum proposal_ke with_ke)
 {
     char *text = arena_new(&x->arena, EXPLAIN_MAX + 1);
     struct wr out = wr_over(text, EXPLAIN_MAX);
@@ -251,7 +277,8 @@ static enum fault proposals_fault(struct exchange *x, const struct proposals *mi
 }
 
 // Takes the best fit whose proposals meet, too; among equals the first in the configuration.
-static const struct child_conf *best_child(struct exchange *x, const struct selectors *theirs, const struct selectors *ours)
+static const struct child_conf *best_child(struct exchange *x, const struct selectors *theirs,
+                                           const struct selectors *ours)
 {
     const struct conn *conn = x->sa->conn;
     const struct child_conf *best = NULL;
@@ -266,7 +293,8 @@ static const struct child_conf *best_child(struct exchange *x, const struct sele
     return best;
 }
 
-// RFC 7296 1.2, 1.3.1: a key exchange value for another method than the chosen one costs the peer a round trip.
+// RFC 7296 1.2, 1.3.1: a key exchange value for another method than the chosen one costs the peer a
+// round trip.
 static enum fault ke_check(struct exchange *x)
 {
     if (x->suite.ke == KE_NONE || x->suite.ke == x->ke) return OK;
@@ -274,12 +302,15 @@ static enum fault ke_check(struct exchange *x)
     return FAULT_KE_GROUP_OTHER;
 }
 
-// RFC 7296 1.3.1: transport mode is used when both want it; else the responder does not echo the notify.
+// RFC 7296 1.3.1: transport mode is used when both want it; else the responder does not echo the
+// notify.
 static uint8_t mode_choose(const struct exchange *x, const struct child_conf *conf)
 {
     struct notify notify;
     bool asked = message_notify(&x->in, NOTIFY_USE_TRANSPORT_MODE, &notify);
-    return asked && conf->mode == MODE_TRANSPORT ? MODE_TRANSPORT : conf->mode == MODE_TRANSPORT ? MODE_TUNNEL : conf->mode;
+    return asked && conf->mode == MODE_TRANSPORT ? MODE_TRANSPORT
+           : conf->mode == MODE_TRANSPORT        ? MODE_TUNNEL
+                                                 : conf->mode;
 }
 
 enum fault child_choose(struct exchange *x, const struct child *old, enum proposal_ke with_ke)
@@ -295,13 +326,16 @@ enum fault child_choose(struct exchange *x, const struct child *old, enum propos
     x->local = arena_new(&x->arena, sizeof *x->local);
     x->remote = arena_new(&x->arena, sizeof *x->remote);
     const struct child_conf *conf = old ? old->conf : best_child(x, &theirs, &ours);
-    if (!conf || !child_fits(x, conf, &theirs, &ours, x->local, x->remote)) return selectors_fault(x, &theirs, &ours);
+    if (!conf || !child_fits(x, conf, &theirs, &ours, x->local, x->remote))
+        return selectors_fault(x, &theirs, &ours);
     const struct proposals *mine = conf_proposals(conf);
     enum fault fault = proposals_choose(mine, offered, with_ke, x->ke, &x->suite, &index);
     if (fault == FAULT_NO_PROPOSAL_CHOSEN) return proposals_fault(x, mine, offered, with_ke);
     TRY(fault);
-    if (with_ke == PROPOSAL_WITH_KE) TRY(ke_check(x));
-    else x->suite.ke = KE_NONE;
+    if (with_ke == PROPOSAL_WITH_KE)
+        TRY(ke_check(x));
+    else
+        x->suite.ke = KE_NONE;
 
     uint32_t spi;
     TRY(spi_get(&offered->at[index], &spi));
@@ -319,7 +353,7 @@ void child_write_answer(struct exchange *x, struct draft *draft)
     suite_proposal(&x->suite, &answer->at[0]);
     uint8_t number = answer->at[0].number;
     spi_set(answer, x->child->spi_in);
-    answer->at[0].number = number;   // RFC 7296 3.3.1: that of the proposal that was taken
+    answer->at[0].number = number; // RFC 7296 3.3.1: that of the proposal that was taken
     sa_write(draft_open(draft, PAYLOAD_SA), answer);
     draft_close(draft);
     if (x->nr_size) draft_bytes(draft, PAYLOAD_NONCE, exchange_nr(x));
@@ -346,7 +380,8 @@ enum fault child_agree(struct exchange *x, enum proposal_ke with_ke)
     TRY(spi_get(&answer->at[0], &x->child->spi_out));
     x->child->protocol = x->suite.protocol;
     // RFC 7296 2.9: what comes back lies within what was offered.
-    if (ours.count == 0 || theirs.count == 0 || !selectors_within(&ours, x->local) || !selectors_within(&theirs, x->remote))
+    if (ours.count == 0 || theirs.count == 0 || !selectors_within(&ours, x->local) ||
+        !selectors_within(&theirs, x->remote))
         return FAULT_TS_NOT_OFFERED;
     tidy(&ours);
     tidy(&theirs);
@@ -354,7 +389,8 @@ enum fault child_agree(struct exchange *x, enum proposal_ke with_ke)
     if (narrowed && !x->task) alert(x->sa->ike, x->sa, "ts-narrowed");
     *x->local = ours;
     *x->remote = theirs;
-    // RFC 7296 1.3.1: without the notify in the answer it is tunnel mode, which is taken where transport was offered.
+    // RFC 7296 1.3.1: without the notify in the answer it is tunnel mode, which is taken where
+    // transport was offered.
     bool transport = message_notify(&x->in, NOTIFY_USE_TRANSPORT_MODE, &notify);
     if (transport && x->mode != MODE_TRANSPORT) return FAULT_MODE_OTHER;
     if (!transport && x->mode == MODE_TRANSPORT) x->mode = MODE_TUNNEL;

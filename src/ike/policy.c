@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Policies: what the data plane protects. A policy has one number for its life, which the SAs that come and go for it share:
+// Policies: what the data plane protects. A policy has one number for its life, which the SAs that
+// come and go for it share:
 //
-//     trap (start_action = trap, start):  there from the loading of its connection until it is unloaded; a packet calls for an SA
-//     of a child without a trap:          there as long as the child; while it has no SA, packets are blocked
+//     a trap (start_action = trap, start):  from the loading of its connection until it is
+//                                           unloaded; a packet calls for an SA
+//     of a child without a trap:            as long as the child; without an SA packets are blocked
 //
-// When a peer narrows the selectors of a trap, the trap's policy takes the narrower ones and a second one, the guard, blocks
-// the rest, so that nothing leaves unprotected.
+// When a peer narrows the selectors of a trap, the trap's policy takes the narrower ones and a
+// second one, the guard, blocks the rest, so that nothing leaves unprotected.
 #include "ike/internal.h"
 #include <assert.h>
 
@@ -13,9 +15,11 @@ enum { RESOLVE_RETRY_SECONDS = 10, ACQUIRE_HOLD_SECONDS = 5 };
 
 // --- selectors of both sides, packed
 
-static struct packed_sides *sides_pack(const struct selectors *local, const struct selectors *remote)
+static struct packed_sides *sides_pack(const struct selectors *local,
+                                       const struct selectors *remote)
 {
-    size_t local_size = local->count * sizeof local->at[0], remote_size = remote->count * sizeof remote->at[0];
+    size_t local_size = local->count * sizeof local->at[0],
+           remote_size = remote->count * sizeof remote->at[0];
     struct packed_sides *sides = mem_new(sizeof *sides + local_size + remote_size);
     sides->local_count = local->count;
     sides->remote_count = remote->count;
@@ -24,7 +28,8 @@ static struct packed_sides *sides_pack(const struct selectors *local, const stru
     return sides;
 }
 
-static void sides_unpack(const struct packed_sides *sides, struct selectors *local, struct selectors *remote)
+static void sides_unpack(const struct packed_sides *sides, struct selectors *local,
+                         struct selectors *remote)
 {
     *local = *remote = (struct selectors){0};
     if (!sides) return;
@@ -34,7 +39,8 @@ static void sides_unpack(const struct packed_sides *sides, struct selectors *loc
     memcpy(remote->at, sides->at + local->count, remote->count * sizeof remote->at[0]);
 }
 
-static bool sides_equal(const struct packed_sides *sides, const struct selectors *local, const struct selectors *remote)
+static bool sides_equal(const struct packed_sides *sides, const struct selectors *local,
+                        const struct selectors *remote)
 {
     struct selectors own_local, own_remote;
     sides_unpack(sides, &own_local, &own_remote);
@@ -48,8 +54,8 @@ void policy_sides(const struct policy *policy, struct selectors *local, struct s
 
 // --- outputs
 
-static void policy_put(const struct policy *policy, uint32_t number, const struct packed_sides *sides, enum policy_trap trap,
-                       uint32_t priority)
+static void policy_put(const struct policy *policy, uint32_t number,
+                       const struct packed_sides *sides, enum policy_trap trap, uint32_t priority)
 {
     struct ike_out *out = out_new(policy->ike, IKE_OUT_POLICY_ADD);
     out->policy.spec.number = number;
@@ -69,7 +75,8 @@ static void policy_take(const struct policy *policy, uint32_t number)
 static void install(struct policy *policy)
 {
     policy->installed = true;
-    policy_put(policy, policy->number, policy->sides, policy->trap ? POLICY_TRAP : POLICY_BLOCK, policy->conf->priority);
+    policy_put(policy, policy->number, policy->sides, policy->trap ? POLICY_TRAP : POLICY_BLOCK,
+               policy->conf->priority);
 }
 
 static void guard_put(struct policy *policy)
@@ -87,11 +94,14 @@ static void guard_take(struct policy *policy)
 
 // --- making and finding
 
-static struct bytes key_make(struct ike *ike, const struct conn *conn, const struct child_conf *conf,
-                             const struct selectors *local, const struct selectors *remote, uint8_t out[20])
+static struct bytes key_make(struct ike *ike, const struct conn *conn,
+                             const struct child_conf *conf, const struct selectors *local,
+                             const struct selectors *remote, uint8_t out[20])
 {
     sha1(PIECES(bytes_of_text(conn->name), BYTES("/"), bytes_of_text(conf->name), BYTES("/"),
-                bytes_of_text(selectors_text(ike, local)), BYTES("/"), bytes_of_text(selectors_text(ike, remote))), out);
+                bytes_of_text(selectors_text(ike, local)), BYTES("/"),
+                bytes_of_text(selectors_text(ike, remote))),
+         out);
     return bytes_of(out, 20);
 }
 
@@ -118,7 +128,8 @@ static void policy_bury(struct policy *policy)
     waiter_forget(ike, &policy->waiter);
     heap_set(&ike->alarms, &policy->alarm.item, NSEC_NEVER);
     map_remove(&ike->policies, map_key_u32(&policy->number));
-    if (map_get(&ike->policies_by_key, BYTES_ARRAY(policy->key)) == policy) map_remove(&ike->policies_by_key, BYTES_ARRAY(policy->key));
+    if (map_get(&ike->policies_by_key, BYTES_ARRAY(policy->key)) == policy)
+        map_remove(&ike->policies_by_key, BYTES_ARRAY(policy->key));
     list_remove(&policy->link);
     list_append(&ike->buried_policies, &policy->link);
 }
@@ -134,14 +145,16 @@ void policy_free(struct policy *policy)
 
 struct policy *policy_find_trap(const struct loaded *loaded, const char *child)
 {
-    LIST_EACH(struct policy, link, policy, &loaded->policies)
+    LIST_EACH (struct policy, link, policy, &loaded->policies)
         if (strcmp(policy->conf->name, child) == 0) return policy;
     return NULL;
 }
 
-// The policy that a new child serves: its connection's trap when it fits, one with the same selectors, or a new one.
-struct policy *policy_for(struct ike *ike, struct conn *conn, const struct child_conf *conf, const struct selectors *local,
-                          const struct selectors *remote, const struct path *path)
+// The policy that a new child serves: its connection's trap when it fits, one with the same
+// selectors, or a new one.
+struct policy *policy_for(struct ike *ike, struct conn *conn, const struct child_conf *conf,
+                          const struct selectors *local, const struct selectors *remote,
+                          const struct path *path)
 {
     (void)path;
     struct loaded *loaded = loaded_find(ike, conn->name);
@@ -150,7 +163,8 @@ struct policy *policy_for(struct ike *ike, struct conn *conn, const struct child
         struct selectors trap_local, trap_remote;
         policy_sides(trap, &trap_local, &trap_remote);
         bool same = sides_equal(trap->sides, local, remote);
-        bool within = selectors_within(local, &trap_local) && selectors_within(remote, &trap_remote);
+        bool within =
+            selectors_within(local, &trap_local) && selectors_within(remote, &trap_remote);
         if (same || (trap->users == 0 && within)) return trap;
     }
     uint8_t space[20];
@@ -165,7 +179,8 @@ struct policy *policy_for(struct ike *ike, struct conn *conn, const struct child
 
 // --- children come and go
 
-void policy_use(struct policy *policy, const struct selectors *local, const struct selectors *remote, const struct path *path)
+void policy_use(struct policy *policy, const struct selectors *local,
+                const struct selectors *remote, const struct path *path)
 {
     policy->users++;
     policy->path = *path;
@@ -194,8 +209,10 @@ void policy_release(struct policy *policy)
 {
     assert(policy->users);
     if (--policy->users) return;
-    if (policy->trap) trap_restore(policy);
-    else policy_bury(policy);
+    if (policy->trap)
+        trap_restore(policy);
+    else
+        policy_bury(policy);
 }
 
 // --- traps
@@ -207,17 +224,20 @@ static void trap_install(struct policy *policy, const struct path *path)
     policy->path = *path;
     conf_selectors(&somewhere, policy->conf, &local, &remote);
     if (local.count == 0 || remote.count == 0) {
-        report(policy->ike, (struct subject){.conn = policy->conn, .child = policy->conf->name}, IKE_ERROR, FAULT_SELECTORS_EMPTY,
-               "trap is not installed: %s", fault_sentence(FAULT_SELECTORS_EMPTY));
+        report(policy->ike, (struct subject){.conn = policy->conn, .child = policy->conf->name},
+               IKE_ERROR, FAULT_SELECTORS_EMPTY, "trap is not installed: %s",
+               fault_sentence(FAULT_SELECTORS_EMPTY));
         return;
     }
     free(policy->sides);
     policy->sides = sides_pack(&local, &remote);
     install(policy);
-    report(policy->ike, (struct subject){.conn = policy->conn, .child = policy->conf->name}, IKE_INFO, OK,
+    report(policy->ike, (struct subject){.conn = policy->conn, .child = policy->conf->name},
+           IKE_INFO, OK,
            policy->conf->action == POLICY_BYPASS ? "traffic is let pass unprotected: %s === %s"
-           : policy->conf->action == POLICY_DISCARD ? "traffic is dropped: %s === %s"
-                                                    : "traffic calls for protection from now on: %s === %s",
+           : policy->conf->action == POLICY_DISCARD
+               ? "traffic is dropped: %s === %s"
+               : "traffic calls for protection from now on: %s === %s",
            selectors_text(policy->ike, &local), selectors_text(policy->ike, &remote));
 }
 
@@ -242,10 +262,12 @@ void policy_answered(struct policy *policy, const struct ike_answer *answer)
         trap_install(policy, &answer->path);
         return;
     }
-    report(policy->ike, (struct subject){.conn = policy->conn, .child = policy->conf->name}, IKE_ERROR, answer->fault,
-           "trap waits for an address: %s%s%s", fault_sentence(answer->fault), answer->text ? ": " : "",
+    report(policy->ike, (struct subject){.conn = policy->conn, .child = policy->conf->name},
+           IKE_ERROR, answer->fault, "trap waits for an address: %s%s%s",
+           fault_sentence(answer->fault), answer->text ? ": " : "",
            answer->text ? answer->text : "");
-    heap_set(&policy->ike->alarms, &policy->alarm.item, policy->ike->now + nsec_seconds(RESOLVE_RETRY_SECONDS));
+    heap_set(&policy->ike->alarms, &policy->alarm.item,
+             policy->ike->now + nsec_seconds(RESOLVE_RETRY_SECONDS));
 }
 
 void policy_timer_fired(struct policy *policy)
@@ -260,8 +282,10 @@ void policy_trap(struct ike *ike, struct loaded *loaded, const struct child_conf
     struct policy *policy = policy_new(ike, loaded->conn, conf);
     policy->trap = true;
     list_append(&loaded->policies, &policy->link);
-    if (conf->local_dynamic || conf->remote_dynamic) trap_resolve(policy);
-    else trap_install(policy, &(struct path){0});
+    if (conf->local_dynamic || conf->remote_dynamic)
+        trap_resolve(policy);
+    else
+        trap_install(policy, &(struct path){0});
 }
 
 void policy_untrap(struct policy *policy)
@@ -289,7 +313,8 @@ void policy_acquire(struct ike *ike, uint32_t number, const struct flow *flow)
     policy->retry_at = ike->now + nsec_seconds(ACQUIRE_HOLD_SECONDS);
     char from[ADDR_TEXT], to[ADDR_TEXT];
     report(ike, (struct subject){.conn = policy->conn, .child = policy->conf->name}, IKE_DETAIL, OK,
-           "a packet from %s to %s calls for an SA", addr_print(&flow->source, from), addr_print(&flow->destination, to));
+           "a packet from %s to %s calls for an SA", addr_print(&flow->source, from),
+           addr_print(&flow->destination, to));
     initiate(ike, loaded->conn, policy->conf, 0, flow);
 }
 

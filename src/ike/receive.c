@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The way of a datagram, from the header to the recipe that deals with it:
 //
-//     header, version -> first message? -> SA by our SPI -> message ID -> opened with the SA's keys -> allowed now? -> recipe
+//     header, version -> first message? -> SA by our SPI -> message ID
+//                     -> opened with the SA's keys -> allowed now? -> recipe
 //
 // Up to the opening nothing is believed and nothing changes.
 #include "ike/internal.h"
@@ -18,27 +19,31 @@ static bool may_answer_unprotected(struct ike *ike)
     return ++ike->unprotected_count <= UNPROTECTED_PER_SECOND;
 }
 
-static void unwanted(struct ike *ike, struct sa *sa, const struct message *message, enum fault fault)
+static void unwanted(struct ike *ike, struct sa *sa, const struct message *message,
+                     enum fault fault)
 {
     ike->stats.invalid++;
     struct subject subject = {.sa = sa, .remote = &message->path.remote};
-    report(ike, subject, IKE_DEBUG, fault, "a message from %s is dropped: %s", endpoint_text(ike, &message->path.remote),
-           fault_sentence(fault));
+    report(ike, subject, IKE_DEBUG, fault, "a message from %s is dropped: %s",
+           endpoint_text(ike, &message->path.remote), fault_sentence(fault));
 }
 
 static void count_in(struct ike *ike, const struct ike_header *header)
 {
     unsigned place = (unsigned)header->exchange - EXCHANGE_IKE_SA_INIT;
     if (place >= 8) return;
-    if (header->flags & FLAG_RESPONSE) ike->stats.in_responses[place]++;
-    else ike->stats.in_requests[place]++;
+    if (header->flags & FLAG_RESPONSE)
+        ike->stats.in_responses[place]++;
+    else
+        ike->stats.in_requests[place]++;
 }
 
 static void version_other(struct ike *ike, const struct message *message)
 {
     enum fault fault = message->header.major < MAJOR_2 ? FAULT_VERSION_1 : FAULT_VERSION_HIGHER;
     unwanted(ike, NULL, message, fault);
-    if (fault == FAULT_VERSION_HIGHER && may_answer_unprotected(ike)) draft_fault_clear(ike, message, fault, BYTES_NONE);
+    if (fault == FAULT_VERSION_HIGHER && may_answer_unprotected(ike))
+        draft_fault_clear(ike, message, fault, BYTES_NONE);
 }
 
 // RFC 7296 2.21.4: for a request without an SA there may be an answer, for a response never.
@@ -46,7 +51,8 @@ static void sa_missing(struct ike *ike, const struct message *message)
 {
     unwanted(ike, NULL, message, FAULT_IKE_SPI_UNKNOWN);
     if (!(message->header.flags & FLAG_RESPONSE)) alert(ike, NULL, "invalid-ike-spi");
-    if (may_answer_unprotected(ike)) draft_fault_clear(ike, message, FAULT_IKE_SPI_UNKNOWN, BYTES_NONE);
+    if (may_answer_unprotected(ike))
+        draft_fault_clear(ike, message, FAULT_IKE_SPI_UNKNOWN, BYTES_NONE);
 }
 
 // The sender set the initiator flag if it began this SA; the SPI that we chose is the other one.
@@ -61,12 +67,14 @@ static struct sa *sa_of(const struct ike *ike, const struct ike_header *header)
     return unknown || theirs == sa_peer_spi(sa) ? sa : NULL;
 }
 
-// RFC 7296 2.21.4: a hint only; whether the peer still has the SA is found out in a protected exchange, and not often.
+// RFC 7296 2.21.4: a hint only; whether the peer still has the SA is found out in a protected
+// exchange, and not often.
 static void hint_taken(struct sa *sa, const struct message *message)
 {
     unwanted(sa->ike, sa, message, FAULT_NOT_SEALED);
     bool is_error = message->header.flags & FLAG_RESPONSE && message->header.next == PAYLOAD_NOTIFY;
-    if (!is_error || sa->state != ESTABLISHED || sa->asking || task_find(sa, TASK_LIVENESS, 0)) return;
+    if (!is_error || sa->state != ESTABLISHED || sa->asking || task_find(sa, TASK_LIVENESS, 0))
+        return;
     if (sa->ike->now - sa->last_heard < nsec_seconds(10)) return;
     task_add(sa, TASK_LIVENESS);
     sa_pump(sa);
@@ -80,23 +88,28 @@ static enum window window_of(const struct sa *sa, const struct ike_header *heade
 {
     if (header->flags & FLAG_RESPONSE) {
         const struct exchange *x = sa->asking;
-        bool awaited = x && x->is_sent && x->message_id == header->message_id && x->plan->exchange == header->exchange;
+        bool awaited = x && x->is_sent && x->message_id == header->message_id &&
+                       x->plan->exchange == header->exchange;
         return awaited ? WINDOW_NEW : WINDOW_OUTSIDE;
     }
     if (header->message_id == sa->expect_id) return WINDOW_NEW;
     return header->message_id + 1 == sa->expect_id ? WINDOW_AGAIN : WINDOW_OUTSIDE;
 }
 
-// RFC 7296 2.1: a request that comes again, the same to the last bit, gets the same response. RFC 7383 2.6.1: of a
-// fragmented one the first fragment stands for all.
+// RFC 7296 2.1: a request that comes again, the same to the last bit, gets the same response. RFC
+// 7383 2.6.1: of a fragmented one the first fragment stands for all.
 static void request_again(struct sa *sa, const struct message *message)
 {
     struct ike *ike = sa->ike;
-    if (sa->answering || !sa->response.at || map_hash(&ike->by_spi, message->raw) != sa->request_hash) return;
+    if (sa->answering || !sa->response.at ||
+        map_hash(&ike->by_spi, message->raw) != sa->request_hash)
+        return;
     ike->stats.retransmits_received++;
-    report(ike, ABOUT_SA(sa), IKE_DETAIL, OK, "%s request %u came again; its response is sent again",
-           iana_exchange_name(message->header.exchange) ? iana_exchange_name(message->header.exchange) : "a",
-           message->header.message_id);
+    report(
+        ike, ABOUT_SA(sa), IKE_DETAIL, OK, "%s request %u came again; its response is sent again",
+        iana_exchange_name(message->header.exchange) ? iana_exchange_name(message->header.exchange)
+                                                     : "a",
+        message->header.message_id);
     packets_send(ike, sa, &message->path, &sa->response);
 }
 
@@ -118,8 +131,10 @@ static void response_in(struct sa *sa, const struct message *message, struct are
     exchange_conclude(x);
 }
 
-// The message has been opened with the SA's keys. It is taken, refused with an answer, or ends the SA.
-static void genuine_in(struct sa *sa, struct message *message, struct arena *arena, enum fault fault)
+// The message has been opened with the SA's keys. It is taken, refused with an answer, or ends the
+// SA.
+static void genuine_in(struct sa *sa, struct message *message, struct arena *arena,
+                       enum fault fault)
 {
     struct ike *ike = sa->ike;
     bool is_response = message->header.flags & FLAG_RESPONSE;
@@ -152,9 +167,12 @@ static void sealed_in(struct sa *sa, struct message *message)
 {
     struct arena arena = {0};
     enum fault fault = message_open(sa, message, &arena);
-    if (fault == FAULT_NOT_SEALED) hint_taken(sa, message);
-    else if (fault && !message->sealed && fault != FAULT_FRAGMENT_WAITS) unwanted(sa->ike, sa, message, fault);
-    else if (fault != FAULT_FRAGMENT_WAITS) genuine_in(sa, message, &arena, fault);
+    if (fault == FAULT_NOT_SEALED)
+        hint_taken(sa, message);
+    else if (fault && !message->sealed && fault != FAULT_FRAGMENT_WAITS)
+        unwanted(sa->ike, sa, message, fault);
+    else if (fault != FAULT_FRAGMENT_WAITS)
+        genuine_in(sa, message, &arena, fault);
     arena_free(&arena);
 }
 
@@ -169,16 +187,20 @@ static void first_response_in(struct sa *sa, struct message *message)
     const struct rule *rule;
     enum fault fault = payloads_read(message->header.next, chain, message->payloads, NULL);
     if (!fault) fault = rule_find((enum sa_state)sa->state, message, &rule);
-    if (fault) unwanted(sa->ike, sa, message, fault);   // maybe forged: the right one may still come
-    else if (sa_init_is_rumour(sa, message)) sa_init_rumour(sa, message);
-    else response_in(sa, message, &arena);
+    if (fault)
+        unwanted(sa->ike, sa, message, fault); // maybe forged: the right one may still come
+    else if (sa_init_is_rumour(sa, message))
+        sa_init_rumour(sa, message);
+    else
+        response_in(sa, message, &arena);
     arena_free(&arena);
 }
 
 static bool is_first_request(const struct ike_header *header)
 {
-    return header->exchange == EXCHANGE_IKE_SA_INIT && !(header->flags & FLAG_RESPONSE) && header->flags & FLAG_INITIATOR &&
-           header->spi_i != 0 && header->spi_r == 0 && header->message_id == 0;
+    return header->exchange == EXCHANGE_IKE_SA_INIT && !(header->flags & FLAG_RESPONSE) &&
+           header->flags & FLAG_INITIATOR && header->spi_i != 0 && header->spi_r == 0 &&
+           header->message_id == 0;
 }
 
 static void message_in(struct ike *ike, struct message *message)
@@ -194,13 +216,19 @@ static void message_in(struct ike *ike, struct message *message)
         return;
     }
     switch (window_of(sa, header)) {
-    case WINDOW_OUTSIDE: unwanted(ike, sa, message, FAULT_MESSAGE_ID_WRONG); break;
-    case WINDOW_AGAIN: request_again(sa, message); break;
+    case WINDOW_OUTSIDE:
+        unwanted(ike, sa, message, FAULT_MESSAGE_ID_WRONG);
+        break;
+    case WINDOW_AGAIN:
+        request_again(sa, message);
+        break;
     case WINDOW_NEW:
         // While an answer is being worked out its request comes again in vain.
         if (sa->answering && !(header->flags & FLAG_RESPONSE)) return;
-        if (sa->state == EXPECT_SA_INIT) first_response_in(sa, message);
-        else sealed_in(sa, message);
+        if (sa->state == EXPECT_SA_INIT)
+            first_response_in(sa, message);
+        else
+            sealed_in(sa, message);
     }
 }
 
@@ -214,6 +242,8 @@ void datagram_in(struct ike *ike, const struct path *path, struct bytes bytes)
         return;
     }
     count_in(ike, &message.header);
-    if (message.header.major != MAJOR_2) version_other(ike, &message);
-    else message_in(ike, &message);
+    if (message.header.major != MAJOR_2)
+        version_other(ike, &message);
+    else
+        message_in(ike, &message);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the core says to people and to programs that subscribe: sentences, events, alerts, ends of commands, key log.
+// What the core says to people and to programs that subscribe: sentences, events, alerts, ends of
+// commands, key log.
 #include "ike/internal.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,12 +10,15 @@ static uint32_t subject_command(const struct subject *subject)
     if (subject->command || !subject->sa) return subject->command;
     const struct sa *sa = subject->sa;
     if (sa->command) return sa->command;
-    const struct task *task = sa->asking && sa->asking->task ? sa->asking->task : LIST_FIRST(struct task, link, &sa->tasks);
+    const struct task *task = sa->asking && sa->asking->task
+                                  ? sa->asking->task
+                                  : LIST_FIRST(struct task, link, &sa->tasks);
     if (task && task->command) return task->command;
     return sa->handshake ? sa->handshake->command : 0;
 }
 
-void report(struct ike *ike, struct subject subject, enum ike_level level, enum fault fault, const char *format, ...)
+void report(struct ike *ike, struct subject subject, enum ike_level level, enum fault fault,
+            const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -46,7 +50,8 @@ void event(struct ike *ike, struct ike_event value)
 
 void alert(struct ike *ike, const struct sa *sa, const char *word)
 {
-    event(ike, (struct ike_event){.kind = IKE_EVENT_ALERT, .ike_id = sa ? sa->id : 0, .alert = word});
+    event(ike,
+          (struct ike_event){.kind = IKE_EVENT_ALERT, .ike_id = sa ? sa->id : 0, .alert = word});
 }
 
 void command_done(struct ike *ike, uint32_t command, enum fault fault, const char *why)
@@ -55,7 +60,9 @@ void command_done(struct ike *ike, uint32_t command, enum fault fault, const cha
     struct ike_out *out = out_new(ike, IKE_OUT_DONE);
     out->done.command = command;
     out->done.fault = fault;
-    out->done.text = why ? arena_text(&ike->arena, bytes_of_text(why)) : fault ? fault_sentence(fault) : NULL;
+    out->done.text = why     ? arena_text(&ike->arena, bytes_of_text(why))
+                     : fault ? fault_sentence(fault)
+                             : NULL;
 }
 
 // --- values as text, for the length of a step
@@ -131,7 +138,8 @@ static const char *cipher_name(const struct suite *suite, bool ike)
 {
     for (size_t i = 0; i < sizeof cipher_names / sizeof *cipher_names; i++) {
         const struct cipher_name *row = &cipher_names[i];
-        if (row->encr == suite->encr && row->key_bits == suite->key_bits) return ike ? row->ike : row->esp;
+        if (row->encr == suite->encr && row->key_bits == suite->key_bits)
+            return ike ? row->ike : row->esp;
     }
     return "unknown";
 }
@@ -157,15 +165,18 @@ void keylog_ike(const struct sa *sa)
     if (!sa->ike->keylog) return;
     struct sealer i = sa_sealer(sa, sa->initiator), r = sa_sealer(sa, !sa->initiator);
     char hex[4][KEY_HEX];
-    keylog_line(sa->ike, mem_printf("ike %016llx,%016llx,%s,%s,\"%s\",%s,%s,\"%s\"", (unsigned long long)sa->spi_i,
-                                    (unsigned long long)sa->spi_r, bytes_hex(i.encr_key, hex[0], KEY_HEX),
-                                    bytes_hex(r.encr_key, hex[1], KEY_HEX), cipher_name(&sa->suite, true),
-                                    bytes_hex(i.integ_key, hex[2], KEY_HEX), bytes_hex(r.integ_key, hex[3], KEY_HEX),
-                                    integ_name(sa->suite.integ, true)));
+    keylog_line(
+        sa->ike,
+        mem_printf("ike %016llx,%016llx,%s,%s,\"%s\",%s,%s,\"%s\"", (unsigned long long)sa->spi_i,
+                   (unsigned long long)sa->spi_r, bytes_hex(i.encr_key, hex[0], KEY_HEX),
+                   bytes_hex(r.encr_key, hex[1], KEY_HEX), cipher_name(&sa->suite, true),
+                   bytes_hex(i.integ_key, hex[2], KEY_HEX), bytes_hex(r.integ_key, hex[3], KEY_HEX),
+                   integ_name(sa->suite.integ, true)));
     memory_wipe(hex, sizeof hex);
 }
 
-void keylog_child(const struct child *child, enum sa_direction direction, struct bytes encr_key, struct bytes integ_key)
+void keylog_child(const struct child *child, enum sa_direction direction, struct bytes encr_key,
+                  struct bytes integ_key)
 {
     const struct sa *sa = child->sa;
     if (!sa->ike->keylog) return;
@@ -173,10 +184,12 @@ void keylog_child(const struct child *child, enum sa_direction direction, struct
     char hex[2][KEY_HEX], from[ADDR_TEXT], to[ADDR_TEXT];
     addr_print(in ? &sa->path.remote.addr : &sa->path.local.addr, from);
     addr_print(in ? &sa->path.local.addr : &sa->path.remote.addr, to);
-    keylog_line(sa->ike, mem_printf("esp \"%s\",\"%s\",\"%s\",\"0x%08x\",\"%s\",\"0x%s\",\"%s\",\"%s%s\"",
-                                    sa->path.local.addr.family == ADDR_V6 ? "IPv6" : "IPv4", from, to,
-                                    in ? child->spi_in : child->spi_out, cipher_name(&child->suite, false),
-                                    bytes_hex(encr_key, hex[0], KEY_HEX), integ_name(child->suite.integ, false),
-                                    integ_key.size ? "0x" : "", bytes_hex(integ_key, hex[1], KEY_HEX)));
+    keylog_line(sa->ike,
+                mem_printf("esp \"%s\",\"%s\",\"%s\",\"0x%08x\",\"%s\",\"0x%s\",\"%s\",\"%s%s\"",
+                           sa->path.local.addr.family == ADDR_V6 ? "IPv6" : "IPv4", from, to,
+                           in ? child->spi_in : child->spi_out, cipher_name(&child->suite, false),
+                           bytes_hex(encr_key, hex[0], KEY_HEX),
+                           integ_name(child->suite.integ, false), integ_key.size ? "0x" : "",
+                           bytes_hex(integ_key, hex[1], KEY_HEX)));
     memory_wipe(hex, sizeof hex);
 }

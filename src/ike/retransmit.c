@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests are sent again until their response comes (RFC 7296 2.1, 2.4); the waits grow: 4 s, 7.2 s, 13 s, 23 s, 42 s,
-// and after 76 s more the peer is given up.
+// Requests are sent again until their response comes (RFC 7296 2.1, 2.4); the waits grow: 4, 7.2,
+// 13, 23 and 42 seconds, and after 76 seconds more the peer is given up.
 #include "ike/internal.h"
 
 enum { TRIES_OF_THE_LIVING = 3 };
@@ -24,7 +24,8 @@ void request_sent(struct exchange *x)
     sa_set_timer(sa, TIMER_RETRANSMIT, sa->ike->now + wait_of_try(&sa->ike->settings, 0));
 }
 
-// RFC 7296 2.4: a peer that still sends genuine messages is not dead, though it may be hard to reach; it gets more tries.
+// RFC 7296 2.4: a peer that still sends genuine messages is not dead, though it may be hard to
+// reach; it gets more tries.
 static unsigned tries_of(const struct sa *sa, const struct exchange *x)
 {
     unsigned tries = sa->ike->settings.retransmit_tries;
@@ -36,12 +37,16 @@ static void peer_given_up(struct sa *sa, struct exchange *x)
 {
     struct ike *ike = sa->ike;
     enum fault rumour = sa->handshake ? sa->handshake->rumour : OK;
-    const char *why = arena_printf(&ike->arena, "%s to %s was sent %u times without an answer", x->plan->ask.name,
-                                   endpoint_text(ike, &sa->path.remote), x->tries + 1);
+    const char *why =
+        arena_printf(&ike->arena, "%s to %s was sent %u times without an answer", x->plan->ask.name,
+                     endpoint_text(ike, &sa->path.remote), x->tries + 1);
     alert(ike, sa, sa->handshake ? "peer-init-unreachable" : "retransmit-send-timeout");
-    if (rumour) attempt_failed(sa, rumour, "its answer was not protected, and no other came");
-    else if (sa->handshake) attempt_failed(sa, FAULT_PEER_UNREACHABLE, why);
-    else sa_gone(sa, x->plan == &plan_liveness ? FAULT_PEER_LIVES_NOT : FAULT_PEER_UNREACHABLE, why);
+    if (rumour)
+        attempt_failed(sa, rumour, "its answer was not protected, and no other came");
+    else if (sa->handshake)
+        attempt_failed(sa, FAULT_PEER_UNREACHABLE, why);
+    else
+        sa_gone(sa, x->plan == &plan_liveness ? FAULT_PEER_LIVES_NOT : FAULT_PEER_UNREACHABLE, why);
 }
 
 void request_retransmit(struct sa *sa)
@@ -50,7 +55,8 @@ void request_retransmit(struct sa *sa)
     struct ike *ike = sa->ike;
     sa_set_timer(sa, TIMER_RETRANSMIT, NSEC_NEVER);
     if (!x || !x->is_sent) return;
-    // RFC 7296 2.21.1: an unprotected error is not believed at once; when it has been repeated it is.
+    // RFC 7296 2.21.1: an unprotected error is not believed at once; when it has been repeated it
+    // is.
     bool rumoured = sa->handshake && sa->handshake->rumour && x->tries >= 1;
     if (rumoured || x->tries >= tries_of(sa, x)) {
         peer_given_up(sa, x);
@@ -58,8 +64,8 @@ void request_retransmit(struct sa *sa)
     }
     x->tries++;
     ike->stats.retransmits_sent++;
-    report(ike, ABOUT_SA(sa), IKE_DETAIL, OK, "%s request is sent to %s again (%u of %u)", x->plan->ask.name,
-           endpoint_text(ike, &sa->path.remote), x->tries, tries_of(sa, x));
+    report(ike, ABOUT_SA(sa), IKE_DETAIL, OK, "%s request is sent to %s again (%u of %u)",
+           x->plan->ask.name, endpoint_text(ike, &sa->path.remote), x->tries, tries_of(sa, x));
     if (x->tries == 1) alert(ike, sa, "retransmit-send");
     packets_send(ike, sa, &sa->path, &x->sent);
     sa->last_sent = ike->now;

@@ -84,7 +84,8 @@ nsec jitter(struct ike *ike, nsec span, nsec random)
     return random > 0 ? span - (nsec)rng_below(ike->rng, (uint64_t)random + 1) : span;
 }
 
-// RFC 7296 2.8: each end has lifetimes of its own; a random part keeps both from rekeying at the same time.
+// RFC 7296 2.8: each end has lifetimes of its own; a random part keeps both from rekeying at the
+// same time.
 static void lifetimes_start(struct sa *sa)
 {
     struct ike *ike = sa->ike;
@@ -100,9 +101,11 @@ static void lifetimes_start(struct sa *sa)
         sa_set_timer(sa, TIMER_REAUTH, ike->now + jitter(ike, conn->reauth_time, conn->rand_time));
     if (sa->timers[TIMER_REAUTH] != NSEC_NEVER && sa->timers[TIMER_REAUTH] - ike->now < least)
         least = sa->timers[TIMER_REAUTH] - ike->now;
-    if (least != NSEC_NEVER && conn->over_time) sa_set_timer(sa, TIMER_EXPIRE, ike->now + least + conn->over_time);
+    if (least != NSEC_NEVER && conn->over_time)
+        sa_set_timer(sa, TIMER_EXPIRE, ike->now + least + conn->over_time);
     if (conn->dpd_delay) sa_set_timer(sa, TIMER_DPD, ike->now + conn->dpd_delay);
-    if (sa->bits & NAT_LOCAL && ike->settings.keepalive) sa_set_timer(sa, TIMER_KEEPALIVE, ike->now + ike->settings.keepalive);
+    if (sa->bits & NAT_LOCAL && ike->settings.keepalive)
+        sa_set_timer(sa, TIMER_KEEPALIVE, ike->now + ike->settings.keepalive);
 }
 
 // --- established
@@ -123,10 +126,12 @@ void sa_established(struct sa *sa)
     }
 }
 
-// RFC 7296 2.18: a rekeyed IKE SA goes on with the authentication, the identities and the path of the one before.
+// RFC 7296 2.18: a rekeyed IKE SA goes on with the authentication, the identities and the path of
+// the one before.
 void sa_inherit(struct sa *fresh, struct sa *old)
 {
-    uint32_t kept = PEER_FRAGMENTS | PEER_CHILDLESS | NAT_LOCAL | NAT_REMOTE | NAT_SEEN | BY_PEER | PEER_AUTHENTICATED | SELF_PROVED;
+    uint32_t kept = PEER_FRAGMENTS | PEER_CHILDLESS | NAT_LOCAL | NAT_REMOTE | NAT_SEEN | BY_PEER |
+                    PEER_AUTHENTICATED | SELF_PROVED;
     fresh->bits |= old->bits & kept;
     fresh->path = old->path;
     sa_set_conn(fresh, old->conn);
@@ -145,7 +150,7 @@ void sa_linger(struct sa *sa, const struct sa *by)
 
 void sa_move_children(struct sa *from, struct sa *to)
 {
-    LIST_EACH(struct child, link, child, &from->children) {
+    LIST_EACH (struct child, link, child, &from->children) {
         list_remove(&child->link);
         list_append(&to->children, &child->link);
         child->sa = to;
@@ -158,7 +163,8 @@ void sa_move_children(struct sa *from, struct sa *to)
     to->vip_count = from->vip_count;
     from->vips = NULL;
     from->vip_count = 0;
-    if (from->timers[TIMER_REAUTH] != NSEC_NEVER) sa_set_timer(to, TIMER_REAUTH, from->timers[TIMER_REAUTH]);
+    if (from->timers[TIMER_REAUTH] != NSEC_NEVER)
+        sa_set_timer(to, TIMER_REAUTH, from->timers[TIMER_REAUTH]);
     to->command = from->command ? from->command : to->command;
     from->command = 0;
     sa_linger(from, to);
@@ -199,7 +205,8 @@ static void sa_untable(struct sa *sa)
 
 static void vips_release(struct sa *sa)
 {
-    for (unsigned i = 0; i < sa->vip_count; i++) out_new(sa->ike, IKE_OUT_ADDRESS_DEL)->address.addr = sa->vips[i];
+    for (unsigned i = 0; i < sa->vip_count; i++)
+        out_new(sa->ike, IKE_OUT_ADDRESS_DEL)->address.addr = sa->vips[i];
     free_later(sa->ike, sa->vips);
     sa->vips = NULL;
     sa->vip_count = 0;
@@ -214,8 +221,8 @@ void sa_end(struct sa *sa, enum fault fault, const char *why)
     sa_untable(sa);
     exchange_abandon(sa, sa->asking, fault, why);
     exchange_abandon(sa, sa->answering, fault, why);
-    LIST_EACH(struct child, link, child, &sa->children) child_end(child, OK);
-    LIST_EACH(struct task, link, task, &sa->tasks) {
+    LIST_EACH (struct child, link, child, &sa->children) child_end(child, OK);
+    LIST_EACH (struct task, link, task, &sa->tasks) {
         task_failed(sa, task, fault ? fault : FAULT_TERMINATED, why);
         task_drop(sa, task);
     }
@@ -236,7 +243,7 @@ struct revival {
 static void revive(struct ike *ike, const struct revival *revival)
 {
     struct loaded *loaded = loaded_find(ike, revival->conn->name);
-    if (!loaded) return;   // unloaded meanwhile
+    if (!loaded) return; // unloaded meanwhile
     const struct child_conf *conf = conn_child(loaded->conn, revival->conf->name);
     if (!conf) return;
     if (revival->action == AFTER_TRAP) policy_trap(ike, loaded, conf);
@@ -251,16 +258,16 @@ void sa_gone(struct sa *sa, enum fault fault, const char *why)
     bool superseded = fault == FAULT_SUPERSEDED || sa->replaced_by || sa->state == DELETING;
     struct revival *revivals = arena_array(&ike->arena, sa->child_count + 1, sizeof *revivals);
     size_t count = 0;
-    LIST_EACH(struct child, link, child, &sa->children) {
+    LIST_EACH (struct child, link, child, &sa->children) {
         if (child->state != CHILD_INSTALLED && child->state != CHILD_REKEYING) continue;
         if (child->replaced_by || superseded) continue;
         uint8_t action = dead_peer ? child->conf->dpd_action : child->conf->close_action;
         revivals[count++] = (struct revival){child->conf, child->conn, action};
     }
     if (sa->bits & WAS_ESTABLISHED && !sa->replaced_by)
-        report(ike, ABOUT_SA(sa), superseded || fault == FAULT_PEER_CLOSED ? IKE_INFO : IKE_ERROR, fault,
-               "IKE SA with %s is closed: %s%s%s", endpoint_text(ike, &sa->path.remote), fault_sentence(fault), why ? ": " : "",
-               why ? why : "");
+        report(ike, ABOUT_SA(sa), superseded || fault == FAULT_PEER_CLOSED ? IKE_INFO : IKE_ERROR,
+               fault, "IKE SA with %s is closed: %s%s%s", endpoint_text(ike, &sa->path.remote),
+               fault_sentence(fault), why ? ": " : "", why ? why : "");
     sa_end(sa, fault, why);
     for (size_t i = 0; i < count; i++) revive(ike, &revivals[i]);
 }
@@ -297,7 +304,7 @@ void sa_heard(struct sa *sa, const struct message *message, enum message_kind ki
 static nsec last_sign_of_life(const struct sa *sa)
 {
     nsec last = sa->last_heard;
-    LIST_EACH(const struct child, link, child, &sa->children)
+    LIST_EACH (const struct child, link, child, &sa->children)
         if (child->in.last_used > last) last = child->in.last_used;
     return last;
 }
@@ -310,7 +317,7 @@ static void liveness_due(struct sa *sa)
         return;
     }
     sa_set_timer(sa, TIMER_DPD, sa->ike->now + sa->conn->dpd_delay);
-    if (sa->asking || sa->state != ESTABLISHED) return;   // that request proves it, too
+    if (sa->asking || sa->state != ESTABLISHED) return; // that request proves it, too
     task_add(sa, TASK_LIVENESS);
     sa_pump(sa);
 }
@@ -319,8 +326,9 @@ static void half_open_due(struct sa *sa)
 {
     struct ike *ike = sa->ike;
     if (!sa->replaced_by) {
-        report(ike, ABOUT_SA(sa), IKE_DETAIL, FAULT_HALF_OPEN_TIMEOUT, "connection attempt of %s is dropped: %s",
-               endpoint_text(ike, &sa->path.remote), fault_sentence(FAULT_HALF_OPEN_TIMEOUT));
+        report(ike, ABOUT_SA(sa), IKE_DETAIL, FAULT_HALF_OPEN_TIMEOUT,
+               "connection attempt of %s is dropped: %s", endpoint_text(ike, &sa->path.remote),
+               fault_sentence(FAULT_HALF_OPEN_TIMEOUT));
         alert(ike, sa, "half-open-timeout");
     }
     sa_end(sa, FAULT_HALF_OPEN_TIMEOUT, NULL);
@@ -335,7 +343,8 @@ static void rekey_due(struct sa *sa)
 
 static void expired(struct sa *sa)
 {
-    report(sa->ike, ABOUT_SA(sa), IKE_ERROR, FAULT_IKE_EXPIRED, "IKE SA is closed: %s", fault_sentence(FAULT_IKE_EXPIRED));
+    report(sa->ike, ABOUT_SA(sa), IKE_ERROR, FAULT_IKE_EXPIRED, "IKE SA is closed: %s",
+           fault_sentence(FAULT_IKE_EXPIRED));
     alert(sa->ike, sa, "ike-sa-expired");
     if (!task_find(sa, TASK_DELETE_IKE, 0)) task_add(sa, TASK_DELETE_IKE);
     sa_pump(sa);
@@ -344,16 +353,35 @@ static void expired(struct sa *sa)
 static void timer_run(struct sa *sa, enum sa_timer timer)
 {
     switch (timer) {
-    case TIMER_START: exchange_ask(sa, &plan_sa_init, NULL); break;
-    case TIMER_RETRANSMIT: request_retransmit(sa); break;
-    case TIMER_HALF_OPEN: half_open_due(sa); break;
-    case TIMER_TASKS: sa_pump(sa); break;
-    case TIMER_REKEY: rekey_due(sa); break;
-    case TIMER_REAUTH: reauthenticate(sa); break;
-    case TIMER_EXPIRE: expired(sa); break;
-    case TIMER_DPD: liveness_due(sa); break;
-    case TIMER_KEEPALIVE: nat_keepalive(sa); break;
-    case SA_TIMERS: break;
+    case TIMER_START:
+        exchange_ask(sa, &plan_sa_init, NULL);
+        break;
+    case TIMER_RETRANSMIT:
+        request_retransmit(sa);
+        break;
+    case TIMER_HALF_OPEN:
+        half_open_due(sa);
+        break;
+    case TIMER_TASKS:
+        sa_pump(sa);
+        break;
+    case TIMER_REKEY:
+        rekey_due(sa);
+        break;
+    case TIMER_REAUTH:
+        reauthenticate(sa);
+        break;
+    case TIMER_EXPIRE:
+        expired(sa);
+        break;
+    case TIMER_DPD:
+        liveness_due(sa);
+        break;
+    case TIMER_KEEPALIVE:
+        nat_keepalive(sa);
+        break;
+    case SA_TIMERS:
+        break;
     }
 }
 
@@ -373,9 +401,11 @@ void sa_timer_fired(struct sa *sa)
 const char *sa_state_text(const struct sa *sa)
 {
     static const char *const texts[SA_STATES] = {
-        [EXPECT_SA_INIT] = "CONNECTING", [EXPECT_AUTH] = "CONNECTING", [ESTABLISHED] = "ESTABLISHED",
-        [REKEYED] = "REKEYED",           [DELETING] = "DELETING",      [DEAD] = "DELETING",
+        [EXPECT_SA_INIT] = "CONNECTING", [EXPECT_AUTH] = "CONNECTING",
+        [ESTABLISHED] = "ESTABLISHED",   [REKEYED] = "REKEYED",
+        [DELETING] = "DELETING",         [DEAD] = "DELETING",
     };
-    if (sa->state == ESTABLISHED && sa->asking && sa->asking->plan == &plan_rekey_ike) return "REKEYING";
+    if (sa->state == ESTABLISHED && sa->asking && sa->asking->plan == &plan_rekey_ike)
+        return "REKEYING";
     return texts[sa->state];
 }

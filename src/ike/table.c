@@ -1,27 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-// How SAs are found: by our SPI, by their number, half-open ones by the peer's first message, by both identities. Every
-// look-up is one in a keyed hash map, so that its cost does not grow with the number of SAs.
+// How SAs are found: by our SPI, by their number, half-open ones by the peer's first message, by
+// both identities. Every look-up is one in a keyed hash map, so that its cost does not grow with
+// the number of SAs.
 #include "ike/internal.h"
 #include <assert.h>
 
-struct source {        // one address and its half-open SAs
+struct source { // one address and its half-open SAs
     unsigned count;
 };
 
 void tables_init(struct ike *ike)
 {
     uint64_t seed[2] = {rng_u64(ike->rng), rng_u64(ike->rng)};
-    struct map *maps[] = {&ike->by_spi, &ike->by_id, &ike->half_open, &ike->sources, &ike->by_ids, &ike->children_by_id,
-                          &ike->children_in, &ike->children_out, &ike->policies, &ike->policies_by_key, &ike->operations,
-                          &ike->loaded_by_name};
+    struct map *maps[] = {&ike->by_spi,          &ike->by_id,        &ike->half_open,
+                          &ike->sources,         &ike->by_ids,       &ike->children_by_id,
+                          &ike->children_in,     &ike->children_out, &ike->policies,
+                          &ike->policies_by_key, &ike->operations,   &ike->loaded_by_name};
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++) map_init(maps[i], seed[0], seed[1] + i);
 }
 
 void tables_free(struct ike *ike)
 {
-    struct map *maps[] = {&ike->by_spi, &ike->by_id, &ike->half_open, &ike->sources, &ike->by_ids, &ike->children_by_id,
-                          &ike->children_in, &ike->children_out, &ike->policies, &ike->policies_by_key, &ike->operations,
-                          &ike->loaded_by_name};
+    struct map *maps[] = {&ike->by_spi,          &ike->by_id,        &ike->half_open,
+                          &ike->sources,         &ike->by_ids,       &ike->children_by_id,
+                          &ike->children_in,     &ike->children_out, &ike->policies,
+                          &ike->policies_by_key, &ike->operations,   &ike->loaded_by_name};
     size_t cursor = 0;
     for (struct source *source; (source = map_next(&ike->sources, &cursor));) free(source);
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++) map_wipe(maps[i]);
@@ -121,8 +124,8 @@ void half_open_leave(struct sa *sa)
 
 static struct bytes ids_key(const struct sa *sa, uint8_t out[20])
 {
-    uint8_t types[4] = {sa->local_id.type, sa->remote_id.type, (uint8_t)(sa->local_id.bytes.size >> 8),
-                        (uint8_t)sa->local_id.bytes.size};
+    uint8_t types[4] = {sa->local_id.type, sa->remote_id.type,
+                        (uint8_t)(sa->local_id.bytes.size >> 8), (uint8_t)sa->local_id.bytes.size};
     sha1(PIECES(BYTES_ARRAY(types), sa->local_id.bytes, sa->remote_id.bytes), out);
     return bytes_of(out, 20);
 }
@@ -148,8 +151,10 @@ void ids_leave(struct sa *sa)
     struct bytes key = ids_key(sa, space);
     struct sa *first = map_get(&sa->ike->by_ids, key);
     if (first == sa) {
-        if (sa->same_ids) map_put(&sa->ike->by_ids, key, sa->same_ids);
-        else map_remove(&sa->ike->by_ids, key);
+        if (sa->same_ids)
+            map_put(&sa->ike->by_ids, key, sa->same_ids);
+        else
+            map_remove(&sa->ike->by_ids, key);
     } else {
         for (struct sa *at = first; at; at = at->same_ids)
             if (at->same_ids == sa) at->same_ids = sa->same_ids;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an IKE SA still has to ask its peer. The window is one, so tasks wait in a queue until the exchange under way has ended;
-// closing the SA goes before all else.
+// What an IKE SA still has to ask its peer. The window is one, so tasks wait in a queue until the
+// exchange under way has ended; closing the SA goes before all else.
 #include "ike/internal.h"
 #include <assert.h>
 
@@ -20,8 +20,10 @@ struct task *task_add(struct sa *sa, enum task_kind kind)
 {
     struct task *task = NEW(struct task);
     task->kind = (uint8_t)kind;
-    if (kind == TASK_DELETE_IKE) list_prepend(&sa->tasks, &task->link);
-    else list_append(&sa->tasks, &task->link);
+    if (kind == TASK_DELETE_IKE)
+        list_prepend(&sa->tasks, &task->link);
+    else
+        list_append(&sa->tasks, &task->link);
     sa->task_count++;
     return task;
 }
@@ -47,7 +49,8 @@ void task_drop(struct sa *sa, struct task *task)
     task_free(task);
 }
 
-// Only tasks that make a child have somebody who waits for them; whoever waits for an end waits for the SA or the child.
+// Only tasks that make a child have somebody who waits for them; whoever waits for an end waits for
+// the SA or the child.
 static void task_settle(struct ike *ike, struct task *task, enum fault fault, const char *why)
 {
     if (task->kind != TASK_CHILD) return;
@@ -82,19 +85,21 @@ bool task_retry(struct sa *sa, struct task *task)
     struct ike *ike = sa->ike;
     if (!sa->troubled_since) sa->troubled_since = ike->now;
     if (ike->now - sa->troubled_since > nsec_seconds(BUSY_LIMIT_SECONDS)) {
-        report(ike, ABOUT_SA(sa), IKE_ERROR, FAULT_PEER_BUSY, "IKE SA is closed: the peer has been busy for %d seconds",
-               BUSY_LIMIT_SECONDS);
+        report(ike, ABOUT_SA(sa), IKE_ERROR, FAULT_PEER_BUSY,
+               "IKE SA is closed: the peer has been busy for %d seconds", BUSY_LIMIT_SECONDS);
         task_add(sa, TASK_DELETE_IKE);
         return false;
     }
-    task_again(sa, task, nsec_seconds(BUSY_RETRY_SECONDS) + jitter(ike, nsec_seconds(BUSY_RETRY_RANDOM), nsec_seconds(BUSY_RETRY_RANDOM)));
+    task_again(sa, task,
+               nsec_seconds(BUSY_RETRY_SECONDS) +
+                   jitter(ike, nsec_seconds(BUSY_RETRY_RANDOM), nsec_seconds(BUSY_RETRY_RANDOM)));
     return true;
 }
 
 void tasks_move(struct sa *from, struct sa *to)
 {
-    LIST_EACH(struct task, link, task, &from->tasks) {
-        if (task->kind == TASK_DELETE_IKE && !from->command) continue;   // of the old one itself
+    LIST_EACH (struct task, link, task, &from->tasks) {
+        if (task->kind == TASK_DELETE_IKE && !from->command) continue; // of the old one itself
         if (task->kind == TASK_REKEY_IKE || task->kind == TASK_LIVENESS) {
             task_drop(from, task);
             continue;
@@ -109,7 +114,7 @@ struct task *task_find(const struct sa *sa, enum task_kind kind, uint32_t child_
 {
     struct task *running = sa->asking ? sa->asking->task : NULL;
     if (running && running->kind == kind && running->child_id == child_id) return running;
-    LIST_EACH(struct task, link, task, &sa->tasks)
+    LIST_EACH (struct task, link, task, &sa->tasks)
         if (task->kind == kind && task->child_id == child_id) return task;
     return NULL;
 }
@@ -117,23 +122,29 @@ struct task *task_find(const struct sa *sa, enum task_kind kind, uint32_t child_
 struct task *task_find_conf(const struct sa *sa, const char *child)
 {
     struct task *running = sa->asking ? sa->asking->task : NULL;
-    if (running && running->kind == TASK_CHILD && strcmp(running->conf->name, child) == 0) return running;
-    LIST_EACH(struct task, link, task, &sa->tasks)
+    if (running && running->kind == TASK_CHILD && strcmp(running->conf->name, child) == 0)
+        return running;
+    LIST_EACH (struct task, link, task, &sa->tasks)
         if (task->kind == TASK_CHILD && strcmp(task->conf->name, child) == 0) return task;
     return NULL;
 }
 
 // --- the next one
 
-// May it begin now? RFC 7296 2.25.2: while an IKE SA is being rekeyed by the peer nothing is made or changed in it.
+// May it begin now? RFC 7296 2.25.2: while an IKE SA is being rekeyed by the peer nothing is made
+// or changed in it.
 static bool task_may_run(const struct sa *sa, const struct task *task)
 {
     if (task->not_before > sa->ike->now) return false;
     switch (sa->state) {
-    case ESTABLISHED: return !(sa->bits & REKEY_ANSWERING) || task->kind == TASK_DELETE_IKE || task->kind == TASK_LIVENESS;
+    case ESTABLISHED:
+        return !(sa->bits & REKEY_ANSWERING) || task->kind == TASK_DELETE_IKE ||
+               task->kind == TASK_LIVENESS;
     case REKEYED:
-    case DELETING: return task->kind == TASK_DELETE_IKE;
-    default: return false;
+    case DELETING:
+        return task->kind == TASK_DELETE_IKE;
+    default:
+        return false;
     }
 }
 
@@ -142,15 +153,19 @@ static bool task_makes_sense(const struct sa *sa, const struct task *task)
 {
     const struct child *child = child_by_id(sa->ike, task->child_id);
     switch (task->kind) {
-    case TASK_REKEY_CHILD: return child && child->sa == sa && child->state == CHILD_INSTALLED && !child->replaced_by;
-    case TASK_DELETE_CHILD: return child && child->sa == sa && child->state != CHILD_GONE && child->state != CHILD_DELETING;
-    default: return true;
+    case TASK_REKEY_CHILD:
+        return child && child->sa == sa && child->state == CHILD_INSTALLED && !child->replaced_by;
+    case TASK_DELETE_CHILD:
+        return child && child->sa == sa && child->state != CHILD_GONE &&
+               child->state != CHILD_DELETING;
+    default:
+        return true;
     }
 }
 
 static struct task *next_task(struct sa *sa, nsec *later)
 {
-    LIST_EACH(struct task, link, task, &sa->tasks) {
+    LIST_EACH (struct task, link, task, &sa->tasks) {
         if (!task_makes_sense(sa, task)) {
             task_drop(sa, task);
         } else if (task_may_run(sa, task)) {
@@ -173,6 +188,8 @@ void sa_pump(struct sa *sa)
     nsec later = NSEC_NEVER;
     struct task *task = next_task(sa, &later);
     sa_set_timer(sa, TIMER_TASKS, later);
-    if (task) exchange_ask(sa, plans[task->kind], task);
-    else if (later == NSEC_NEVER && sa->state == ESTABLISHED && sa->reauth_of) reauthenticated(sa);
+    if (task)
+        exchange_ask(sa, plans[task->kind], task);
+    else if (later == NSEC_NEVER && sa->state == ESTABLISHED && sa->reauth_of)
+        reauthenticated(sa);
 }

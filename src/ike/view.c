@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Looking at the core from outside: IKE SAs and children by number, in the order in which they were made.
+// Looking at the core from outside: IKE SAs and children by number, in the order in which they were
+// made.
 #include "ike/internal.h"
 
 static const struct sa *next_sa(const struct ike *ike, uint32_t id)
@@ -9,7 +10,7 @@ static const struct sa *next_sa(const struct ike *ike, uint32_t id)
         struct list *next = at->link.next;
         return next == &ike->sas ? NULL : LIST_OWNER(struct sa, link, next);
     }
-    LIST_EACH(const struct sa, link, sa, &ike->sas)
+    LIST_EACH (const struct sa, link, sa, &ike->sas)
         if (sa->id > id) return sa;
     return NULL;
 }
@@ -17,7 +18,7 @@ static const struct sa *next_sa(const struct ike *ike, uint32_t id)
 uint32_t ike_sa_after(const struct ike *ike, uint32_t id)
 {
     const struct sa *sa = next_sa(ike, id);
-    while (sa && !sa->conn) sa = next_sa(ike, sa->id);   // one that a rekey is about to make
+    while (sa && !sa->conn) sa = next_sa(ike, sa->id); // one that a rekey is about to make
     return sa ? sa->id : 0;
 }
 
@@ -60,12 +61,13 @@ uint32_t ike_child_after(const struct ike *ike, uint32_t ike_id, uint32_t child_
     const struct sa *sa = sa_by_id(ike, ike_id);
     uint32_t least = 0;
     if (!sa) return 0;
-    LIST_EACH(const struct child, link, child, &sa->children)
+    LIST_EACH (const struct child, link, child, &sa->children)
         if (child->id > child_id && (!least || child->id < least)) least = child->id;
     return least;
 }
 
-bool ike_child_info(const struct ike *ike, uint32_t ike_id, uint32_t child_id, struct ike_child_info *out)
+bool ike_child_info(const struct ike *ike, uint32_t ike_id, uint32_t child_id,
+                    struct ike_child_info *out)
 {
     const struct child *child = child_by_id(ike, child_id);
     if (!child || !child->policy || (ike_id && child->sa->id != ike_id)) return false;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Configuration payloads (RFC 7296 2.19, 3.15), the client's side: a virtual address is asked for and taken.
+// Configuration payloads (RFC 7296 2.19, 3.15), the client's side: a virtual address is asked for
+// and taken.
 //
 //     CP(CFG_REQUEST: INTERNAL_IP4_ADDRESS)  -->
 //                                       <--  CP(CFG_REPLY: INTERNAL_IP4_ADDRESS(10.0.0.7))
@@ -11,7 +12,8 @@ enum { IP6_WITH_PREFIX = 17 };
 static struct cp_attribute attribute_of(const struct addr *addr)
 {
     bool v6 = addr->family == ADDR_V6;
-    struct cp_attribute attribute = {.type = v6 ? ATTR_INTERNAL_IP6_ADDRESS : ATTR_INTERNAL_IP4_ADDRESS};
+    struct cp_attribute attribute = {.type = v6 ? ATTR_INTERNAL_IP6_ADDRESS
+                                                : ATTR_INTERNAL_IP4_ADDRESS};
     if (!addr_is_any(addr)) attribute.value = addr_bytes(addr);
     return attribute;
 }
@@ -38,7 +40,9 @@ void config_offer(struct exchange *x, struct draft *draft)
 
 static bool vip_of(const struct cp_attribute *attribute, struct addr *addr)
 {
-    size_t size = attribute->type == ATTR_INTERNAL_IP4_ADDRESS ? 4 : attribute->type == ATTR_INTERNAL_IP6_ADDRESS ? 16 : 0;
+    size_t size = attribute->type == ATTR_INTERNAL_IP4_ADDRESS   ? 4
+                  : attribute->type == ATTR_INTERNAL_IP6_ADDRESS ? 16
+                                                                 : 0;
     if (!size || attribute->value.size < size) return false;
     return addr_from_bytes(bytes_of(attribute->value.at, size), addr) == OK && !addr_is_any(addr);
 }
@@ -50,10 +54,12 @@ static void vip_take(struct sa *sa, const struct addr *addr)
     if (sa->vip_count == CONN_VIPS_MAX) return;
     sa->vips[sa->vip_count++] = *addr;
     out_new(sa->ike, IKE_OUT_ADDRESS_ADD)->address.addr = *addr;
-    report(sa->ike, ABOUT_SA(sa), IKE_INFO, OK, "virtual address %s is ours", addr_print(addr, text));
+    report(sa->ike, ABOUT_SA(sa), IKE_INFO, OK, "virtual address %s is ours",
+           addr_print(addr, text));
 }
 
-// Without the address that was asked for the child makes no sense (RFC 7296 3.15.4); the IKE SA stays.
+// Without the address that was asked for the child makes no sense (RFC 7296 3.15.4); the IKE SA
+// stays.
 enum fault config_agree(struct exchange *x)
 {
     struct sa *sa = x->sa;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Cookies (RFC 7296 2.6): under load a peer first shows that it receives at the address that it sends from. The cookie is
-// computed again when it comes back, so nothing is kept for it:
+// Cookies (RFC 7296 2.6): under load a peer first shows that it receives at the address that it
+// sends from. The cookie is computed again when it comes back, so nothing is kept for it:
 //
 //     cookie = version of the secret | HMAC-SHA-256(secret, Ni | IPi | port | SPIi)
 #include "ike/internal.h"
@@ -24,7 +24,8 @@ static void secret_renew(struct ike *ike)
     ike->cookie_changed = ike->now;
 }
 
-void cookie_make(struct ike *ike, unsigned which, const struct message *message, struct bytes ni, uint8_t out[33])
+void cookie_make(struct ike *ike, unsigned which, const struct message *message, struct bytes ni,
+                 uint8_t out[33])
 {
     SECRET(mac);
     if (which == 0) secret_renew(ike);
@@ -35,11 +36,14 @@ void cookie_make(struct ike *ike, unsigned which, const struct message *message,
     memset(out, 0, COOKIE_SIZE);
     out[0] = (uint8_t)(ike->cookie_version - which);
     struct bytes secret = secret_bytes(&ike->cookie_secret[which]);
-    if (prf(PRF_HMAC_SHA2_256, secret, PIECES(ni, addr_bytes(&message->path.remote.addr), wr_done(&where)), &mac) != OK) return;
+    if (prf(PRF_HMAC_SHA2_256, secret,
+            PIECES(ni, addr_bytes(&message->path.remote.addr), wr_done(&where)), &mac) != OK)
+        return;
     memcpy(out + 1, mac.at, COOKIE_SIZE - 1);
 }
 
-bool cookie_is_good(struct ike *ike, const struct message *message, struct bytes ni, struct bytes cookie)
+bool cookie_is_good(struct ike *ike, const struct message *message, struct bytes ni,
+                    struct bytes cookie)
 {
     for (unsigned which = 0; which < 2; which++) {
         uint8_t ours[COOKIE_SIZE];

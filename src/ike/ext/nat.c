@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// NAT traversal (RFC 7296 2.23, RFC 3948): whether there is a NAT, the change to port 4500, and following a peer behind one.
+// NAT traversal (RFC 7296 2.23, RFC 3948): whether there is a NAT, the change to port 4500, and
+// following a peer behind one.
 //
-//     NAT_DETECTION_SOURCE_IP       SHA-1(SPIi | SPIr | address | port) of where the sender thinks to send from
-//     NAT_DETECTION_DESTINATION_IP  the same of where it sends to
+//     NAT_DETECTION_SOURCE_IP       SHA-1(SPIi | SPIr | address | port), of where the sender thinks
+//                                   to send from
+//     NAT_DETECTION_DESTINATION_IP  the same, of where it sends to
 #include "ike/internal.h"
 
-static void place_hash(uint64_t spi_i, uint64_t spi_r, const struct endpoint *place, uint8_t out[20])
+static void place_hash(uint64_t spi_i, uint64_t spi_r, const struct endpoint *place,
+                       uint8_t out[20])
 {
     uint8_t spis[16], port[2] = {(uint8_t)(place->port >> 8), (uint8_t)place->port};
     struct wr spis_out = wr_over(spis, sizeof spis);
@@ -14,8 +17,10 @@ static void place_hash(uint64_t spi_i, uint64_t spi_r, const struct endpoint *pl
     sha1(PIECES(BYTES_ARRAY(spis), addr_bytes(&place->addr), BYTES_ARRAY(port)), out);
 }
 
-// With encap = yes the source is one that nobody has, so that the peer sees a NAT where there is none.
-void nat_offer(const struct sa *sa, struct draft *draft, uint64_t spi_i, uint64_t spi_r, const struct path *path)
+// With encap = yes the source is one that nobody has, so that the peer sees a NAT where there is
+// none.
+void nat_offer(const struct sa *sa, struct draft *draft, uint64_t spi_i, uint64_t spi_r,
+               const struct path *path)
 {
     uint8_t source[20], destination[20];
     struct endpoint nowhere = {.addr = addr_any((enum addr_family)path->local.addr.family)};
@@ -28,7 +33,8 @@ void nat_offer(const struct sa *sa, struct draft *draft, uint64_t spi_i, uint64_
 enum found { NOT_SENT, DIFFERS, SAME };
 
 // RFC 7296 2.23: there may be several source hashes; one that fits is enough.
-static enum found notify_compare(const struct message *message, uint16_t type, const struct endpoint *place)
+static enum found notify_compare(const struct message *message, uint16_t type,
+                                 const struct endpoint *place)
 {
     enum found found = NOT_SENT;
     uint8_t hash[20];
@@ -36,7 +42,9 @@ static enum found notify_compare(const struct message *message, uint16_t type, c
     for (size_t i = 0; i < message->payloads->count; i++) {
         struct notify notify;
         const struct payload *payload = &message->payloads->at[i];
-        if (payload->type != PAYLOAD_NOTIFY || notify_read(payload->body, &notify) != OK || notify.type != type) continue;
+        if (payload->type != PAYLOAD_NOTIFY || notify_read(payload->body, &notify) != OK ||
+            notify.type != type)
+            continue;
         if (bytes_equal(notify.data, BYTES_ARRAY(hash))) return SAME;
         found = DIFFERS;
     }
@@ -45,10 +53,12 @@ static enum found notify_compare(const struct message *message, uint16_t type, c
 
 void nat_agree(struct sa *sa, const struct message *message)
 {
-    enum found remote = notify_compare(message, NOTIFY_NAT_DETECTION_SOURCE_IP, &message->path.remote);
-    enum found local = notify_compare(message, NOTIFY_NAT_DETECTION_DESTINATION_IP, &message->path.local);
+    enum found remote =
+        notify_compare(message, NOTIFY_NAT_DETECTION_SOURCE_IP, &message->path.remote);
+    enum found local =
+        notify_compare(message, NOTIFY_NAT_DETECTION_DESTINATION_IP, &message->path.local);
     sa->bits &= ~(uint32_t)(NAT_LOCAL | NAT_REMOTE | NAT_SEEN | ENCAP_FORCED);
-    if (remote == NOT_SENT && local == NOT_SENT) return;   // the peer does not do NAT traversal
+    if (remote == NOT_SENT && local == NOT_SENT) return; // the peer does not do NAT traversal
     sa->bits |= NAT_SEEN;
     if (remote == DIFFERS) sa->bits |= NAT_REMOTE;
     if (local == DIFFERS) sa->bits |= NAT_LOCAL;
@@ -98,7 +108,7 @@ void nat_keepalive(struct sa *sa)
     static const uint8_t byte = 0xff;
     struct ike *ike = sa->ike;
     nsec last = sa->last_sent;
-    LIST_EACH(const struct child, link, child, &sa->children)
+    LIST_EACH (const struct child, link, child, &sa->children)
         if (child->out.last_used > last) last = child->out.last_used;
     if (last + ike->settings.keepalive > ike->now) {
         sa_set_timer(sa, TIMER_KEEPALIVE, last + ike->settings.keepalive);
@@ -114,7 +124,8 @@ void nat_keepalive(struct sa *sa)
 
 // --- a peer whose mapping changes
 
-// RFC 7296 2.23: an end that is not behind a NAT follows the one that is; only messages that are authentic and new count.
+// RFC 7296 2.23: an end that is not behind a NAT follows the one that is; only messages that are
+// authentic and new count.
 static bool follows(const struct sa *sa)
 {
     return sa->bits & NAT_REMOTE && !(sa->bits & NAT_LOCAL) && sa->path.encap;
@@ -124,15 +135,17 @@ static void remote_move(struct sa *sa, const struct endpoint *to)
 {
     struct ike *ike = sa->ike;
     struct path former = sa->path;
-    report(ike, ABOUT_SA(sa), IKE_INFO, OK, "peer has moved from %s to %s", endpoint_text(ike, &former.remote), endpoint_text(ike, to));
+    report(ike, ABOUT_SA(sa), IKE_INFO, OK, "peer has moved from %s to %s",
+           endpoint_text(ike, &former.remote), endpoint_text(ike, to));
     sa->path.remote = *to;
-    LIST_EACH(struct child, link, child, &sa->children) child_moved(child, &former);
+    LIST_EACH (struct child, link, child, &sa->children) child_moved(child, &former);
     event(ike, (struct ike_event){.kind = IKE_EVENT_IKE_UPDATED, .ike_id = sa->id});
 }
 
 void nat_heard_from(struct sa *sa, const struct path *path)
 {
-    if (follows(sa) && !endpoint_equal(&sa->path.remote, &path->remote)) remote_move(sa, &path->remote);
+    if (follows(sa) && !endpoint_equal(&sa->path.remote, &path->remote))
+        remote_move(sa, &path->remote);
 }
 
 void nat_child_moved(struct child *child, const struct endpoint *from)

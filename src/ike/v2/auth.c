@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// IKE_AUTH (RFC 7296 1.2, 2.15, 2.16): both ends prove who they are, and the first child is made with it.
+// IKE_AUTH (RFC 7296 1.2, 2.15, 2.16): both ends prove who they are, and the first child is made
+// with it.
 //
 //     initiator                                                            responder
 //     HDR, SK{IDi, [CERT,] [CERTREQ,] [IDr,] AUTH, [CP,] SAi2, TSi, TSr}  -->
@@ -24,7 +25,8 @@ static struct auth_octets octets_of(const struct sa *sa, bool ours)
     return (struct auth_octets){
         .prf = sa->suite.prf,
         .message = ours ? handshake->own_init : handshake->peer_init,
-        .nonce = of_initiator ? bytes_of(handshake->nr, handshake->nr_size) : bytes_of(handshake->ni, handshake->ni_size),
+        .nonce = of_initiator ? bytes_of(handshake->nr, handshake->nr_size)
+                              : bytes_of(handshake->ni, handshake->ni_size),
         .sk_p = sk_p(sa, of_initiator),
         .id_body = ours ? handshake->id_local : handshake->id_remote,
     };
@@ -33,7 +35,8 @@ static struct auth_octets octets_of(const struct sa *sa, bool ours)
 static enum fault rounds_check(struct exchange *x)
 {
     const struct conn *conn = x->sa->conn;
-    bool simple = conn->local_rounds == 1 && conn->remote_rounds == 1 && conn->local[0].auth <= AUTH_CLASS_PSK;
+    bool simple = conn->local_rounds == 1 && conn->remote_rounds == 1 &&
+                  conn->local[0].auth <= AUTH_CLASS_PSK;
     return simple ? OK : FAULT_AUTH_ROUNDS;
 }
 
@@ -79,7 +82,8 @@ static enum fault auth_proved(struct exchange *x, struct ike_answer *answer)
 static void certs_write(const struct sa *sa, struct draft *draft)
 {
     const struct auth_conf *auth = &sa->conn->local[0];
-    bool wanted = sa->conn->send_cert == CERT_ALWAYS || (sa->conn->send_cert == CERT_IF_ASKED && sa->bits & CERT_WANTED);
+    bool wanted = sa->conn->send_cert == CERT_ALWAYS ||
+                  (sa->conn->send_cert == CERT_IF_ASKED && sa->bits & CERT_WANTED);
     if (!wanted || auth->auth == AUTH_CLASS_PSK) return;
     for (unsigned i = 0; i < auth->cert_count; i++) {
         cert_write(draft_open(draft, PAYLOAD_CERT), CERT_X509_SIGNATURE, auth->certs[i].der);
@@ -93,14 +97,16 @@ static void auth_payload_write(const struct exchange *x, struct draft *draft)
     draft_close(draft);
 }
 
-// RFC 7296 3.6: the first certificate is the one whose key signs; the order of the others does not matter.
+// RFC 7296 3.6: the first certificate is the one whose key signs; the order of the others does not
+// matter.
 static void certs_read(struct exchange *x)
 {
     for (size_t i = 0; i < x->in.payloads->count && x->cert_count < CERTS_MAX; i++) {
         const struct payload *payload = &x->in.payloads->at[i];
         uint8_t encoding;
         struct bytes data;
-        if (payload->type != PAYLOAD_CERT || cert_read(payload->body, &encoding, &data) != OK) continue;
+        if (payload->type != PAYLOAD_CERT || cert_read(payload->body, &encoding, &data) != OK)
+            continue;
         if (encoding == CERT_X509_SIGNATURE) x->certs[x->cert_count++] = data;
     }
 }
@@ -109,10 +115,13 @@ static enum fault proof_read(struct exchange *x, uint8_t id_type)
 {
     struct sa *sa = x->sa;
     struct identity id;
-    const struct payload *id_payload = message_first(&x->in, id_type), *auth = message_first(&x->in, PAYLOAD_AUTH);
+    const struct payload *id_payload = message_first(&x->in, id_type),
+                         *auth = message_first(&x->in, PAYLOAD_AUTH);
     if (!id_payload) return FAULT_PAYLOAD_MISSING;
     TRY(id_read(id_payload->body, &id));
-    if (!auth) return exchange_why(x, FAULT_AUTH_METHOD, "%s wants EAP, which is not supported yet", identity_text(sa->ike, &id));
+    if (!auth)
+        return exchange_why(x, FAULT_AUTH_METHOD, "%s wants EAP, which is not supported yet",
+                            identity_text(sa->ike, &id));
     TRY(auth_read_payload(auth->body, &x->auth_method, &x->auth_data));
     certs_read(x);
     mem_drop(&sa->handshake->id_remote);
@@ -147,22 +156,27 @@ static void judge(struct exchange *x)
     operation->judge.data = x->auth_data;
     operation->judge.certs = x->certs;
     operation->judge.cert_count = x->cert_count;
-    operation->judge.hashes = 1u << HASH_SHA2_256 | 1u << HASH_SHA2_384 | 1u << HASH_SHA2_512 | 1u << HASH_IDENTITY;
+    operation->judge.hashes =
+        1u << HASH_SHA2_256 | 1u << HASH_SHA2_384 | 1u << HASH_SHA2_512 | 1u << HASH_IDENTITY;
 }
 
 static enum fault auth_judge_peer(struct exchange *x)
 {
     TRY(rounds_check(x));
     if (!auth_class_allows(&x->sa->conn->remote[0], x->auth_method)) return FAULT_AUTH_METHOD;
-    if (x->auth_method == AUTH_PSK) prove_check(x);
-    else judge(x);
+    if (x->auth_method == AUTH_PSK)
+        prove_check(x);
+    else
+        judge(x);
     return OK;
 }
 
 static enum fault auth_peer_judged(struct exchange *x, struct ike_answer *answer)
 {
     struct sa *sa = x->sa;
-    const char *scheme = x->auth_method == AUTH_PSK ? "pre-shared key" : answer->scheme ? answer->scheme : "signature";
+    const char *scheme = x->auth_method == AUTH_PSK ? "pre-shared key"
+                         : answer->scheme           ? answer->scheme
+                                                    : "signature";
     snprintf(sa->peer_scheme, sizeof sa->peer_scheme, "%s", scheme);
     sa->bits |= PEER_AUTHENTICATED;
     return OK;
@@ -177,8 +191,9 @@ static void established(struct exchange *x)
     sa->handshake->command = 0;
     sa_established(sa);
     report(ike, (struct subject){.sa = sa, .command = command}, IKE_INFO, OK,
-           "IKE SA established with %s [%s] (%s), authenticated by %s", endpoint_text(ike, &sa->path.remote),
-           identity_text(ike, &sa->remote_id), suite_text(ike, &sa->suite), sa->peer_scheme);
+           "IKE SA established with %s [%s] (%s), authenticated by %s",
+           endpoint_text(ike, &sa->path.remote), identity_text(ike, &sa->remote_id),
+           suite_text(ike, &sa->suite), sa->peer_scheme);
     event(ike, (struct ike_event){.kind = IKE_EVENT_IKE_UP, .ike_id = sa->id});
     command_done(ike, command, OK, NULL);
 }
@@ -186,20 +201,25 @@ static void established(struct exchange *x)
 static void child_failed_report(struct exchange *x)
 {
     struct sa *sa = x->sa;
-    const char *name = x->child ? x->child->conf->name : x->task && x->task->conf ? x->task->conf->name : NULL;
+    const char *name = x->child                   ? x->child->conf->name
+                       : x->task && x->task->conf ? x->task->conf->name
+                                                  : NULL;
     struct subject subject = {.sa = sa, .child = name, .command = x->task ? x->task->command : 0};
-    report(sa->ike, subject, IKE_ERROR, x->child_fault, "IKE SA is up without a child: %s%s%s", fault_sentence(x->child_fault),
-           x->child_why ? ": " : "", x->child_why ? x->child_why : "");
+    report(sa->ike, subject, IKE_ERROR, x->child_fault, "IKE SA is up without a child: %s%s%s",
+           fault_sentence(x->child_fault), x->child_why ? ": " : "",
+           x->child_why ? x->child_why : "");
     if (x->child_fault == FAULT_NO_PROPOSAL_CHOSEN || x->child_fault == FAULT_PEER_NO_PROPOSAL)
         alert(sa->ike, sa, "proposal-mismatch-child");
-    if (x->child_fault == FAULT_TS_UNACCEPTABLE || x->child_fault == FAULT_PEER_TS_UNACCEPTABLE) alert(sa->ike, sa, "ts-mismatch");
+    if (x->child_fault == FAULT_TS_UNACCEPTABLE || x->child_fault == FAULT_PEER_TS_UNACCEPTABLE)
+        alert(sa->ike, sa, "ts-mismatch");
     alert(sa->ike, sa, "keep-on-child-sa-failure");
 }
 
 static enum fault first_child_keys(const struct exchange *x, struct secret *keymat)
 {
     const struct handshake *handshake = x->sa->handshake;
-    struct bytes ni = bytes_of(handshake->ni, handshake->ni_size), nr = bytes_of(handshake->nr, handshake->nr_size);
+    struct bytes ni = bytes_of(handshake->ni, handshake->ni_size),
+                 nr = bytes_of(handshake->nr, handshake->nr_size);
     return keymat_child(x->sa, &x->suite, BYTES_NONE, ni, nr, keymat);
 }
 
@@ -209,7 +229,7 @@ static enum fault first_child_keys(const struct exchange *x, struct secret *keym
 static enum fault auth_take_child(struct exchange *x)
 {
     struct sa *sa = x->sa;
-    LIST_EACH(struct task, link, task, &sa->tasks) {
+    LIST_EACH (struct task, link, task, &sa->tasks) {
         if (task->kind != TASK_CHILD) continue;
         list_remove(&task->link);
         sa->task_count--;
@@ -224,10 +244,12 @@ static enum fault auth_take_child(struct exchange *x)
 // Whom we want to speak to: only said when it is one identity and not a pattern.
 static bool is_one_identity(const struct identity *id)
 {
-    return id->type && !id->regex && !memchr(id->bytes.at ? id->bytes.at : (const uint8_t *)"", '*', id->bytes.size);
+    return id->type && !id->regex &&
+           !memchr(id->bytes.at ? id->bytes.at : (const uint8_t *)"", '*', id->bytes.size);
 }
 
-// RFC 7296 2.4: this host knows of no other SA with the peer, so the peer may drop what it still has.
+// RFC 7296 2.4: this host knows of no other SA with the peer, so the peer may drop what it still
+// has.
 static void initial_contact_write(struct sa *sa, struct draft *draft)
 {
     const struct identity *remote = &sa->conn->remote[0].id;
@@ -266,7 +288,8 @@ static enum fault auth_heed(struct exchange *x)
     struct notify notify;
     if (!message_error(&x->in, &notify) || message_first(&x->in, PAYLOAD_AUTH)) return OK;
     const char *name = iana_notify_name(notify.type);
-    return exchange_why(x, notify_fault(notify.type), "it answers %s (%u)", name ? name : "an error", notify.type);
+    return exchange_why(x, notify_fault(notify.type), "it answers %s (%u)",
+                        name ? name : "an error", notify.type);
 }
 
 static enum fault auth_read_answer(struct exchange *x)
@@ -275,7 +298,8 @@ static enum fault auth_read_answer(struct exchange *x)
     const struct identity *pattern = &x->sa->conn->remote[0].id;
     if (identity_matches(pattern, &x->sa->remote_id)) return OK;
     const char *hint = identity_hint(pattern, &x->sa->remote_id);
-    return exchange_why(x, FAULT_IDENTITY_OTHER, "it is %s, not %s%s%s", identity_text(x->sa->ike, &x->sa->remote_id),
+    return exchange_why(x, FAULT_IDENTITY_OTHER, "it is %s, not %s%s%s",
+                        identity_text(x->sa->ike, &x->sa->remote_id),
                         identity_text(x->sa->ike, pattern), *hint ? "; " : "", hint);
 }
 
@@ -285,10 +309,14 @@ static enum fault auth_agree_child(struct exchange *x)
     struct notify notify;
     TRY(config_agree(x));
     if (!x->child || x->child_fault) return OK;
-    bool complete = message_first(&x->in, PAYLOAD_SA) && message_first(&x->in, PAYLOAD_TSI) && message_first(&x->in, PAYLOAD_TSR);
-    if (message_error(&x->in, &notify)) x->child_fault = notify_fault(notify.type);
-    else if (!complete) x->child_fault = FAULT_PAYLOAD_MISSING;
-    else x->child_fault = child_agree(x, PROPOSAL_WITHOUT_KE);
+    bool complete = message_first(&x->in, PAYLOAD_SA) && message_first(&x->in, PAYLOAD_TSI) &&
+                    message_first(&x->in, PAYLOAD_TSR);
+    if (message_error(&x->in, &notify))
+        x->child_fault = notify_fault(notify.type);
+    else if (!complete)
+        x->child_fault = FAULT_PAYLOAD_MISSING;
+    else
+        x->child_fault = child_agree(x, PROPOSAL_WITHOUT_KE);
     return OK;
 }
 
@@ -310,15 +338,15 @@ static enum fault auth_go_on(struct exchange *x)
 }
 
 static const struct step auth_ask_steps[] = {
-    WAIT(auth_prove, auth_proved),   // waits: PROVE
+    WAIT(auth_prove, auth_proved), // waits: PROVE
     STEP(auth_take_child),
     STEP(auth_ask),
     END,
 };
 static const struct step auth_conclude_steps[] = {
     STEP(auth_heed),
-    STEP(auth_read_answer),                    // all payloads decoded, none believed yet
-    WAIT(auth_judge_peer, auth_peer_judged),   // waits: JUDGE, or PROVE for a PSK's MAC
+    STEP(auth_read_answer),                  // all payloads decoded, none believed yet
+    WAIT(auth_judge_peer, auth_peer_judged), // waits: JUDGE, or PROVE for a PSK's MAC
     STEP(auth_agree_child),
     STEP(auth_go_on),
     END,
@@ -335,7 +363,7 @@ const struct plan plan_auth = {
 static enum fault auth_read(struct exchange *x)
 {
     const struct payload *wanted = message_first(&x->in, PAYLOAD_IDR);
-    x->sa->path = x->in.path;   // RFC 7296 2.23: the initiator may have changed ports
+    x->sa->path = x->in.path; // RFC 7296 2.23: the initiator may have changed ports
     if (message_first(&x->in, PAYLOAD_CERTREQ)) x->sa->bits |= CERT_WANTED;
     if (wanted) TRY(id_read(wanted->body, &x->wanted_id));
     return proof_read(x, PAYLOAD_IDI);
@@ -357,10 +385,13 @@ static enum fault auth_accept_peer(struct exchange *x)
 // What fails here fails the child only (RFC 7296 2.21.2).
 static enum fault auth_choose_child(struct exchange *x)
 {
-    bool complete = message_first(&x->in, PAYLOAD_SA) && message_first(&x->in, PAYLOAD_TSI) && message_first(&x->in, PAYLOAD_TSR);
+    bool complete = message_first(&x->in, PAYLOAD_SA) && message_first(&x->in, PAYLOAD_TSI) &&
+                    message_first(&x->in, PAYLOAD_TSR);
     if (!complete) return x->sa->conn->childless == CHILDLESS_NEVER ? FAULT_PAYLOAD_MISSING : OK;
     x->why = NULL;
-    x->child_fault = x->sa->conn->childless == CHILDLESS_FORCE ? FAULT_CHILD_UNWANTED : child_choose(x, NULL, PROPOSAL_WITHOUT_KE);
+    x->child_fault = x->sa->conn->childless == CHILDLESS_FORCE
+                         ? FAULT_CHILD_UNWANTED
+                         : child_choose(x, NULL, PROPOSAL_WITHOUT_KE);
     x->child_why = x->why;
     x->why = NULL;
     return OK;
@@ -376,22 +407,26 @@ static enum fault auth_answer_write(struct exchange *x)
     draft_bytes(&draft, PAYLOAD_IDR, sa->handshake->id_local);
     certs_write(sa, &draft);
     auth_payload_write(x, &draft);
-    if (x->child_fault) draft_fault(&draft, x, x->child_fault);
-    else if (x->child) child_write_answer(x, &draft);
+    if (x->child_fault)
+        draft_fault(&draft, x, x->child_fault);
+    else if (x->child)
+        child_write_answer(x, &draft);
     respond(x, &draft);
     established(x);
-    if (x->child_fault) child_failed_report(x);
-    else if (x->child) child_install(x, &keymat, INSTALL_BOTH);
+    if (x->child_fault)
+        child_failed_report(x);
+    else if (x->child)
+        child_install(x, &keymat, INSTALL_BOTH);
     return OK;
 }
 
 static const struct step auth_answer_steps[] = {
-    STEP(auth_read),                           // all payloads decoded, none believed yet
-    STEP(auth_find_connection),                // by IDi, IDr, address, method
-    WAIT(auth_judge_peer, auth_peer_judged),   // waits: JUDGE, or PROVE for a PSK's MAC
-    STEP(auth_accept_peer),                    // initial contact, uniqueness
-    WAIT(auth_prove, auth_proved),             // waits: PROVE
-    STEP(auth_choose_child),                   // proposal and selectors of the first child
+    STEP(auth_read),                         // all payloads decoded, none believed yet
+    STEP(auth_find_connection),              // by IDi, IDr, address, method
+    WAIT(auth_judge_peer, auth_peer_judged), // waits: JUDGE, or PROVE for a PSK's MAC
+    STEP(auth_accept_peer),                  // initial contact, uniqueness
+    WAIT(auth_prove, auth_proved),           // waits: PROVE
+    STEP(auth_choose_child),                 // proposal and selectors of the first child
     STEP(auth_answer_write),
     END,
 };

@@ -3,8 +3,8 @@
 #pragma once
 #include "ike/internal.h"
 
-enum fault child_make_key(struct exchange *x);                                  // x->child says for which proposals
-enum fault child_heed(struct exchange *x, const struct step *make_key);         // errors in the response
+enum fault child_make_key(struct exchange *x); // x->child says for which proposals
+enum fault child_heed(struct exchange *x, const struct step *make_key); // errors in the response
 enum fault child_take_answer(struct exchange *x);
 enum fault child_keys(struct exchange *x, struct secret *keymat);
 enum fault child_read_request(struct exchange *x);

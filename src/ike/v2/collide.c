@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Exchanges of both ends that cross (RFC 7296 2.8.1, 2.8.2, 2.25):
 //
-//     the peer wants to     while we                        it gets
-//     rekey a child         delete it                       TEMPORARY_FAILURE
-//                           rekey it                        an answer; the lowest of four nonces loses
-//                           do not have it                  CHILD_SA_NOT_FOUND
-//                           rekey or delete the IKE SA      TEMPORARY_FAILURE
-//     create a child        rekey or delete the IKE SA      TEMPORARY_FAILURE
-//     rekey the IKE SA      create, rekey, delete a child   TEMPORARY_FAILURE
-//                           rekey it                        an answer; the lowest of four nonces loses
-//                           delete it                       TEMPORARY_FAILURE
-//     delete a child        delete it                       an empty answer
-//                           rekey it                        an answer; our rekeying comes to nothing
-//     delete the IKE SA     anything                        an answer; all else is forgotten
+//     the peer wants to   while we                       it gets
+//     rekey a child       delete it                      TEMPORARY_FAILURE
+//                         rekey it                       an answer; the lowest nonce loses
+//                         do not have it                 CHILD_SA_NOT_FOUND
+//                         rekey or delete the IKE SA     TEMPORARY_FAILURE
+//     create a child      rekey or delete the IKE SA     TEMPORARY_FAILURE
+//     rekey the IKE SA    create, rekey, delete a child  TEMPORARY_FAILURE
+//                         rekey it                       an answer; the lowest nonce loses
+//                         delete it                      TEMPORARY_FAILURE
+//     delete a child      delete it                      an empty answer
+//                         rekey it                       an answer; our rekeying comes to nothing
+//     delete the IKE SA   anything                       an answer; all else is forgotten
 #include "ike/internal.h"
 
 static struct bytes lower(struct bytes a, struct bytes b)
@@ -30,7 +30,8 @@ struct rival *rival_new(uint32_t id, const struct exchange *theirs)
     return rival;
 }
 
-// RFC 7296 2.8.1: of two redundant SAs the one made with the lowest of the four nonces is closed by the end that made it.
+// RFC 7296 2.8.1: of two redundant SAs the one made with the lowest of the four nonces is closed by
+// the end that made it.
 bool nonces_lose(const struct exchange *ours, const struct rival *rival)
 {
     struct bytes own = lower(exchange_ni(ours), exchange_nr(ours));

@@ -35,14 +35,15 @@ static enum fault child_ask(struct exchange *x)
 
 static const struct step child_ask_steps[] = {
     STEP(child_begin),
-    WAIT(child_make_key, ke_make_done),   // waits: KE_MAKE, with PFS
+    WAIT(child_make_key, ke_make_done), // waits: KE_MAKE, with PFS
     STEP(child_ask),
     END,
 };
 
 // --- conclude
 
-// RFC 7296 1.3: INVALID_KE_PAYLOAD names the group that the peer takes, and the request is made again with it.
+// RFC 7296 1.3: INVALID_KE_PAYLOAD names the group that the peer takes, and the request is made
+// again with it.
 enum fault child_heed(struct exchange *x, const struct step *make_key)
 {
     struct notify notify;
@@ -53,7 +54,8 @@ enum fault child_heed(struct exchange *x, const struct step *make_key)
     if (notify.type == NOTIFY_INVALID_KE_PAYLOAD) {
         struct rd in = rd_over(notify.data);
         uint16_t group = rd_u16(&in);
-        if (rd_end(&in) != OK || group == x->ke || !proposals_offer_ke(conf_proposals(x->child->conf), group))
+        if (rd_end(&in) != OK || group == x->ke ||
+            !proposals_offer_ke(conf_proposals(x->child->conf), group))
             return FAULT_KE_GROUP_NOT_OFFERED;
         if (++x->retries > EXCHANGE_RETRIES_MAX) return FAULT_RETRIES_TOO_MANY;
         x->task->ke = group;
@@ -61,7 +63,8 @@ enum fault child_heed(struct exchange *x, const struct step *make_key)
         return OK;
     }
     const char *name = iana_notify_name(notify.type);
-    return exchange_why(x, notify_fault(notify.type), "it answers %s (%u)", name ? name : "an error", notify.type);
+    return exchange_why(x, notify_fault(notify.type), "it answers %s (%u)",
+                        name ? name : "an error", notify.type);
 }
 
 static enum fault child_heed_new(struct exchange *x)
@@ -76,13 +79,15 @@ enum fault child_take_answer(struct exchange *x)
     TRY(exchange_read_ke(x));
     TRY(child_agree(x, PROPOSAL_WITH_KE));
     if (x->suite.ke != KE_NONE && (x->ke != x->suite.ke || asked != x->suite.ke))
-        return exchange_why(x, FAULT_PROPOSAL_NOT_OFFERED, "its key exchange value is not of the method that it chose");
+        return exchange_why(x, FAULT_PROPOSAL_NOT_OFFERED,
+                            "its key exchange value is not of the method that it chose");
     return OK;
 }
 
 enum fault child_keys(struct exchange *x, struct secret *keymat)
 {
-    TRY(keymat_child(x->sa, &x->suite, secret_bytes(&x->ke_shared), exchange_ni(x), exchange_nr(x), keymat));
+    TRY(keymat_child(x->sa, &x->suite, secret_bytes(&x->ke_shared), exchange_ni(x), exchange_nr(x),
+                     keymat));
     secret_later(x->sa->ike, &x->ke_shared);
     return OK;
 }
@@ -98,11 +103,9 @@ static enum fault child_conclude(struct exchange *x)
 }
 
 static const struct step child_conclude_steps[] = {
-    STEP(child_heed_new),                  // INVALID_KE_PAYLOAD: asks again
-    STEP(child_take_answer),
-    WAIT(ke_share_start, ke_share_done),   // waits: KE_SHARE, with PFS
-    STEP(child_conclude),
-    END,
+    STEP(child_heed_new),                                         // INVALID_KE_PAYLOAD: asks again
+    STEP(child_take_answer), WAIT(ke_share_start, ke_share_done), // waits: KE_SHARE, with PFS
+    STEP(child_conclude),    END,
 };
 
 static void child_failed(struct exchange *x, enum fault fault)
@@ -122,7 +125,8 @@ const struct plan plan_child = {
 static enum fault child_admit(struct exchange *x)
 {
     TRY(child_may_create(x));
-    if (x->sa->conn->childless == CHILDLESS_FORCE && x->sa->conn->child_count == 0) return FAULT_CHILD_UNWANTED;
+    if (x->sa->conn->childless == CHILDLESS_FORCE && x->sa->conn->child_count == 0)
+        return FAULT_CHILD_UNWANTED;
     return OK;
 }
 
@@ -159,9 +163,10 @@ static const struct step child_answer_steps[] = {
     STEP(child_admit),
     STEP(child_read_request),
     STEP(child_choose_new),
-    WAIT(ke_answer_start, ke_answer_done),   // waits: KE_ANSWER, with PFS
+    WAIT(ke_answer_start, ke_answer_done), // waits: KE_ANSWER, with PFS
     STEP(child_answer_nonce),
     STEP(child_answer_write),
     END,
 };
-const struct recipe child_answer = {"CREATE_CHILD_SA", FAILURE_STAYS, child_answer_steps, child_failed};
+const struct recipe child_answer = {"CREATE_CHILD_SA", FAILURE_STAYS, child_answer_steps,
+                                    child_failed};

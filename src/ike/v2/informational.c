@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// INFORMATIONAL (RFC 7296 1.4, 1.4.1, 2.4): deletions both ways, liveness checks, what a peer has to say.
+// INFORMATIONAL (RFC 7296 1.4, 1.4.1, 2.4): deletions both ways, liveness checks, what a peer has
+// to say.
 //
 //     HDR, SK{[N,] [D, …]}  -->
 //                           <--  HDR, SK{[D, …]}
 //
-// A child is a pair: whoever deletes one names its inbound SPIs, and the answer names the other halves.
+// A child is a pair: whoever deletes one names its inbound SPIs, and the answer names the other
+// halves.
 #include "ike/internal.h"
 
 // --- ask: delete a child
@@ -27,7 +29,8 @@ static enum fault delete_child_ask(struct exchange *x)
         exchange_give_up(x);
         return OK;
     }
-    // The peer asked for this child and may not have our answer yet: it would not know what is to be deleted.
+    // The peer asked for this child and may not have our answer yet: it would not know what is to
+    // be deleted.
     if (child->keys_out.at && x->task->tries < DELETE_TRIES_MAX) {
         task_again(x->sa, x->task, NSEC_PER_SECOND);
         x->task = NULL;
@@ -46,8 +49,10 @@ static enum fault delete_child_conclude(struct exchange *x)
 {
     struct child *child = child_by_id(x->sa->ike, x->old_id);
     if (!child || child->state == CHILD_GONE) return OK;
-    if (child->replaced_by) child_linger(child);
-    else child_deleted(child);
+    if (child->replaced_by)
+        child_linger(child);
+    else
+        child_deleted(child);
     return OK;
 }
 
@@ -63,7 +68,8 @@ static const struct step delete_child_conclude_steps[] = {STEP(delete_child_conc
 const struct plan plan_delete_child = {
     .exchange = EXCHANGE_INFORMATIONAL,
     .ask = {"deleting a child", FAILURE_STAYS, delete_child_ask_steps, delete_child_failed},
-    .conclude = {"deleting a child", FAILURE_STAYS, delete_child_conclude_steps, delete_child_failed},
+    .conclude = {"deleting a child", FAILURE_STAYS, delete_child_conclude_steps,
+                 delete_child_failed},
 };
 
 // --- ask: delete a child that only the peer has
@@ -155,7 +161,9 @@ static void deletion_add(struct exchange *x, struct deletions *all, uint8_t prot
 {
     struct child *child = child_by_spi_out(x->sa, protocol, spi);
     // RFC 7296 1.4.1: what we are deleting, too, or do not have, is left out of the answer.
-    if (!child || child->state == CHILD_DELETING || child->state == CHILD_GONE || all->count == DELETE_SPIS_MAX) return;
+    if (!child || child->state == CHILD_DELETING || child->state == CHILD_GONE ||
+        all->count == DELETE_SPIS_MAX)
+        return;
     for (size_t i = 0; i < all->count; i++)
         if (all->children[i] == child) return;
     all->children[all->count++] = child;
@@ -169,7 +177,8 @@ static enum fault deletions_read(struct exchange *x, struct deletions *all)
         if (payload->type != PAYLOAD_DELETE) continue;
         TRY(delete_read(payload->body, delete));
         if (delete->protocol == PROTOCOL_IKE) all->ike = true;
-        for (unsigned j = 0; j < delete->count; j++) deletion_add(x, all, delete->protocol, delete->spis[j]);
+        for (unsigned j = 0; j < delete->count; j++)
+            deletion_add(x, all, delete->protocol, delete->spis[j]);
     }
     return OK;
 }
@@ -183,13 +192,15 @@ static void answer_write(struct exchange *x, const struct deletions *all)
         uint32_t spis[DELETE_SPIS_MAX];
         size_t count = 0;
         for (size_t j = 0; j < all->count; j++)
-            if (all->children[j]->protocol == protocols[i]) spis[count++] = all->children[j]->spi_in;
+            if (all->children[j]->protocol == protocols[i])
+                spis[count++] = all->children[j]->spi_in;
         if (count) delete_put(&draft, protocols[i], spis, count);
     }
     respond(x, &draft);
 }
 
-// RFC 7296 2.25.1: the peer deletes a child that we rekey, or that lost a collision, or just a child.
+// RFC 7296 2.25.1: the peer deletes a child that we rekey, or that lost a collision, or just a
+// child.
 static void child_deleted_by_peer(struct child *child)
 {
     struct child *theirs = child->rival ? child_by_id(child->sa->ike, child->rival->id) : NULL;
@@ -201,26 +212,32 @@ static void child_deleted_by_peer(struct child *child)
         child_linger(child);
         return;
     }
-    if (!child->doomed) report(child->sa->ike, ABOUT_CHILD(child), IKE_INFO, OK, "child is closed by the peer");
+    if (!child->doomed)
+        report(child->sa->ike, ABOUT_CHILD(child), IKE_INFO, OK, "child is closed by the peer");
     child_closed(child);
 }
 
-// RFC 7296 2.8.2: who deletes the old IKE SA has finished its rekeying and did not see ours, so its new one inherits.
+// RFC 7296 2.8.2: who deletes the old IKE SA has finished its rekeying and did not see ours, so its
+// new one inherits.
 static void ike_deleted_by_peer(struct sa *sa)
 {
     struct sa *theirs = sa->rival ? sa_by_id(sa->ike, sa->rival->id) : NULL;
     if (theirs && theirs->state != DEAD && !sa->replaced_by) {
         sa_move_children(sa, theirs);
-        event(sa->ike, (struct ike_event){.kind = IKE_EVENT_IKE_REKEYED, .ike_id = theirs->id, .old_ike_id = sa->id});
+        event(sa->ike, (struct ike_event){.kind = IKE_EVENT_IKE_REKEYED,
+                                          .ike_id = theirs->id,
+                                          .old_ike_id = sa->id});
     }
     sa_gone(sa, FAULT_PEER_CLOSED, NULL);
 }
 
-// RFC 7296 2.21.2: right behind IKE_AUTH the initiator may say that it does not accept us; then nothing is left.
+// RFC 7296 2.21.2: right behind IKE_AUTH the initiator may say that it does not accept us; then
+// nothing is left.
 static bool is_refused(const struct exchange *x, struct notify *notify)
 {
     const struct sa *sa = x->sa;
-    if (sa->initiator || x->in.header.message_id != 2 || !message_error(&x->in, notify)) return false;
+    if (sa->initiator || x->in.header.message_id != 2 || !message_error(&x->in, notify))
+        return false;
     return notify->type == NOTIFY_AUTHENTICATION_FAILED || notify->type == NOTIFY_INVALID_SYNTAX ||
            notify->type == NOTIFY_UNSUPPORTED_CRITICAL_PAYLOAD;
 }
@@ -233,8 +250,8 @@ static enum fault informational_take(struct exchange *x)
     TRY(deletions_read(x, all));
     answer_write(x, all);
     if (is_refused(x, &notify)) {
-        report(sa->ike, ABOUT_SA(sa), IKE_ERROR, notify_fault(notify.type), "the peer does not accept us: %s",
-               fault_sentence(notify_fault(notify.type)));
+        report(sa->ike, ABOUT_SA(sa), IKE_ERROR, notify_fault(notify.type),
+               "the peer does not accept us: %s", fault_sentence(notify_fault(notify.type)));
         sa_end(sa, notify_fault(notify.type), NULL);
         return OK;
     }
@@ -242,9 +259,11 @@ static enum fault informational_take(struct exchange *x)
         ike_deleted_by_peer(sa);
         return OK;
     }
-    for (size_t i = 0; i < all->count && sa->state != DEAD; i++) child_deleted_by_peer(all->children[i]);
+    for (size_t i = 0; i < all->count && sa->state != DEAD; i++)
+        child_deleted_by_peer(all->children[i]);
     return OK;
 }
 
 static const struct step informational_steps[] = {STEP(informational_take), END};
-const struct recipe informational_answer = {"INFORMATIONAL", FAILURE_STAYS, informational_steps, NULL};
+const struct recipe informational_answer = {"INFORMATIONAL", FAILURE_STAYS, informational_steps,
+                                            NULL};

@@ -3,7 +3,7 @@
 //
 //     HDR, SK{N(REKEY_SA), SA, Ni, [KEi,] TSi, TSr}  -->
 //                                                    <--  HDR, SK{SA, Nr, [KEr,] TSi, TSr}
-//     HDR, SK{D}  -->                                                 the end that rekeyed deletes the old child
+//     HDR, SK{D}  -->                           the end that rekeyed deletes the old child
 //
 // Not a packet is lost: see child.c for what is installed when.
 #include "ike/v2/child_steps.h"
@@ -24,7 +24,8 @@ static enum fault rekey_begin(struct exchange *x)
         exchange_give_up(x);
         return OK;
     }
-    // The peer asked for this child and may not have our answer yet: it would not know what is to be rekeyed.
+    // The peer asked for this child and may not have our answer yet: it would not know what is to
+    // be rekeyed.
     if (old->keys_out.at) {
         task_again(x->sa, x->task, NSEC_PER_SECOND);
         x->task = NULL;
@@ -61,7 +62,7 @@ static enum fault rekey_ask(struct exchange *x)
 
 static const struct step rekey_ask_steps[] = {
     STEP(rekey_begin),
-    WAIT(child_make_key, ke_make_done),   // waits: KE_MAKE, with PFS
+    WAIT(child_make_key, ke_make_done), // waits: KE_MAKE, with PFS
     STEP(rekey_ask),
     END,
 };
@@ -75,14 +76,17 @@ static enum fault rekey_heed(struct exchange *x)
 
 static void delete_later(struct child *child)
 {
-    if (!task_find(child->sa, TASK_DELETE_CHILD, child->id)) task_add(child->sa, TASK_DELETE_CHILD)->child_id = child->id;
+    if (!task_find(child->sa, TASK_DELETE_CHILD, child->id))
+        task_add(child->sa, TASK_DELETE_CHILD)->child_id = child->id;
 }
 
-// Ours has the lowest nonce: it is deleted before it is used, and the peer's child is the one that goes on.
+// Ours has the lowest nonce: it is deleted before it is used, and the peer's child is the one that
+// goes on.
 static void rekey_lost(struct exchange *x, struct child *old)
 {
     struct child *theirs = child_by_id(x->sa->ike, old->rival->id);
-    report(x->sa->ike, ABOUT_CHILD(old), IKE_DETAIL, OK, "rekeying crossed the peer's, which stands");
+    report(x->sa->ike, ABOUT_CHILD(old), IKE_DETAIL, OK,
+           "rekeying crossed the peer's, which stands");
     child_abandon(x);
     if (!theirs || theirs->state == CHILD_GONE) return;
     child_replaced(old, theirs);
@@ -94,8 +98,9 @@ static void rekey_won(struct exchange *x, struct child *old, struct secret *keym
     struct child *child = x->child;
     struct child *theirs = old->rival ? child_by_id(x->sa->ike, old->rival->id) : NULL;
     if (theirs && theirs->state != CHILD_GONE) {
-        report(x->sa->ike, ABOUT_CHILD(old), IKE_DETAIL, OK, "rekeying crossed the peer's; ours stands");
-        theirs->doomed = true;   // the peer deletes it
+        report(x->sa->ike, ABOUT_CHILD(old), IKE_DETAIL, OK,
+               "rekeying crossed the peer's; ours stands");
+        theirs->doomed = true; // the peer deletes it
         theirs->replaced_by = child->id;
     }
     child_install(x, keymat, INSTALL_BOTH);
@@ -110,7 +115,8 @@ static enum fault rekey_conclude(struct exchange *x)
     TRY(child_keys(x, &keymat));
     x->sa->troubled_since = 0;
     if (!old) {
-        // RFC 7296 2.25.1: it was deleted by the peer while it was rekeyed; the new one has been made all the same.
+        // RFC 7296 2.25.1: it was deleted by the peer while it was rekeyed; the new one has been
+        // made all the same.
         x->child->replaces = 0;
         child_abandon(x);
     } else if (old->rival && nonces_lose(x, old->rival)) {
@@ -122,15 +128,13 @@ static enum fault rekey_conclude(struct exchange *x)
 }
 
 static const struct step rekey_conclude_steps[] = {
-    STEP(rekey_heed),                      // INVALID_KE_PAYLOAD: asks again
-    STEP(child_take_answer),
-    WAIT(ke_share_start, ke_share_done),   // waits: KE_SHARE, with PFS
-    STEP(rekey_conclude),
-    END,
+    STEP(rekey_heed),                                             // INVALID_KE_PAYLOAD: asks again
+    STEP(child_take_answer), WAIT(ke_share_start, ke_share_done), // waits: KE_SHARE, with PFS
+    STEP(rekey_conclude),    END,
 };
 
-// RFC 7296 2.25: the peer does not have the child. If it has rekeyed it itself that is as it should be; else the child is of no
-// use, and a new one is made from scratch.
+// RFC 7296 2.25: the peer does not have the child. If it has rekeyed it itself that is as it should
+// be; else the child is of no use, and a new one is made from scratch.
 static void child_unknown_to_peer(struct exchange *x, struct child *old)
 {
     struct sa *sa = x->sa;
@@ -153,8 +157,10 @@ static void rekey_failed(struct exchange *x, enum fault fault)
             return;
         }
     }
-    if (fault == FAULT_PEER_CHILD_GONE) child_unknown_to_peer(x, old);
-    else if (old->state == CHILD_REKEYING) old->state = CHILD_INSTALLED;
+    if (fault == FAULT_PEER_CHILD_GONE)
+        child_unknown_to_peer(x, old);
+    else if (old->state == CHILD_REKEYING)
+        old->state = CHILD_INSTALLED;
 }
 
 const struct plan plan_rekey_child = {
@@ -182,8 +188,10 @@ static enum fault rekey_find(struct exchange *x)
     x->notify_spi = notify.spi;
     struct child *old = child_by_spi_out(x->sa, notify.protocol, spi);
     // RFC 7296 2.25: the answer that makes it may be on its way to us, overtaken by this request.
-    if (!old && child_is_coming(x->sa)) return exchange_why(x, FAULT_BUSY, "a child is being created");
-    if (!old || old->state == CHILD_GONE) return exchange_why(x, FAULT_CHILD_NOT_FOUND, "SPI %08x", spi);
+    if (!old && child_is_coming(x->sa))
+        return exchange_why(x, FAULT_BUSY, "a child is being created");
+    if (!old || old->state == CHILD_GONE)
+        return exchange_why(x, FAULT_CHILD_NOT_FOUND, "SPI %08x", spi);
     TRY(child_may_rekey(x, old));
     x->old_id = old->id;
     return OK;
@@ -211,7 +219,7 @@ static enum fault rekey_answer_write(struct exchange *x)
     struct draft draft;
     struct child *old = old_child(x), *child = x->child;
     if (!old) return FAULT_CHILD_NOT_FOUND;
-    TRY(child_may_rekey(x, old));   // much may have happened while the key exchange was computed
+    TRY(child_may_rekey(x, old)); // much may have happened while the key exchange was computed
     TRY(child_keys(x, &keymat));
     draft_begin(x->sa->ike, &draft);
     child_write_answer(x, &draft);
@@ -236,9 +244,10 @@ static const struct step rekey_answer_steps[] = {
     STEP(rekey_find),
     STEP(child_read_request),
     STEP(rekey_choose),
-    WAIT(ke_answer_start, ke_answer_done),   // waits: KE_ANSWER, with PFS
+    WAIT(ke_answer_start, ke_answer_done), // waits: KE_ANSWER, with PFS
     STEP(child_answer_nonce),
     STEP(rekey_answer_write),
     END,
 };
-const struct recipe rekey_child_answer = {"CREATE_CHILD_SA (rekey)", FAILURE_STAYS, rekey_answer_steps, rekey_answer_failed};
+const struct recipe rekey_child_answer = {"CREATE_CHILD_SA (rekey)", FAILURE_STAYS,
+                                          rekey_answer_steps, rekey_answer_failed};

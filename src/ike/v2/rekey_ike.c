@@ -3,10 +3,10 @@
 //
 //     HDR, SK{SA, Ni, KEi}  -->
 //                           <--  HDR, SK{SA, Nr, KEr}
-//     HDR, SK{D}  -->                                    the end that rekeyed deletes the old IKE SA
+//     HDR, SK{D}  -->                     the end that rekeyed deletes the old IKE SA
 //
-// The new IKE SA inherits all children. When both ends rekey at once there are two new ones for a moment; the nonces say
-// which inherits.
+// The new IKE SA inherits all children. When both ends rekey at once there are two new ones for a
+// moment; the nonces say which inherits.
 #include "ike/internal.h"
 
 static enum fault spi_get(const struct proposal *proposal, uint64_t *spi)
@@ -26,7 +26,8 @@ static void spi_set(struct proposals *proposals, uint64_t spi)
     }
 }
 
-static void payloads_write(struct exchange *x, struct draft *draft, const struct proposals *proposals, struct bytes nonce, uint16_t ke)
+static void payloads_write(struct exchange *x, struct draft *draft,
+                           const struct proposals *proposals, struct bytes nonce, uint16_t ke)
 {
     draft_begin(x->sa->ike, draft);
     sa_write(draft_open(draft, PAYLOAD_SA), proposals);
@@ -57,8 +58,10 @@ static void take_over(struct sa *old, struct sa *fresh)
     sa_move_children(old, fresh);
     if (old->state == ESTABLISHED) sa_set_state(old, REKEYED);
     ike->stats.ike_rekeys++;
-    report(ike, ABOUT_SA(fresh), IKE_INFO, OK, "IKE SA rekeyed (%s), it replaces %u", suite_text(ike, &fresh->suite), old->id);
-    event(ike, (struct ike_event){.kind = IKE_EVENT_IKE_REKEYED, .ike_id = fresh->id, .old_ike_id = old->id});
+    report(ike, ABOUT_SA(fresh), IKE_INFO, OK, "IKE SA rekeyed (%s), it replaces %u",
+           suite_text(ike, &fresh->suite), old->id);
+    event(ike, (struct ike_event){
+                   .kind = IKE_EVENT_IKE_REKEYED, .ike_id = fresh->id, .old_ike_id = old->id});
 }
 
 static struct sa *rival_sa(const struct sa *sa)
@@ -80,7 +83,9 @@ static enum fault ike_make_key(struct exchange *x)
 {
     const struct sa *sa = x->sa;
     const struct proposals *proposals = &sa->conn->ike;
-    x->ke = x->task->ke ? x->task->ke : proposals_offer_ke(proposals, sa->suite.ke) ? sa->suite.ke : proposals_first_ke(proposals);
+    x->ke = x->task->ke                                   ? x->task->ke
+            : proposals_offer_ke(proposals, sa->suite.ke) ? sa->suite.ke
+                                                          : proposals_first_ke(proposals);
     exchange_wait(x, IKE_OP_KE_MAKE)->ke = x->ke;
     return OK;
 }
@@ -89,7 +94,7 @@ static enum fault ike_ask(struct exchange *x)
 {
     struct sa *sa = x->sa;
     struct draft draft;
-    if (sa->replaced_by) {   // the peer was quicker
+    if (sa->replaced_by) { // the peer was quicker
         exchange_give_up(x);
         return OK;
     }
@@ -104,7 +109,7 @@ static enum fault ike_ask(struct exchange *x)
 
 static const struct step ike_ask_steps[] = {
     STEP(ike_begin),
-    WAIT(ike_make_key, ke_make_done),   // waits: KE_MAKE
+    WAIT(ike_make_key, ke_make_done), // waits: KE_MAKE
     STEP(ike_ask),
     END,
 };
@@ -114,18 +119,21 @@ static const struct step ike_ask_steps[] = {
 static enum fault ike_heed(struct exchange *x)
 {
     struct notify notify;
-    if (!message_error(&x->in, &notify)) return message_first(&x->in, PAYLOAD_KE) ? OK : FAULT_PAYLOAD_MISSING;
+    if (!message_error(&x->in, &notify))
+        return message_first(&x->in, PAYLOAD_KE) ? OK : FAULT_PAYLOAD_MISSING;
     if (notify.type == NOTIFY_INVALID_KE_PAYLOAD) {
         struct rd in = rd_over(notify.data);
         uint16_t group = rd_u16(&in);
-        if (rd_end(&in) != OK || group == x->ke || !proposals_offer_ke(&x->sa->conn->ike, group)) return FAULT_KE_GROUP_NOT_OFFERED;
+        if (rd_end(&in) != OK || group == x->ke || !proposals_offer_ke(&x->sa->conn->ike, group))
+            return FAULT_KE_GROUP_NOT_OFFERED;
         if (++x->retries > EXCHANGE_RETRIES_MAX) return FAULT_RETRIES_TOO_MANY;
         x->task->ke = group;
         exchange_restart(x, &ike_ask_steps[1]);
         return OK;
     }
     const char *name = iana_notify_name(notify.type);
-    return exchange_why(x, notify_fault(notify.type), "it answers %s (%u)", name ? name : "an error", notify.type);
+    return exchange_why(x, notify_fault(notify.type), "it answers %s (%u)",
+                        name ? name : "an error", notify.type);
 }
 
 static enum fault ike_agree(struct exchange *x)
@@ -139,7 +147,8 @@ static enum fault ike_agree(struct exchange *x)
     TRY(exchange_read_nonce(x, false));
     TRY(exchange_read_ke(x));
     if (x->ke != x->suite.ke || x->ke != asked)
-        return exchange_why(x, FAULT_PROPOSAL_NOT_OFFERED, "its key exchange value is not of the method that we began with");
+        return exchange_why(x, FAULT_PROPOSAL_NOT_OFFERED,
+                            "its key exchange value is not of the method that we began with");
     TRY(spi_get(&answer->at[0], &spi));
     x->fresh->spi_r = spi;
     return OK;
@@ -154,7 +163,9 @@ static enum fault ike_conclude(struct exchange *x)
     x->fresh = NULL;
     old->troubled_since = 0;
     sa_established(fresh);
-    if (theirs) report(old->ike, ABOUT_SA(old), IKE_DETAIL, OK, "rekeying crossed the peer's; %s stands", lost ? "the peer's" : "ours");
+    if (theirs)
+        report(old->ike, ABOUT_SA(old), IKE_DETAIL, OK, "rekeying crossed the peer's; %s stands",
+               lost ? "the peer's" : "ours");
     if (lost) {
         // RFC 7296 2.8.2: the one with the lowest nonce is deleted by the end that made it.
         fresh->replaced_by = theirs->id;
@@ -163,7 +174,7 @@ static enum fault ike_conclude(struct exchange *x)
         sa_pump(fresh);
         return OK;
     }
-    if (theirs) {   // the peer deletes it, if it learns of it at all before the old one goes
+    if (theirs) { // the peer deletes it, if it learns of it at all before the old one goes
         sa_set_state(theirs, REKEYED);
         sa_linger(theirs, fresh);
     }
@@ -184,11 +195,9 @@ static void ike_failed(struct exchange *x, enum fault fault)
 }
 
 static const struct step ike_conclude_steps[] = {
-    STEP(ike_heed),                        // INVALID_KE_PAYLOAD: asks again
-    STEP(ike_agree),
-    WAIT(ke_share_start, ke_share_done),   // waits: KE_SHARE
-    STEP(ike_conclude),
-    END,
+    STEP(ike_heed),                                          // INVALID_KE_PAYLOAD: asks again
+    STEP(ike_agree),    WAIT(ke_share_start, ke_share_done), // waits: KE_SHARE
+    STEP(ike_conclude), END,
 };
 
 const struct plan plan_rekey_ike = {
@@ -215,7 +224,8 @@ static enum fault ike_choose(struct exchange *x)
     TRY(exchange_read_nonce(x, true));
     TRY(exchange_read_ke(x));
     TRY(sa_read(message_first(&x->in, PAYLOAD_SA)->body, offered));
-    enum fault fault = proposals_choose(&sa->conn->ike, offered, PROPOSAL_WITH_KE, x->ke, &x->suite, &index);
+    enum fault fault =
+        proposals_choose(&sa->conn->ike, offered, PROPOSAL_WITH_KE, x->ke, &x->suite, &index);
     if (fault == FAULT_NO_PROPOSAL_CHOSEN) {
         char *text = arena_new(&x->arena, 4097);
         struct wr out = wr_over(text, 4096);
@@ -227,7 +237,7 @@ static enum fault ike_choose(struct exchange *x)
     if (x->suite.ke != x->ke) return FAULT_KE_GROUP_OTHER;
     TRY(spi_get(&offered->at[index], &spi));
     x->offered = offered;
-    offered->at[0] = offered->at[index];   // the SPI of the one that is taken
+    offered->at[0] = offered->at[index]; // the SPI of the one that is taken
     return OK;
 }
 
@@ -277,8 +287,9 @@ static void ike_answer_failed(struct exchange *x, enum fault fault)
 static const struct step ike_answer_steps[] = {
     STEP(ike_admit),
     STEP(ike_choose),
-    WAIT(ke_answer_start, ke_answer_done),   // waits: KE_ANSWER
+    WAIT(ke_answer_start, ke_answer_done), // waits: KE_ANSWER
     STEP(ike_answer_write),
     END,
 };
-const struct recipe rekey_ike_answer = {"CREATE_CHILD_SA (rekey IKE)", FAILURE_STAYS, ike_answer_steps, ike_answer_failed};
+const struct recipe rekey_ike_answer = {"CREATE_CHILD_SA (rekey IKE)", FAILURE_STAYS,
+                                        ike_answer_steps, ike_answer_failed};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which message is allowed in which state, with which payloads, and what is done with it: one table.
+// Which message is allowed in which state, with which payloads, and what is done with it.
 #include "ike/internal.h"
 
 // clang-format off
@@ -32,7 +32,8 @@ static bool asks_for_rekey_of_child(const struct message *message)
     return message_notify(message, NOTIFY_REKEY_SA, &notify);
 }
 
-// The first row that fits exchange, kind, state and condition counts. Payloads in neither column are passed over.
+// The first row that fits exchange, kind, state and condition counts. Payloads in neither column
+// are passed over.
 // clang-format off
 const struct rule rules[] = {
 //   exchange                  message           state               must have                 may have                              when                     recipe
@@ -55,9 +56,10 @@ static const uint32_t repeatable = N_ | V_ | CERT_ | CERTREQ_ | D_;
 
 static bool rule_fits(const struct rule *rule, enum sa_state state, const struct message *message)
 {
-    enum message_kind kind = message->header.flags & FLAG_RESPONSE ? MESSAGE_RESPONSE : MESSAGE_REQUEST;
-    return rule->exchange == message->header.exchange && rule->kind == kind && rule->states >> state & 1 &&
-           (!rule->when || rule->when(message));
+    enum message_kind kind =
+        message->header.flags & FLAG_RESPONSE ? MESSAGE_RESPONSE : MESSAGE_REQUEST;
+    return rule->exchange == message->header.exchange && rule->kind == kind &&
+           rule->states >> state & 1 && (!rule->when || rule->when(message));
 }
 
 static enum fault payloads_check(const struct rule *rule, const struct message *message)
@@ -71,16 +73,21 @@ static enum fault payloads_check(const struct rule *rule, const struct message *
         if (there & bit & ~repeatable) return FAULT_PAYLOAD_TWICE;
         there |= bit;
     }
-    // RFC 7296 2.21: a response that says what went wrong need not hold what would have been there otherwise.
+    // RFC 7296 2.21: a response that says what went wrong need not hold what would have been there
+    // otherwise.
     struct notify notify;
-    bool excused = rule->kind == MESSAGE_RESPONSE && (message_error(message, &notify) || message_notify(message, NOTIFY_COOKIE, &notify));
+    bool excused =
+        rule->kind == MESSAGE_RESPONSE &&
+        (message_error(message, &notify) || message_notify(message, NOTIFY_COOKIE, &notify));
     return (rule->must & ~there) && !excused ? FAULT_PAYLOAD_MISSING : OK;
 }
 
 enum fault rule_find(enum sa_state state, const struct message *message, const struct rule **out)
 {
-    // RFC 7296 2.5: what is critical and not understood makes the whole message be refused; in a response it is ignored.
-    if (!(message->header.flags & FLAG_RESPONSE) && payloads_unknown_critical(message->payloads)) return FAULT_PAYLOAD_CRITICAL;
+    // RFC 7296 2.5: what is critical and not understood makes the whole message be refused; in a
+    // response it is ignored.
+    if (!(message->header.flags & FLAG_RESPONSE) && payloads_unknown_critical(message->payloads))
+        return FAULT_PAYLOAD_CRITICAL;
     for (size_t i = 0; i < rule_count; i++) {
         if (!rule_fits(&rules[i], state, message)) continue;
         *out = &rules[i];

@@ -6,7 +6,8 @@
 //                                            <--  HDR, SAr1, KEr, Nr, [CERTREQ,] N(…)
 //                                        or  <--  HDR, N(COOKIE) | N(INVALID_KE_PAYLOAD) | N(error)
 //
-// The responder keeps nothing until a peer has passed the limits, the cookie where one is wanted, and the choice of a suite.
+// The responder keeps nothing until a peer has passed the limits, the cookie where one is wanted,
+// and the choice of a suite.
 #include "ike/internal.h"
 #include <assert.h>
 
@@ -48,7 +49,8 @@ void certreq_write(const struct sa *sa, struct draft *draft, size_t limit)
     size_t fit = (limit - CERTREQ_ROOM) / 20;
     size_t count = ike->anchor_count < fit ? ike->anchor_count : fit;
     if (!count) return;
-    cert_write(draft_open(draft, PAYLOAD_CERTREQ), CERT_X509_SIGNATURE, bytes_of(ike->anchors, count * 20));
+    cert_write(draft_open(draft, PAYLOAD_CERTREQ), CERT_X509_SIGNATURE,
+               bytes_of(ike->anchors, count * 20));
     draft_close(draft);
 }
 
@@ -56,9 +58,11 @@ static void extensions_read(struct sa *sa, const struct message *message)
 {
     struct notify notify;
     sa->handshake->peer_hashes = hashes_read(message);
-    if (sa->conn->fragmentation != FRAGMENTATION_NO && message_notify(message, NOTIFY_IKEV2_FRAGMENTATION_SUPPORTED, &notify))
+    if (sa->conn->fragmentation != FRAGMENTATION_NO &&
+        message_notify(message, NOTIFY_IKEV2_FRAGMENTATION_SUPPORTED, &notify))
         sa->bits |= PEER_FRAGMENTS;
-    if (message_notify(message, NOTIFY_CHILDLESS_IKEV2_SUPPORTED, &notify)) sa->bits |= PEER_CHILDLESS;
+    if (message_notify(message, NOTIFY_CHILDLESS_IKEV2_SUPPORTED, &notify))
+        sa->bits |= PEER_CHILDLESS;
     if (message_first(message, PAYLOAD_CERTREQ)) sa->bits |= CERT_WANTED;
     nat_agree(sa, message);
 }
@@ -110,8 +114,9 @@ static enum fault sa_init_resolved(struct exchange *x, struct ike_answer *answer
 static enum fault sa_init_make_key(struct exchange *x)
 {
     struct handshake *handshake = x->sa->handshake;
-    uint16_t ke = handshake->ke_wanted ? handshake->ke_wanted : proposals_first_ke(&x->sa->conn->ike);
-    if (ke == handshake->ke && handshake->ke_private.at) return OK;   // again, with a cookie
+    uint16_t ke =
+        handshake->ke_wanted ? handshake->ke_wanted : proposals_first_ke(&x->sa->conn->ike);
+    if (ke == handshake->ke && handshake->ke_private.at) return OK; // again, with a cookie
     handshake->ke = ke;
     exchange_wait(x, IKE_OP_KE_MAKE)->ke = ke;
     return OK;
@@ -138,7 +143,8 @@ static void first_request_fill(struct exchange *x, struct draft *draft)
     draft_close(draft);
     draft_bytes(draft, PAYLOAD_NONCE, exchange_ni(x));
     nat_offer(sa, draft, sa->spi_i, 0, &sa->path);
-    if (sa->conn->fragmentation != FRAGMENTATION_NO) draft_notify(draft, NOTIFY_IKEV2_FRAGMENTATION_SUPPORTED, BYTES_NONE);
+    if (sa->conn->fragmentation != FRAGMENTATION_NO)
+        draft_notify(draft, NOTIFY_IKEV2_FRAGMENTATION_SUPPORTED, BYTES_NONE);
     hashes_write(draft);
 }
 
@@ -146,7 +152,8 @@ static enum fault sa_init_ask(struct exchange *x)
 {
     struct sa *sa = x->sa;
     struct ike *ike = sa->ike;
-    struct ike_header header = {.spi_i = sa->spi_i, .major = 2, .exchange = EXCHANGE_IKE_SA_INIT, .flags = FLAG_INITIATOR};
+    struct ike_header header = {
+        .spi_i = sa->spi_i, .major = 2, .exchange = EXCHANGE_IKE_SA_INIT, .flags = FLAG_INITIATOR};
     struct draft draft;
     if (!x->ni_size) exchange_nonce(x, true);
     draft_begin_clear(ike, &draft, &header);
@@ -158,22 +165,24 @@ static enum fault sa_init_ask(struct exchange *x)
     mem_drop(&sa->handshake->own_init);
     sa->handshake->own_init = mem_copy(bytes_of(x->sent.at, x->sent.size));
     ike->stats.out_requests[0]++;
-    report(ike, ABOUT_SA(sa), IKE_INFO, OK, "connecting from %s to %s%s", endpoint_text(ike, &sa->path.local),
-           endpoint_text(ike, &sa->path.remote), sa->handshake->cookie.at ? " with the cookie that it wants" : "");
+    report(ike, ABOUT_SA(sa), IKE_INFO, OK, "connecting from %s to %s%s",
+           endpoint_text(ike, &sa->path.local), endpoint_text(ike, &sa->path.remote),
+           sa->handshake->cookie.at ? " with the cookie that it wants" : "");
     request_sent(x);
     return OK;
 }
 
 static const struct step sa_init_ask_steps[] = {
-    WAIT(sa_init_resolve, sa_init_resolved),    // waits: RESOLVE
-    WAIT(sa_init_make_key, sa_init_key_made),   // waits: KE_MAKE
+    WAIT(sa_init_resolve, sa_init_resolved),  // waits: RESOLVE
+    WAIT(sa_init_make_key, sa_init_key_made), // waits: KE_MAKE
     STEP(sa_init_ask),
     END,
 };
 
 // --- conclude
 
-// RFC 7296 1.2: the group in INVALID_KE_PAYLOAD; 0 when it is none that we offered or that we have tried already.
+// RFC 7296 1.2: the group in INVALID_KE_PAYLOAD; 0 when it is none that we offered or that we have
+// tried already.
 static uint16_t group_asked_for(const struct sa *sa, const struct notify *notify)
 {
     struct rd in = rd_over(notify->data);
@@ -182,7 +191,8 @@ static uint16_t group_asked_for(const struct sa *sa, const struct notify *notify
     return proposals_offer_ke(&sa->conn->ike, group) ? group : KE_NONE;
 }
 
-// RFC 7296 2.21.1: everybody can have sent an error. Those that can be set right are; the others are only remembered.
+// RFC 7296 2.21.1: everybody can have sent an error. Those that can be set right are; the others
+// are only remembered.
 bool sa_init_is_rumour(const struct sa *sa, const struct message *message)
 {
     struct notify notify;
@@ -199,14 +209,16 @@ void sa_init_rumour(struct sa *sa, const struct message *message)
     struct handshake *handshake = sa->handshake;
     enum fault fault = FAULT_RETRIES_TOO_MANY;
     if (message_error(message, &notify))
-        fault = notify.type == NOTIFY_INVALID_KE_PAYLOAD ? FAULT_KE_GROUP_NOT_OFFERED : notify_fault(notify.type);
+        fault = notify.type == NOTIFY_INVALID_KE_PAYLOAD ? FAULT_KE_GROUP_NOT_OFFERED
+                                                         : notify_fault(notify.type);
     bool again = handshake->rumour == fault && sa->asking->tries > 0;
     handshake->rumour = fault;
     if (again) {
         attempt_failed(sa, fault, "it said so repeatedly");
         return;
     }
-    report(sa->ike, ABOUT_SA(sa), IKE_INFO, fault, "%s answers: %s; it is asked once more, as such an answer can be forged",
+    report(sa->ike, ABOUT_SA(sa), IKE_INFO, fault,
+           "%s answers: %s; it is asked once more, as such an answer can be forged",
            endpoint_text(sa->ike, &message->path.remote), fault_sentence(fault));
 }
 
@@ -239,7 +251,8 @@ static enum fault sa_init_agree(struct exchange *x)
     TRY(exchange_read_nonce(x, false));
     TRY(exchange_read_ke(x));
     if (x->ke != x->suite.ke || x->ke != sa->handshake->ke)
-        return exchange_why(x, FAULT_PROPOSAL_NOT_OFFERED, "its key exchange value is not of the method that we began with");
+        return exchange_why(x, FAULT_PROPOSAL_NOT_OFFERED,
+                            "its key exchange value is not of the method that we began with");
     if (x->in.header.spi_r == 0) return FAULT_SPI_WRONG;
     sa->spi_r = x->in.header.spi_r;
     extensions_read(sa, &x->in);
@@ -254,11 +267,11 @@ static enum fault sa_init_go_on(struct exchange *x)
     struct sa *sa = x->sa;
     sa_set_state(sa, EXPECT_AUTH);
     nat_float(sa);
-    return OK;   // IKE_AUTH follows
+    return OK; // IKE_AUTH follows
 }
 
 static const struct step sa_init_conclude_steps[] = {
-    STEP(sa_init_heed),                  // COOKIE, INVALID_KE_PAYLOAD: asks again
+    STEP(sa_init_heed), // COOKIE, INVALID_KE_PAYLOAD: asks again
     STEP(sa_init_agree),
     WAIT(ke_share_start, ke_share_done), // waits: KE_SHARE
     STEP(sa_init_derive),
@@ -274,10 +287,14 @@ const struct plan plan_sa_init = {
 
 // --- answer: before anything is kept
 
-static void refuse_first(struct ike *ike, const struct message *message, enum fault fault, struct bytes data, const char *why)
+static void refuse_first(struct ike *ike, const struct message *message, enum fault fault,
+                         struct bytes data, const char *why)
 {
-    enum ike_level level = fault == FAULT_KE_GROUP_OTHER ? IKE_DETAIL : fault_notify(fault) ? IKE_ERROR : IKE_DEBUG;
-    report(ike, ABOUT_REMOTE(&message->path.remote), level, fault, "IKE_SA_INIT of %s failed: %s%s%s", endpoint_text(ike, &message->path.remote),
+    enum ike_level level = fault == FAULT_KE_GROUP_OTHER ? IKE_DETAIL
+                           : fault_notify(fault)         ? IKE_ERROR
+                                                         : IKE_DEBUG;
+    report(ike, ABOUT_REMOTE(&message->path.remote), level, fault,
+           "IKE_SA_INIT of %s failed: %s%s%s", endpoint_text(ike, &message->path.remote),
            fault_sentence(fault), why ? ": " : "", why ? why : "");
     if (fault == FAULT_NO_PROPOSAL_CHOSEN) alert(ike, NULL, "proposal-mismatch-ike");
     draft_fault_clear(ike, message, fault, data);
@@ -286,11 +303,14 @@ static void refuse_first(struct ike *ike, const struct message *message, enum fa
 static enum fault limits_check(struct ike *ike, const struct message *message)
 {
     if (ike->stats.half_open >= ike->settings.half_open_max) return FAULT_HALF_OPEN_LIMIT;
-    if (half_open_of_source(ike, &message->path.remote.addr) >= ike->settings.half_open_per_source_max) return FAULT_SOURCE_LIMIT;
+    if (half_open_of_source(ike, &message->path.remote.addr) >=
+        ike->settings.half_open_per_source_max)
+        return FAULT_SOURCE_LIMIT;
     return ike->stats.sas >= ike->settings.sas_max ? FAULT_SA_LIMIT : OK;
 }
 
-// RFC 7296 2.6: under load nothing is kept or computed before the peer has shown that it receives at its address.
+// RFC 7296 2.6: under load nothing is kept or computed before the peer has shown that it receives
+// at its address.
 static bool cookie_passes(struct ike *ike, const struct message *message)
 {
     struct notify notify;
@@ -300,8 +320,9 @@ static bool cookie_passes(struct ike *ike, const struct message *message)
     bool answered = message_notify(message, NOTIFY_COOKIE, &notify);
     if (answered && cookie_is_good(ike, message, ni, notify.data)) return true;
     if (answered)
-        report(ike, ABOUT_REMOTE(&message->path.remote), IKE_DEBUG, FAULT_COOKIE_WRONG, "%s sends %s",
-               endpoint_text(ike, &message->path.remote), fault_sentence(FAULT_COOKIE_WRONG));
+        report(ike, ABOUT_REMOTE(&message->path.remote), IKE_DEBUG, FAULT_COOKIE_WRONG,
+               "%s sends %s", endpoint_text(ike, &message->path.remote),
+               fault_sentence(FAULT_COOKIE_WRONG));
     uint8_t cookie[33];
     cookie_make(ike, 0, message, ni, cookie);
     struct ike_header header = message->header;
@@ -315,7 +336,8 @@ static bool cookie_passes(struct ike *ike, const struct message *message)
     return false;
 }
 
-static void sa_begin(struct ike *ike, const struct message *message, const struct first_choice *choice, const struct ke_payload *ke)
+static void sa_begin(struct ike *ike, const struct message *message,
+                     const struct first_choice *choice, const struct ke_payload *ke)
 {
     struct sa *sa = sa_new(ike, choice->conn, false);
     sa->spi_i = message->header.spi_i;
@@ -334,7 +356,7 @@ static void sa_begin(struct ike *ike, const struct message *message, const struc
     x->in.payloads = arena_new(&x->arena, sizeof *x->in.payloads);
     struct bytes chain = bytes_of(x->in.raw.at + IKE_HEADER_SIZE, x->in.raw.size - IKE_HEADER_SIZE);
     enum fault fault = payloads_read(message->header.next, chain, x->in.payloads, NULL);
-    assert(!fault);   // the same bytes were read before
+    assert(!fault); // the same bytes were read before
     x->suite = choice->suite;
     x->ke = ke->group;
     x->ke_peer = arena_copy(&x->arena, ke->value);
@@ -347,7 +369,8 @@ static void first_request_in(struct ike *ike, struct message *message)
     struct ke_payload ke;
     struct first_choice choice = {0};
     struct proposals *offered = arena_new(&ike->arena, sizeof *offered);
-    struct bytes chain = bytes_of(message->raw.at + IKE_HEADER_SIZE, message->raw.size - IKE_HEADER_SIZE);
+    struct bytes chain =
+        bytes_of(message->raw.at + IKE_HEADER_SIZE, message->raw.size - IKE_HEADER_SIZE);
     message->payloads = arena_new(&ike->arena, sizeof *message->payloads);
 
     enum fault fault = payloads_read(message->header.next, chain, message->payloads, NULL);
@@ -367,8 +390,10 @@ static void first_request_in(struct ike *ike, struct message *message)
         refuse_first(ike, message, fault, bytes_of(&type, 1), NULL);
         return;
     }
-    if (fault) refuse_first(ike, message, fault, BYTES_NONE, choice.why);
-    else sa_begin(ike, message, &choice, &ke);
+    if (fault)
+        refuse_first(ike, message, fault, BYTES_NONE, choice.why);
+    else
+        sa_begin(ike, message, &choice, &ke);
 }
 
 // A first message that came before gets the answer from before, or waits for it.
@@ -379,7 +404,8 @@ void sa_init_receive(struct ike *ike, struct message *message)
         first_request_in(ike, message);
         return;
     }
-    bool same = map_hash(&ike->by_spi, message->raw) == map_hash(&ike->by_spi, sa->handshake->peer_init);
+    bool same =
+        map_hash(&ike->by_spi, message->raw) == map_hash(&ike->by_spi, sa->handshake->peer_init);
     if (!same || sa->answering || sa->expect_id != 1 || !sa->response.at) return;
     ike->stats.retransmits_received++;
     packets_send(ike, sa, &message->path, &sa->response);
@@ -398,7 +424,11 @@ static enum fault sa_init_write(struct exchange *x)
 {
     struct sa *sa = x->sa;
     struct ike *ike = sa->ike;
-    struct ike_header header = {.spi_i = sa->spi_i, .spi_r = sa->spi_r, .major = 2, .exchange = EXCHANGE_IKE_SA_INIT, .flags = FLAG_RESPONSE};
+    struct ike_header header = {.spi_i = sa->spi_i,
+                                .spi_r = sa->spi_r,
+                                .major = 2,
+                                .exchange = EXCHANGE_IKE_SA_INIT,
+                                .flags = FLAG_RESPONSE};
     struct proposals *answer = arena_new(&x->arena, sizeof *answer);
     struct draft draft;
     answer->count = 1;
@@ -411,10 +441,13 @@ static enum fault sa_init_write(struct exchange *x)
     draft_close(&draft);
     draft_bytes(&draft, PAYLOAD_NONCE, exchange_nr(x));
     nat_offer(sa, &draft, sa->spi_i, sa->spi_r, &x->in.path);
-    if (sa->bits & PEER_FRAGMENTS) draft_notify(&draft, NOTIFY_IKEV2_FRAGMENTATION_SUPPORTED, BYTES_NONE);
+    if (sa->bits & PEER_FRAGMENTS)
+        draft_notify(&draft, NOTIFY_IKEV2_FRAGMENTATION_SUPPORTED, BYTES_NONE);
     if (sa->handshake->peer_hashes) hashes_write(&draft);
-    if (sa->conn->childless != CHILDLESS_NEVER) draft_notify(&draft, NOTIFY_CHILDLESS_IKEV2_SUPPORTED, BYTES_NONE);
-    // Whoever only pretends to have this address must not make us send much there: three bytes for each of its own.
+    if (sa->conn->childless != CHILDLESS_NEVER)
+        draft_notify(&draft, NOTIFY_CHILDLESS_IKEV2_SUPPORTED, BYTES_NONE);
+    // Whoever only pretends to have this address must not make us send much there: three bytes for
+    // each of its own.
     size_t room = 3 * x->in.raw.size;
     certreq_write(sa, &draft, room > draft.out.size ? room - draft.out.size : 0);
     sa->response = draft_finish_clear(&draft);
@@ -431,11 +464,8 @@ static enum fault sa_init_nonce(struct exchange *x)
 }
 
 static const struct step sa_init_answer_steps[] = {
-    STEP(sa_init_read),
-    WAIT(ke_answer_start, ke_answer_done),   // waits: KE_ANSWER
-    STEP(sa_init_nonce),
-    STEP(sa_init_derive),
-    STEP(sa_init_write),
-    END,
+    STEP(sa_init_read),  WAIT(ke_answer_start, ke_answer_done), // waits: KE_ANSWER
+    STEP(sa_init_nonce), STEP(sa_init_derive),
+    STEP(sa_init_write), END,
 };
 const struct recipe sa_init_answer = {"IKE_SA_INIT", FAILURE_FORGETS, sa_init_answer_steps, NULL};

@@ -14,21 +14,24 @@ static void plane_add(struct host *host, const struct sa_spec *spec)
     assert_true(host->sa_count < HOST_SAS_MAX);
     struct plane_sa *sa = &host->sas[host->sa_count++];
     sa->spec = *spec;
-    assert_true(spec->encr_key.size <= sizeof sa->encr_key && spec->integ_key.size <= sizeof sa->integ_key);
+    assert_true(spec->encr_key.size <= sizeof sa->encr_key &&
+                spec->integ_key.size <= sizeof sa->integ_key);
     memcpy(sa->encr_key, spec->encr_key.at, spec->encr_key.size);
     if (spec->integ_key.size) memcpy(sa->integ_key, spec->integ_key.at, spec->integ_key.size);
     sa->spec.encr_key.at = NULL;
     sa->spec.integ_key.at = NULL;
     bool has_policy = false;
-    for (size_t i = 0; i < host->policy_count; i++) has_policy |= host->policies[i].number == spec->policy;
-    assert_true(has_policy);   // the policy comes before its SAs
+    for (size_t i = 0; i < host->policy_count; i++)
+        has_policy |= host->policies[i].number == spec->policy;
+    assert_true(has_policy); // the policy comes before its SAs
 }
 
 static void plane_del(struct host *host, uint32_t spi, uint8_t direction)
 {
     for (size_t i = 0; i < host->sa_count; i++) {
         if (host->sas[i].spec.spi != spi || host->sas[i].spec.direction != direction) continue;
-        memmove(&host->sas[i], &host->sas[i + 1], (--host->sa_count - i) * sizeof *host->sas);   // their order counts
+        memmove(&host->sas[i], &host->sas[i + 1],
+                (--host->sa_count - i) * sizeof *host->sas); // their order counts
         return;
     }
     fail_msg("%s deletes SA %08x that is not there", host->name, spi);
@@ -59,7 +62,8 @@ static void policy_del(struct host *host, uint32_t number)
 static void plane_move(struct host *host, uint32_t spi, uint8_t direction, const struct path *path)
 {
     for (size_t i = 0; i < host->sa_count; i++)
-        if (host->sas[i].spec.spi == spi && host->sas[i].spec.direction == direction) host->sas[i].spec.path = *path;
+        if (host->sas[i].spec.spi == spi && host->sas[i].spec.direction == direction)
+            host->sas[i].spec.path = *path;
 }
 
 static void line_add(struct host *host, const struct ike_report *report)
@@ -68,9 +72,10 @@ static void line_add(struct host *host, const struct ike_report *report)
     host->line_count++;
     line->fault = report->fault;
     line->level = report->level;
-    snprintf(line->text, sizeof line->text, "%s%s%s: %s", report->conn ? report->conn : "-", report->child ? "/" : "",
-             report->child ? report->child : "", report->text);
-    if (getenv("PAIR_VERBOSE")) printf("%8.3f %s %s\n", (double)host->pair->now / 1e9, host->name, line->text);
+    snprintf(line->text, sizeof line->text, "%s%s%s: %s", report->conn ? report->conn : "-",
+             report->child ? "/" : "", report->child ? report->child : "", report->text);
+    if (getenv("PAIR_VERBOSE"))
+        printf("%8.3f %s %s\n", (double)host->pair->now / 1e9, host->name, line->text);
 }
 
 // --- the link
@@ -100,7 +105,8 @@ static void fly(struct host *from, const struct ike_out *out)
     }
     assert_true(p->flight_count < FLIGHT_MAX);
     struct bytes copy = mem_copy(out->send.bytes);
-    p->flights[p->flight_count++] = (struct flight){p->now + p->delay, seen, to, (uint8_t *)(uintptr_t)copy.at, copy.size};
+    p->flights[p->flight_count++] =
+        (struct flight){p->now + p->delay, seen, to, (uint8_t *)(uintptr_t)copy.at, copy.size};
 }
 
 // --- operations
@@ -118,8 +124,11 @@ static void mac(const char *key, const struct auth_octets *octets, struct secret
     SECRET(id_mac);
     SECRET(pad);
     assert_int_equal(prf(octets->prf, octets->sk_p, PIECES(octets->id_body), &id_mac), OK);
-    assert_int_equal(prf(octets->prf, bytes_of_text(key), PIECES(BYTES("Key Pad for IKEv2")), &pad), OK);
-    assert_int_equal(prf(octets->prf, secret_bytes(&pad), PIECES(octets->message, octets->nonce, secret_bytes(&id_mac)), out), OK);
+    assert_int_equal(prf(octets->prf, bytes_of_text(key), PIECES(BYTES("Key Pad for IKEv2")), &pad),
+                     OK);
+    assert_int_equal(prf(octets->prf, secret_bytes(&pad),
+                         PIECES(octets->message, octets->nonce, secret_bytes(&id_mac)), out),
+                     OK);
 }
 
 static void operation_do(struct host *host, const struct ike_operation *operation)
@@ -128,17 +137,24 @@ static void operation_do(struct host *host, const struct ike_operation *operatio
     AUTOFREE_BUF struct buf public = BUF(8192);
     SECRET(tag);
     switch (operation->kind) {
-    case IKE_OP_KE_MAKE: answer.fault = ke_make(operation->ke, &host->rng.rng, &answer.private, &public); break;
-    case IKE_OP_KE_SHARE: answer.fault = ke_share(operation->ke, operation->private, operation->peer_public, &answer.shared); break;
+    case IKE_OP_KE_MAKE:
+        answer.fault = ke_make(operation->ke, &host->rng.rng, &answer.private, &public);
+        break;
+    case IKE_OP_KE_SHARE:
+        answer.fault =
+            ke_share(operation->ke, operation->private, operation->peer_public, &answer.shared);
+        break;
     case IKE_OP_KE_ANSWER:
-        answer.fault = ke_answer(operation->ke, &host->rng.rng, operation->peer_public, &public, &answer.shared);
+        answer.fault = ke_answer(operation->ke, &host->rng.rng, operation->peer_public, &public,
+                                 &answer.shared);
         break;
     case IKE_OP_PROVE: {
         bool sign = operation->prove.kind == IKE_PROVE_SIGN;
         mac(sign ? "made-up signature" : host->psk, &operation->prove.octets, &tag);
         answer.method = sign ? AUTH_SIGNATURE : AUTH_PSK;
         if (sign && host->refuse_sign) answer.fault = FAULT_PRIVATE_KEY_MISSING;
-        if (operation->prove.kind == IKE_PROVE_MAC_CHECK && !bytes_equal_secret(secret_bytes(&tag), operation->prove.expected))
+        if (operation->prove.kind == IKE_PROVE_MAC_CHECK &&
+            !bytes_equal_secret(secret_bytes(&tag), operation->prove.expected))
             answer.fault = FAULT_PSK_WRONG;
         buf_add(&public, secret_bytes(&tag));
         break;
@@ -146,7 +162,8 @@ static void operation_do(struct host *host, const struct ike_operation *operatio
     case IKE_OP_JUDGE:
         mac("made-up signature", &operation->judge.octets, &tag);
         answer.scheme = "MADE_UP";
-        if (host->refuse_judge || !bytes_equal_secret(secret_bytes(&tag), operation->judge.data)) answer.fault = FAULT_SIGNATURE_WRONG;
+        if (host->refuse_judge || !bytes_equal_secret(secret_bytes(&tag), operation->judge.data))
+            answer.fault = FAULT_SIGNATURE_WRONG;
         break;
     case IKE_OP_RESOLVE:
         host->resolve_tries++;
@@ -161,8 +178,8 @@ static void operation_do(struct host *host, const struct ike_operation *operatio
     answer_give(host, &answer);
 }
 
-// What an operation points to is borrowed until the next step, so it is done before; those that are held copy nothing as
-// the tests hold only key exchanges, whose parts live in the exchange.
+// What an operation points to is borrowed until the next step, so it is done before; those that are
+// held copy nothing as the tests hold only key exchanges, whose parts live in the exchange.
 static void take_operation(struct host *host, const struct ike_operation *operation)
 {
     assert_true(host->waiting_count < ANSWERS_MAX);
@@ -181,16 +198,36 @@ void release_operations(struct host *host)
 static void perform(struct host *host, const struct ike_out *out)
 {
     switch (out->kind) {
-    case IKE_OUT_SEND: fly(host, out); break;
-    case IKE_OUT_SA_ADD: plane_add(host, &out->sa_add); break;
-    case IKE_OUT_SA_MOVE: plane_move(host, out->sa_move.spi, out->sa_move.direction, &out->sa_move.path); break;
-    case IKE_OUT_SA_DEL: plane_del(host, out->sa_del.spi, out->sa_del.direction); break;
-    case IKE_OUT_POLICY_ADD: policy_add(host, &out->policy.spec); break;
-    case IKE_OUT_POLICY_DEL: policy_del(host, out->policy.spec.number); break;
-    case IKE_OUT_ADDRESS_ADD: host->vips[host->vip_count++] = out->address.addr; break;
-    case IKE_OUT_ADDRESS_DEL: host->vip_count--; break;
-    case IKE_OUT_OPERATION: take_operation(host, &out->operation); break;
-    case IKE_OUT_REPORT: line_add(host, &out->report); break;
+    case IKE_OUT_SEND:
+        fly(host, out);
+        break;
+    case IKE_OUT_SA_ADD:
+        plane_add(host, &out->sa_add);
+        break;
+    case IKE_OUT_SA_MOVE:
+        plane_move(host, out->sa_move.spi, out->sa_move.direction, &out->sa_move.path);
+        break;
+    case IKE_OUT_SA_DEL:
+        plane_del(host, out->sa_del.spi, out->sa_del.direction);
+        break;
+    case IKE_OUT_POLICY_ADD:
+        policy_add(host, &out->policy.spec);
+        break;
+    case IKE_OUT_POLICY_DEL:
+        policy_del(host, out->policy.spec.number);
+        break;
+    case IKE_OUT_ADDRESS_ADD:
+        host->vips[host->vip_count++] = out->address.addr;
+        break;
+    case IKE_OUT_ADDRESS_DEL:
+        host->vip_count--;
+        break;
+    case IKE_OUT_OPERATION:
+        take_operation(host, &out->operation);
+        break;
+    case IKE_OUT_REPORT:
+        line_add(host, &out->report);
+        break;
     case IKE_OUT_EVENT:
         host->events[out->event.kind]++;
         break;
@@ -198,13 +235,15 @@ static void perform(struct host *host, const struct ike_out *out)
         host->done_command = out->done.command;
         host->done_fault = out->done.fault;
         host->done_count++;
-        snprintf(host->done_text, sizeof host->done_text, "%s", out->done.text ? out->done.text : "");
+        snprintf(host->done_text, sizeof host->done_text, "%s",
+                 out->done.text ? out->done.text : "");
         break;
     }
 }
 
-// Operations point into the core until its next step, and answering one is a step: so they are answered one by one, and
-// those that the core has asked for meanwhile come behind. What waits in an exchange stays where it is.
+// Operations point into the core until its next step, and answering one is a step: so they are
+// answered one by one, and those that the core has asked for meanwhile come behind. What waits in
+// an exchange stays where it is.
 void step_in(struct host *host, struct ike_in *in)
 {
     struct ike_out out;
@@ -219,7 +258,8 @@ void step_in(struct host *host, struct ike_in *in)
 static void deliver(struct pair *p, size_t place)
 {
     struct flight flight = p->flights[place];
-    memmove(&p->flights[place], &p->flights[place + 1], (--p->flight_count - place) * sizeof flight);
+    memmove(&p->flights[place], &p->flights[place + 1],
+            (--p->flight_count - place) * sizeof flight);
     struct ike_in in = {.kind = IKE_IN_DATAGRAM};
     in.datagram.path = flight.path;
     in.datagram.bytes = bytes_of(flight.bytes, flight.size);
@@ -294,7 +334,7 @@ void pair_free(struct pair *p)
     free(p);
 }
 
-static const char *or(const char *text, const char *otherwise)
+static const char * or (const char *text, const char *otherwise)
 {
     return text ? text : otherwise;
 }
@@ -304,7 +344,8 @@ static void proposals_make(const char *text, enum iana_protocol protocol, struct
     struct bytes bad;
     char copy[512];
     snprintf(copy, sizeof copy, "%s", text);
-    for (char *save = NULL, *one = strtok_r(copy, ",", &save); one; one = strtok_r(NULL, ",", &save))
+    for (char *save = NULL, *one = strtok_r(copy, ",", &save); one;
+         one = strtok_r(NULL, ",", &save))
         assert_int_equal(proposal_parse(one, protocol, &out->at[out->count++], &bad), OK);
 }
 
@@ -312,19 +353,22 @@ static void selectors_make(const char *text, struct selectors *out, uint32_t *dy
 {
     char copy[512];
     snprintf(copy, sizeof copy, "%s", text);
-    for (char *save = NULL, *one = strtok_r(copy, ",", &save); one; one = strtok_r(NULL, ",", &save)) {
+    for (char *save = NULL, *one = strtok_r(copy, ",", &save); one;
+         one = strtok_r(NULL, ",", &save)) {
         if (strncmp(one, "dynamic", 7) == 0) *dynamic |= 1u << out->count;
         assert_int_equal(selector_parse(one, &out->at[out->count++]), OK);
     }
 }
 
-static void child_make(const struct conf_text *text, unsigned i, struct conn *conn, struct child_conf *child)
+static void child_make(const struct conf_text *text, unsigned i, struct conn *conn,
+                       struct child_conf *child)
 {
-    child->name = arena_text(&conn->arena, bytes_of_text(or(text->child[i], "lan")));
+    child->name = arena_text(&conn->arena, bytes_of_text(or (text->child[i], "lan")));
     child->conn = conn;
-    proposals_make(or(text->esp, "aes128gcm16"), PROTOCOL_ESP, &child->esp);
-    selectors_make(or(text->local_ts[i], "10.1.0.0/16"), &child->local_ts, &child->local_dynamic);
-    selectors_make(or(text->remote_ts[i], "10.2.0.0/16"), &child->remote_ts, &child->remote_dynamic);
+    proposals_make(or (text->esp, "aes128gcm16"), PROTOCOL_ESP, &child->esp);
+    selectors_make(or (text->local_ts[i], "10.1.0.0/16"), &child->local_ts, &child->local_dynamic);
+    selectors_make(or (text->remote_ts[i], "10.2.0.0/16"), &child->remote_ts,
+                   &child->remote_dynamic);
     child->mode = text->transport ? MODE_TRANSPORT : MODE_TUNNEL;
     child->start_action = text->start_action;
     child->dpd_action = text->dpd_action;
@@ -343,18 +387,20 @@ static void round_make(struct conn *conn, struct auth_conf *round, const char *a
     if (id) assert_int_equal(identity_parse(id, &conn->arena, &round->id), OK);
 }
 
-struct conn *conn_make(const struct host *local, const struct host *remote, const struct conf_text *text)
+struct conn *conn_make(const struct host *local, const struct host *remote,
+                       const struct conf_text *text)
 {
     struct conn *conn = NEW(struct conn);
     bool is_a = local == &local->pair->a;
     conn->references = 1;
-    conn->name = arena_text(&conn->arena, bytes_of_text(or(text->name, "office")));
+    conn->name = arena_text(&conn->arena, bytes_of_text(or (text->name, "office")));
     conn->local_count = conn->remote_count = 1;
     conn->local_hosts[0] = (struct host_pattern){.kind = HOST_ANY};
-    conn->remote_hosts[0] = (struct host_pattern){.kind = HOST_RANGE, .range = {remote->addr, remote->addr}};
+    conn->remote_hosts[0] =
+        (struct host_pattern){.kind = HOST_RANGE, .range = {remote->addr, remote->addr}};
     if (text->responder_only) conn->remote_hosts[0] = (struct host_pattern){.kind = HOST_ANY};
     conn->local_port = conn->remote_port = 500;
-    proposals_make(or(text->proposals, "aes256gcm16-prfsha384-x25519"), PROTOCOL_IKE, &conn->ike);
+    proposals_make(or (text->proposals, "aes256gcm16-prfsha384-x25519"), PROTOCOL_IKE, &conn->ike);
     conn->encap = text->encap;
     conn->send_certreq = true;
     conn->send_cert = text->cert_size ? CERT_ALWAYS : CERT_IF_ASKED;
@@ -367,8 +413,10 @@ struct conn *conn_make(const struct host *local, const struct host *remote, cons
     conn->reauth_time = text->reauth_time;
     conn->over_time = text->over_time;
     conn->local_rounds = conn->remote_rounds = 1;
-    round_make(conn, &conn->local[0], or(text->auth, "psk"), or(text->local_id, is_a ? "a.example" : "b.example"));
-    round_make(conn, &conn->remote[0], or(text->auth, "psk"), text->any_remote_id ? NULL : or(text->remote_id, is_a ? "b.example" : "a.example"));
+    round_make(conn, &conn->local[0], or (text->auth, "psk"),
+               or (text->local_id, is_a ? "a.example" : "b.example"));
+    round_make(conn, &conn->remote[0], or (text->auth, "psk"),
+               text->any_remote_id ? NULL : or (text->remote_id, is_a ? "b.example" : "a.example"));
     if (text->cert_size) {
         uint8_t *der = arena_new(&conn->arena, text->cert_size);
         memset(der, 0x5a, text->cert_size);
@@ -407,7 +455,7 @@ struct pair *pair_up_with(const struct conf_text *a, const struct conf_text *b)
 {
     struct pair *p = pair_new();
     load_both(p, a, b);
-    command(&p->a, IKE_INITIATE, NULL, or(a->child[0], "lan"));
+    command(&p->a, IKE_INITIATE, NULL, or (a->child[0], "lan"));
     run_for(p, nsec_seconds(1));
     assert_up(p, 1);
     return p;
@@ -424,12 +472,14 @@ struct pair *pair_up(void)
 uint32_t command(struct host *host, enum ike_command_kind kind, const char *conn, const char *child)
 {
     struct ike_in in = {.kind = IKE_IN_COMMAND};
-    in.command = (struct ike_command){.number = ++host->last_command, .kind = (uint8_t)kind, .conn = conn, .child = child};
+    in.command = (struct ike_command){
+        .number = ++host->last_command, .kind = (uint8_t)kind, .conn = conn, .child = child};
     step_in(host, &in);
     return in.command.number;
 }
 
-void datagram(struct pair *p, struct host *to, const struct path *path, const uint8_t *bytes, size_t size)
+void datagram(struct pair *p, struct host *to, const struct path *path, const uint8_t *bytes,
+              size_t size)
 {
     (void)p;
     struct ike_in in = {.kind = IKE_IN_DATAGRAM};
@@ -438,12 +488,17 @@ void datagram(struct pair *p, struct host *to, const struct path *path, const ui
     step_in(to, &in);
 }
 
-void usage(struct host *host, uint32_t spi, enum sa_direction direction, uint64_t packets, uint64_t bytes)
+void usage(struct host *host, uint32_t spi, enum sa_direction direction, uint64_t packets,
+           uint64_t bytes)
 {
     struct ike_in in = {.kind = IKE_IN_PLANE};
     in.plane.kind = IKE_PLANE_USAGE;
     in.plane.spi = spi;
-    in.plane.usage = (struct sa_usage){.spi = spi, .direction = (uint8_t)direction, .packets = packets, .bytes = bytes, .last_used = host->pair->now};
+    in.plane.usage = (struct sa_usage){.spi = spi,
+                                       .direction = (uint8_t)direction,
+                                       .packets = packets,
+                                       .bytes = bytes,
+                                       .last_used = host->pair->now};
     step_in(host, &in);
 }
 
@@ -475,7 +530,8 @@ bool child_first(const struct host *host, struct ike_child_info *info)
 {
     for (uint32_t sa = 0; (sa = ike_sa_after(host->core, sa));)
         for (uint32_t id = 0; (id = ike_child_after(host->core, sa, id));)
-            if (ike_child_info(host->core, sa, id, info) && strcmp(info->state, "INSTALLED") == 0) return true;
+            if (ike_child_info(host->core, sa, id, info) && strcmp(info->state, "INSTALLED") == 0)
+                return true;
     return false;
 }
 
@@ -485,7 +541,8 @@ size_t children(const struct host *host)
     struct ike_child_info info;
     for (uint32_t sa = 0; (sa = ike_sa_after(host->core, sa));)
         for (uint32_t id = 0; (id = ike_child_after(host->core, sa, id));)
-            count += ike_child_info(host->core, sa, id, &info) && strcmp(info.state, "INSTALLED") == 0;
+            count +=
+                ike_child_info(host->core, sa, id, &info) && strcmp(info.state, "INSTALLED") == 0;
     return count;
 }
 
@@ -496,10 +553,12 @@ size_t halves(const struct host *host, enum sa_direction direction)
     return count;
 }
 
-const struct plane_sa *plane_find(const struct host *host, uint32_t spi, enum sa_direction direction)
+const struct plane_sa *plane_find(const struct host *host, uint32_t spi,
+                                  enum sa_direction direction)
 {
     for (size_t i = 0; i < host->sa_count; i++)
-        if (host->sas[i].spec.spi == spi && host->sas[i].spec.direction == direction) return &host->sas[i];
+        if (host->sas[i].spec.spi == spi && host->sas[i].spec.direction == direction)
+            return &host->sas[i];
     return NULL;
 }
 
@@ -558,5 +617,6 @@ const struct line *said_text(const struct host *host, const char *part)
 void print_lines(const struct host *host)
 {
     for (size_t i = 0; i < host->line_count && i < HOST_LINES_MAX; i++)
-        printf("%s: %s %s\n", host->name, host->lines[i].fault ? fault_name(host->lines[i].fault) : "", host->lines[i].text);
+        printf("%s: %s %s\n", host->name,
+               host->lines[i].fault ? fault_name(host->lines[i].fault) : "", host->lines[i].text);
 }

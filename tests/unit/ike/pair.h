@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Two cores in one process: a link with delay and loss, virtual time, a data plane that only remembers, and operations that
-// are answered at once. Sentences of a test read like
+// Two cores in one process: a link with delay and loss, virtual time, a data plane that only
+// remembers, and operations that are answered at once. Sentences of a test read like
 //
 //     struct pair *p = pair_up();
 //     command(&p->a, IKE_TERMINATE, "office", NULL);
 //     run_for(p, nsec_seconds(1));
 //     assert_int_equal(children(&p->a), 0);
 #pragma once
+#include "crypto/crypto.h"
+#include "ike/ike.h"
+#include "wire/payload.h"
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,19 +18,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
-#include "crypto/crypto.h"
-#include "ike/ike.h"
-#include "wire/payload.h"
 
-enum { HOST_SAS_MAX = 512, HOST_POLICIES_MAX = 128, HOST_LINES_MAX = 2048, FLIGHT_MAX = 512, ANSWERS_MAX = 64 };
+enum {
+    HOST_SAS_MAX = 512,
+    HOST_POLICIES_MAX = 128,
+    HOST_LINES_MAX = 2048,
+    FLIGHT_MAX = 512,
+    ANSWERS_MAX = 64
+};
 
 struct plane_sa {
     struct sa_spec spec;
     uint8_t encr_key[64], integ_key[64];
 };
 
-struct line {          // a report
+struct line { // a report
     enum fault fault;
     uint8_t level;
     char text[1024];
@@ -38,16 +44,16 @@ struct host {
     struct ike *core;
     struct rng_seeded rng;
     struct addr addr;
-    const char *psk;               // of PROVE with a MAC
+    const char *psk; // of PROVE with a MAC
     bool refuse_sign, refuse_judge;
-    bool hold_operations;          // operations wait until released
+    bool hold_operations; // operations wait until released
     struct plane_sa sas[HOST_SAS_MAX];
     size_t sa_count;
     struct policy_spec policies[HOST_POLICIES_MAX];
     size_t policy_count;
     struct line *lines;
     size_t line_count;
-    unsigned events[16];           // by kind
+    unsigned events[16]; // by kind
     unsigned alerts;
     uint32_t done_command;
     enum fault done_fault;
@@ -59,19 +65,19 @@ struct host {
     uint64_t sent, sent_bytes, received_bytes, keepalives;
     struct ike_operation waiting[ANSWERS_MAX];
     size_t waiting_count;
-    struct path resolved;          // what RESOLVE answers; family 0: the other host
+    struct path resolved; // what RESOLVE answers; family 0: the other host
     uint32_t resolve_tries;
 };
 
-struct flight {        // a datagram under way
+struct flight { // a datagram under way
     nsec at;
-    struct path path;  // as the receiver sees it
+    struct path path; // as the receiver sees it
     struct host *to;
     uint8_t *bytes;
     size_t size;
 };
 
-struct nat {           // before host a
+struct nat { // before host a
     bool on;
     struct addr outside;
     uint16_t port_500, port_4500;
@@ -96,10 +102,10 @@ struct pair *pair_new(void);
 void pair_free(struct pair *p);
 // Configuration of one side as text; what is NULL takes the usual value.
 struct conf_text {
-    const char *name;              // "office"
+    const char *name; // "office"
     const char *local_id, *remote_id;
     const char *proposals, *esp;
-    const char *auth;              // "psk" or "pubkey"
+    const char *auth; // "psk" or "pubkey"
     const char *child[4], *local_ts[4], *remote_ts[4];
     uint8_t start_action, dpd_action, close_action;
     nsec rekey_time, child_rekey_time, child_life_time, dpd_delay, reauth_time, over_time;
@@ -109,10 +115,11 @@ struct conf_text {
     bool encap, no_fragmentation, responder_only, transport, any_remote_id, no_child;
     nsec inactivity;
     const char *vip;
-    size_t cert_size;              // a made-up certificate of that size is sent
+    size_t cert_size; // a made-up certificate of that size is sent
 };
-struct conn *conn_make(const struct host *local, const struct host *remote, const struct conf_text *text);
-void load(struct host *host, struct conn *conn);            // gives the reference away
+struct conn *conn_make(const struct host *local, const struct host *remote,
+                       const struct conf_text *text);
+void load(struct host *host, struct conn *conn); // gives the reference away
 void load_both(struct pair *p, const struct conf_text *a, const struct conf_text *b);
 // Loaded on both sides with the usual values and the first child up.
 struct pair *pair_up(void);
@@ -120,20 +127,25 @@ struct pair *pair_up_with(const struct conf_text *a, const struct conf_text *b);
 
 // --- doing
 void run_for(struct pair *p, nsec span);
-uint32_t command(struct host *host, enum ike_command_kind kind, const char *conn, const char *child);
+uint32_t command(struct host *host, enum ike_command_kind kind, const char *conn,
+                 const char *child);
 void step_in(struct host *host, struct ike_in *in);
-void datagram(struct pair *p, struct host *to, const struct path *path, const uint8_t *bytes, size_t size);
-void usage(struct host *host, uint32_t spi, enum sa_direction direction, uint64_t packets, uint64_t bytes);
+void datagram(struct pair *p, struct host *to, const struct path *path, const uint8_t *bytes,
+              size_t size);
+void usage(struct host *host, uint32_t spi, enum sa_direction direction, uint64_t packets,
+           uint64_t bytes);
 void release_operations(struct host *host);
 
 // --- looking
-size_t sas_up(const struct host *host);                     // established IKE SAs
+size_t sas_up(const struct host *host); // established IKE SAs
 size_t sas_all(const struct host *host);
-size_t children(const struct host *host);                   // installed ones
+size_t children(const struct host *host); // installed ones
 size_t halves(const struct host *host, enum sa_direction direction);
-const struct plane_sa *plane_find(const struct host *host, uint32_t spi, enum sa_direction direction);
-void assert_ends_agree(struct pair *p);                     // each outbound half has its inbound twin, keys and all
-const struct line *said(const struct host *host, enum fault fault);   // the last report with that fault
+const struct plane_sa *plane_find(const struct host *host, uint32_t spi,
+                                  enum sa_direction direction);
+void assert_ends_agree(struct pair *p); // each outbound half has its inbound twin, keys and all
+const struct line *said(const struct host *host,
+                        enum fault fault); // the last report with that fault
 const struct line *said_text(const struct host *host, const char *part);
 void assert_up(struct pair *p, size_t child_count);
 bool child_first(const struct host *host, struct ike_child_info *info);

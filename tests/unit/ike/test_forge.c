@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Messages that a good peer would not send: forged ones change nothing; genuine ones that are wrong get the right answer.
+// Messages that a good peer would not send: forged ones change nothing; genuine ones that are wrong
+// get the right answer.
 #include "ike/internal.h"
 #include "pair.h"
 
@@ -84,7 +85,8 @@ static void write_child(struct draft *draft)
     write_ts(draft, PAYLOAD_TSR, "10.2.0.0/16");
 }
 
-// --- wrong requests, one a row: what is sent, the fault, the notify, and whether the IKE SA lives on
+// --- wrong requests, one a row: what is sent, the fault, the notify, and whether the IKE SA lives
+// on
 
 static void critical(struct draft *draft)
 {
@@ -159,15 +161,24 @@ static const struct {
     uint16_t notify;
     enum after after;
 } wrong[] = {
-    {"unknown critical payload", EXCHANGE_INFORMATIONAL, critical, FAULT_PAYLOAD_CRITICAL, NOTIFY_UNSUPPORTED_CRITICAL_PAYLOAD, LIVES},
-    {"payload twice", EXCHANGE_CREATE_CHILD_SA, twice, FAULT_PAYLOAD_TWICE, NOTIFY_INVALID_SYNTAX, ENDS},
-    {"no nonce", EXCHANGE_CREATE_CHILD_SA, without_nonce, FAULT_PAYLOAD_MISSING, NOTIFY_INVALID_SYNTAX, ENDS},
-    {"IKE_AUTH again", EXCHANGE_IKE_AUTH, write_child, FAULT_MESSAGE_UNEXPECTED, NOTIFY_INVALID_SYNTAX, ENDS},
-    {"reserved SPI", EXCHANGE_CREATE_CHILD_SA, reserved_spi, FAULT_SPI_WRONG, NOTIFY_INVALID_SYNTAX, ENDS},
-    {"rekey of nothing", EXCHANGE_CREATE_CHILD_SA, rekey_of_nothing, FAULT_CHILD_NOT_FOUND, NOTIFY_CHILD_SA_NOT_FOUND, LIVES},
-    {"other selectors", EXCHANGE_CREATE_CHILD_SA, other_selectors, FAULT_TS_UNACCEPTABLE, NOTIFY_TS_UNACCEPTABLE, LIVES},
-    {"broken selectors", EXCHANGE_CREATE_CHILD_SA, broken_ts, FAULT_TS_LENGTH, NOTIFY_INVALID_SYNTAX, ENDS},
-    {"broken delete", EXCHANGE_INFORMATIONAL, broken_delete, FAULT_DELETE_SPI_SIZE, NOTIFY_INVALID_SYNTAX, ENDS},
+    {"unknown critical payload", EXCHANGE_INFORMATIONAL, critical, FAULT_PAYLOAD_CRITICAL,
+     NOTIFY_UNSUPPORTED_CRITICAL_PAYLOAD, LIVES},
+    {"payload twice", EXCHANGE_CREATE_CHILD_SA, twice, FAULT_PAYLOAD_TWICE, NOTIFY_INVALID_SYNTAX,
+     ENDS},
+    {"no nonce", EXCHANGE_CREATE_CHILD_SA, without_nonce, FAULT_PAYLOAD_MISSING,
+     NOTIFY_INVALID_SYNTAX, ENDS},
+    {"IKE_AUTH again", EXCHANGE_IKE_AUTH, write_child, FAULT_MESSAGE_UNEXPECTED,
+     NOTIFY_INVALID_SYNTAX, ENDS},
+    {"reserved SPI", EXCHANGE_CREATE_CHILD_SA, reserved_spi, FAULT_SPI_WRONG, NOTIFY_INVALID_SYNTAX,
+     ENDS},
+    {"rekey of nothing", EXCHANGE_CREATE_CHILD_SA, rekey_of_nothing, FAULT_CHILD_NOT_FOUND,
+     NOTIFY_CHILD_SA_NOT_FOUND, LIVES},
+    {"other selectors", EXCHANGE_CREATE_CHILD_SA, other_selectors, FAULT_TS_UNACCEPTABLE,
+     NOTIFY_TS_UNACCEPTABLE, LIVES},
+    {"broken selectors", EXCHANGE_CREATE_CHILD_SA, broken_ts, FAULT_TS_LENGTH,
+     NOTIFY_INVALID_SYNTAX, ENDS},
+    {"broken delete", EXCHANGE_INFORMATIONAL, broken_delete, FAULT_DELETE_SPI_SIZE,
+     NOTIFY_INVALID_SYNTAX, ENDS},
     {"delete of nothing", EXCHANGE_INFORMATIONAL, delete_of_nothing, OK, 0, LIVES},
     {"unknown things", EXCHANGE_INFORMATIONAL, unknown_things, OK, 0, LIVES},
 };
@@ -199,11 +210,16 @@ static void what_is_not_sealed_changes_nothing(void **state)
     (void)state;
     struct pair *p = pair_up();
     struct sa *sa = sa_of(&p->a);
-    static const uint16_t types[] = {NOTIFY_INVALID_IKE_SPI, NOTIFY_AUTHENTICATION_FAILED, NOTIFY_INVALID_SYNTAX};
+    static const uint16_t types[] = {NOTIFY_INVALID_IKE_SPI, NOTIFY_AUTHENTICATION_FAILED,
+                                     NOTIFY_INVALID_SYNTAX};
     for (unsigned response = 0; response < 2; response++) {
         for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-            struct ike_header header = {.spi_i = sa->spi_i, .spi_r = sa->spi_r, .major = 2, .exchange = EXCHANGE_INFORMATIONAL,
-                                        .flags = FLAG_INITIATOR | (response ? FLAG_RESPONSE : 0), .message_id = sa->send_id};
+            struct ike_header header = {.spi_i = sa->spi_i,
+                                        .spi_r = sa->spi_r,
+                                        .major = 2,
+                                        .exchange = EXCHANGE_INFORMATIONAL,
+                                        .flags = FLAG_INITIATOR | (response ? FLAG_RESPONSE : 0),
+                                        .message_id = sa->send_id};
             struct draft draft;
             draft_begin_clear(p->a.core, &draft, &header);
             draft_notify(&draft, types[i], BYTES_NONE);
@@ -226,7 +242,8 @@ static void every_flipped_bit_is_noticed(void **state)
     struct draft draft;
     draft_begin(p->a.core, &draft);
     write_child(&draft);
-    struct packets packets = draft_seal(sa, &draft, EXCHANGE_CREATE_CHILD_SA, MESSAGE_REQUEST, sa->send_id);
+    struct packets packets =
+        draft_seal(sa, &draft, EXCHANGE_CREATE_CHILD_SA, MESSAGE_REQUEST, sa->send_id);
     struct path path = {{p->b.addr, 500}, {p->a.addr, 500}, false};
     uint64_t answers = ike_stats(p->b.core)->out_responses[2];
     for (size_t bit = 0; bit < packets.size * 8; bit++) {
@@ -237,7 +254,7 @@ static void every_flipped_bit_is_noticed(void **state)
     for (size_t size = 0; size < packets.size; size++) datagram(p, &p->b, &path, packets.at, size);
     assert_int_equal(ike_stats(p->b.core)->out_responses[2], answers);
     assert_int_equal(children(&p->b), 1);
-    datagram(p, &p->b, &path, packets.at, packets.size);   // and as it was it is good
+    datagram(p, &p->b, &path, packets.at, packets.size); // and as it was it is good
     assert_int_equal(ike_stats(p->b.core)->out_responses[2], answers + 1);
     assert_int_equal(children(&p->b), 2);
     free(packets.at);
@@ -259,12 +276,12 @@ static void an_old_request_is_answered_as_before_or_not_at_all(void **state)
         datagram(p, &p->b, &path, kept[i].at, kept[i].size);
     }
     uint64_t sent = p->b.sent;
-    datagram(p, &p->b, &path, kept[1].at, kept[1].size);   // the last one: the same response again
+    datagram(p, &p->b, &path, kept[1].at, kept[1].size); // the last one: the same response again
     assert_int_equal(p->b.sent, sent + 1);
-    datagram(p, &p->b, &path, kept[0].at, kept[0].size);   // the one before: nothing
+    datagram(p, &p->b, &path, kept[0].at, kept[0].size); // the one before: nothing
     assert_int_equal(p->b.sent, sent + 1);
     assert_non_null(said(&p->b, FAULT_MESSAGE_ID_WRONG));
-    kept[1].at[kept[1].size - 1] ^= 1;                     // like the last one, but not the same
+    kept[1].at[kept[1].size - 1] ^= 1; // like the last one, but not the same
     datagram(p, &p->b, &path, kept[1].at, kept[1].size);
     assert_int_equal(p->b.sent, sent + 1);
     for (unsigned i = 0; i < 2; i++) free(kept[i].at);
@@ -276,7 +293,12 @@ static void without_an_sa_answers_are_few(void **state)
 {
     (void)state;
     struct pair *p = pair_new();
-    struct ike_header header = {.spi_i = 1, .spi_r = 2, .major = 2, .exchange = EXCHANGE_INFORMATIONAL, .flags = FLAG_INITIATOR, .message_id = 5};
+    struct ike_header header = {.spi_i = 1,
+                                .spi_r = 2,
+                                .major = 2,
+                                .exchange = EXCHANGE_INFORMATIONAL,
+                                .flags = FLAG_INITIATOR,
+                                .message_id = 5};
     for (unsigned i = 0; i < 200; i++) {
         struct draft draft;
         draft_begin_clear(p->a.core, &draft, &header);
@@ -300,7 +322,8 @@ static void other_versions_are_told(void **state)
     (void)state;
     struct pair *p = pair_new();
     for (uint8_t major = 1; major < 4; major += 2) {
-        struct ike_header header = {.spi_i = 1, .major = major, .exchange = EXCHANGE_IKE_SA_INIT, .flags = FLAG_INITIATOR};
+        struct ike_header header = {
+            .spi_i = 1, .major = major, .exchange = EXCHANGE_IKE_SA_INIT, .flags = FLAG_INITIATOR};
         struct draft draft;
         draft_begin_clear(p->a.core, &draft, &header);
         deliver_packets(p, draft_finish_clear(&draft));
@@ -318,17 +341,27 @@ static void send_fragment(struct pair *p, uint16_t number, uint16_t total, uint3
 {
     struct sa *sa = sa_of(&p->a);
     struct sealer key = sa_sealer(sa, true);
-    uint8_t bytes[200], iv[8] = {0, 0, 0, 0, 0, 0, (uint8_t)total, (uint8_t)(number + message_id * 16)}, plain[32] = {0};
+    uint8_t bytes[200],
+        iv[8] = {0, 0, 0, 0, 0, 0, (uint8_t)total, (uint8_t)(number + message_id * 16)},
+        plain[32] = {0};
     struct wr out = wr_over(bytes, sizeof bytes);
     size_t size = 28 + 8 + 8 + sizeof plain + 16;
-    struct ike_header header = {.spi_i = sa->spi_i, .spi_r = sa->spi_r, .next = PAYLOAD_SKF, .major = 2, .exchange = EXCHANGE_INFORMATIONAL,
-                                .flags = FLAG_INITIATOR, .message_id = message_id, .length = (uint32_t)size};
+    struct ike_header header = {.spi_i = sa->spi_i,
+                                .spi_r = sa->spi_r,
+                                .next = PAYLOAD_SKF,
+                                .major = 2,
+                                .exchange = EXCHANGE_INFORMATIONAL,
+                                .flags = FLAG_INITIATOR,
+                                .message_id = message_id,
+                                .length = (uint32_t)size};
     ike_header_write(&out, &header);
     wr_u16(&out, 0);
     wr_u16(&out, (uint16_t)(size - 28));
     wr_u16(&out, number);
     wr_u16(&out, total);
-    assert_int_equal(sealer_seal(&key, bytes_of(bytes, out.size), BYTES_ARRAY(iv), BYTES_ARRAY(plain), bytes + out.size), OK);
+    assert_int_equal(sealer_seal(&key, bytes_of(bytes, out.size), BYTES_ARRAY(iv),
+                                 BYTES_ARRAY(plain), bytes + out.size),
+                     OK);
     struct path path = {{p->b.addr, 500}, {p->a.addr, 500}, false};
     datagram(p, &p->b, &path, bytes, size);
 }
@@ -343,7 +376,7 @@ static void fragments_that_do_not_fit_are_dropped(void **state)
     send_fragment(p, 1, 300, id);
     assert_non_null(said(&p->b, FAULT_FRAGMENTS_TOO_MANY));
     send_fragment(p, 1, 4, id);
-    send_fragment(p, 2, 3, id);   // of fewer than the first said
+    send_fragment(p, 2, 3, id); // of fewer than the first said
     assert_non_null(said(&p->b, FAULT_FRAGMENT_OTHER));
     assert_int_equal(p->b.sent, sent);
     assert_up(p, 1);
@@ -355,7 +388,8 @@ static void fragments_that_do_not_fit_are_dropped(void **state)
 
 // --- limits
 
-static struct pair *pair_with_settings(const struct ike_settings *settings, const struct conf_text *a, const struct conf_text *b)
+static struct pair *pair_with_settings(const struct ike_settings *settings,
+                                       const struct conf_text *a, const struct conf_text *b)
 {
     struct pair *p = pair_new();
     ike_free(p->b.core);
@@ -369,8 +403,12 @@ static struct pair *pair_with_settings(const struct ike_settings *settings, cons
 static void limits_hold(void **state)
 {
     (void)state;
-    struct conf_text one = {0}, two = {.child = {"one", "two"}, .local_ts = {"10.1.0.0/24", "10.1.1.0/24"}, .remote_ts = {"10.2.0.0/24", "10.2.1.0/24"}};
-    struct conf_text mirrored = {.child = {"one", "two"}, .local_ts = {"10.2.0.0/24", "10.2.1.0/24"}, .remote_ts = {"10.1.0.0/24", "10.1.1.0/24"}};
+    struct conf_text one = {0}, two = {.child = {"one", "two"},
+                                       .local_ts = {"10.1.0.0/24", "10.1.1.0/24"},
+                                       .remote_ts = {"10.2.0.0/24", "10.2.1.0/24"}};
+    struct conf_text mirrored = {.child = {"one", "two"},
+                                 .local_ts = {"10.2.0.0/24", "10.2.1.0/24"},
+                                 .remote_ts = {"10.1.0.0/24", "10.1.1.0/24"}};
     struct ike_settings settings = ike_settings_default();
     settings.children_per_sa_max = 1;
     struct pair *p = pair_with_settings(&settings, &two, &mirrored);
@@ -404,14 +442,20 @@ static uint8_t answer_data[64];
 static size_t answer_size;
 
 // Each first message gets the same notify in answer.
-static bool answer_with_notify(struct pair *p, const struct host *from, const uint8_t *bytes, size_t size)
+static bool answer_with_notify(struct pair *p, const struct host *from, const uint8_t *bytes,
+                               size_t size)
 {
     (void)size;
     if (from != &p->a || bytes[18] != EXCHANGE_IKE_SA_INIT) return true;
     uint8_t out[200];
     struct rd in = rd_over(bytes_of(bytes, 16));
-    struct ike_header header = {.spi_i = rd_u64(&in), .spi_r = 0, .next = PAYLOAD_NOTIFY, .major = 2, .exchange = EXCHANGE_IKE_SA_INIT,
-                                .flags = FLAG_RESPONSE, .length = (uint32_t)(28 + 8 + answer_size)};
+    struct ike_header header = {.spi_i = rd_u64(&in),
+                                .spi_r = 0,
+                                .next = PAYLOAD_NOTIFY,
+                                .major = 2,
+                                .exchange = EXCHANGE_IKE_SA_INIT,
+                                .flags = FLAG_RESPONSE,
+                                .length = (uint32_t)(28 + 8 + answer_size)};
     struct wr wr = wr_over(out, sizeof out);
     ike_header_write(&wr, &header);
     wr_u16(&wr, 0);
@@ -420,12 +464,16 @@ static bool answer_with_notify(struct pair *p, const struct host *from, const ui
     wr_u16(&wr, answer_type);
     wr_bytes(&wr, bytes_of(answer_data, answer_size));
     struct bytes copy = mem_copy(wr_done(&wr));
-    p->flights[p->flight_count++] = (struct flight){p->now + p->delay, {{p->a.addr, 500}, {p->b.addr, 500}, false}, &p->a,
-                                                    (uint8_t *)(uintptr_t)copy.at, copy.size};
+    p->flights[p->flight_count++] = (struct flight){p->now + p->delay,
+                                                    {{p->a.addr, 500}, {p->b.addr, 500}, false},
+                                                    &p->a,
+                                                    (uint8_t *)(uintptr_t)copy.at,
+                                                    copy.size};
     return true;
 }
 
-static void assert_first_answer(uint16_t type, const void *data, size_t size, enum fault fault, uint64_t sent_at_most)
+static void assert_first_answer(uint16_t type, const void *data, size_t size, enum fault fault,
+                                uint64_t sent_at_most)
 {
     struct conf_text text = {0};
     struct pair *p = pair_new();
@@ -447,9 +495,10 @@ static void assert_first_answer(uint16_t type, const void *data, size_t size, en
 static void nobody_leads_an_initiator_round_in_circles(void **state)
 {
     (void)state;
-    static const uint8_t cookie[] = "biscuit", group_same[] = {0, KE_CURVE_25519}, group_other[] = {0, KE_MODP_1024}, short_group[] = {1};
+    static const uint8_t cookie[] = "biscuit", group_same[] = {0, KE_CURVE_25519},
+                         group_other[] = {0, KE_MODP_1024}, short_group[] = {1};
     assert_first_answer(NOTIFY_COOKIE, cookie, sizeof cookie, FAULT_RETRIES_TOO_MANY, 12);
-    assert_first_answer(NOTIFY_COOKIE, NULL, 0, FAULT_PEER_UNREACHABLE, 6);   // cannot be one
+    assert_first_answer(NOTIFY_COOKIE, NULL, 0, FAULT_PEER_UNREACHABLE, 6); // cannot be one
     assert_first_answer(NOTIFY_INVALID_KE_PAYLOAD, group_same, 2, FAULT_KE_GROUP_NOT_OFFERED, 6);
     assert_first_answer(NOTIFY_INVALID_KE_PAYLOAD, group_other, 2, FAULT_KE_GROUP_NOT_OFFERED, 6);
     assert_first_answer(NOTIFY_INVALID_MAJOR_VERSION, NULL, 0, FAULT_PEER_VERSION, 6);
@@ -483,7 +532,8 @@ static void a_wrong_cookie_gets_another_one(void **state)
 
 // --- a responder that answers what was not asked
 
-static bool lose_everything_of_a(struct pair *p, const struct host *from, const uint8_t *bytes, size_t size)
+static bool lose_everything_of_a(struct pair *p, const struct host *from, const uint8_t *bytes,
+                                 size_t size)
 {
     (void)bytes, (void)size;
     return from == &p->a;
@@ -495,7 +545,8 @@ static void answer_with(struct pair *p, writer write)
     struct draft draft;
     draft_begin(p->b.core, &draft);
     write(&draft);
-    struct packets packets = draft_seal(sa, &draft, EXCHANGE_CREATE_CHILD_SA, MESSAGE_RESPONSE, sa_of(&p->a)->send_id - 1);
+    struct packets packets = draft_seal(sa, &draft, EXCHANGE_CREATE_CHILD_SA, MESSAGE_RESPONSE,
+                                        sa_of(&p->a)->send_id - 1);
     struct path path = {{p->a.addr, 500}, {p->b.addr, 500}, false};
     datagram(p, &p->a, &path, packets.at, packets.size);
     free(packets.at);
@@ -564,7 +615,7 @@ static void wrong_answers_are_not_taken(void **state)
         assert_non_null(said(&p->a, wrong_answers[i].fault));
         bool lives = wrong_answers[i].after == LIVES;
         assert_int_equal(sas_up(&p->a), lives ? 1 : 0);
-        assert_int_equal(halves(&p->a, SA_IN), lives ? 1 : 0);   // the old child goes on
+        assert_int_equal(halves(&p->a, SA_IN), lives ? 1 : 0); // the old child goes on
         assert_int_equal(halves(&p->a, SA_OUT), lives ? 1 : 0);
         pair_free(p);
     }
@@ -580,13 +631,21 @@ static void padding_beyond_the_payload_ends_the_sa(void **state)
     uint8_t bytes[100], iv[8] = {0xff}, plain[16];
     struct wr out = wr_over(bytes, sizeof bytes);
     size_t size = 28 + 4 + 8 + sizeof plain + 16;
-    struct ike_header header = {.spi_i = sa->spi_i, .spi_r = sa->spi_r, .next = PAYLOAD_SK, .major = 2, .exchange = EXCHANGE_INFORMATIONAL,
-                                .flags = FLAG_INITIATOR, .message_id = sa->send_id, .length = (uint32_t)size};
+    struct ike_header header = {.spi_i = sa->spi_i,
+                                .spi_r = sa->spi_r,
+                                .next = PAYLOAD_SK,
+                                .major = 2,
+                                .exchange = EXCHANGE_INFORMATIONAL,
+                                .flags = FLAG_INITIATOR,
+                                .message_id = sa->send_id,
+                                .length = (uint32_t)size};
     memset(plain, 0xff, sizeof plain);
     ike_header_write(&out, &header);
     wr_u16(&out, 0);
     wr_u16(&out, (uint16_t)(size - 28));
-    assert_int_equal(sealer_seal(&key, bytes_of(bytes, out.size), BYTES_ARRAY(iv), BYTES_ARRAY(plain), bytes + out.size), OK);
+    assert_int_equal(sealer_seal(&key, bytes_of(bytes, out.size), BYTES_ARRAY(iv),
+                                 BYTES_ARRAY(plain), bytes + out.size),
+                     OK);
     struct path path = {{p->b.addr, 500}, {p->a.addr, 500}, false};
     datagram(p, &p->b, &path, bytes, size);
     assert_non_null(said(&p->b, FAULT_PADDING_WRONG));
@@ -597,7 +656,8 @@ static void padding_beyond_the_payload_ends_the_sa(void **state)
 
 // --- lifetimes that end
 
-static bool lose_rekeying(struct pair *p, const struct host *from, const uint8_t *bytes, size_t size)
+static bool lose_rekeying(struct pair *p, const struct host *from, const uint8_t *bytes,
+                          size_t size)
 {
     (void)p, (void)from, (void)size;
     return bytes[18] == EXCHANGE_CREATE_CHILD_SA;
@@ -606,7 +666,9 @@ static bool lose_rekeying(struct pair *p, const struct host *from, const uint8_t
 static void what_is_not_rekeyed_in_time_ends(void **state)
 {
     (void)state;
-    struct conf_text a = {.child_rekey_time = nsec_seconds(100), .child_life_time = nsec_seconds(110)}, b = {0};
+    struct conf_text a = {.child_rekey_time = nsec_seconds(100),
+                          .child_life_time = nsec_seconds(110)},
+                     b = {0};
     struct pair *p = pair_up_with(&a, &b);
     p->lose = lose_rekeying;
     run_for(p, nsec_seconds(115));
@@ -639,14 +701,15 @@ static void a_child_may_be_unwanted(void **state)
 static void a_virtual_address_that_is_not_given_fails_the_child(void **state)
 {
     (void)state;
-    struct conf_text a = {.vip = "0.0.0.0", .local_ts = {"dynamic"}}, b = {.remote_ts = {"10.9.0.0/24"}};
+    struct conf_text a = {.vip = "0.0.0.0", .local_ts = {"dynamic"}},
+                     b = {.remote_ts = {"10.9.0.0/24"}};
     struct pair *p = pair_new();
     load_both(p, &a, &b);
     command(&p->a, IKE_INITIATE, NULL, "lan");
     run_for(p, nsec_seconds(1));
     assert_int_equal(p->a.done_fault, FAULT_PEER_ADDRESS);
     assert_int_equal(sas_up(&p->a), 1);
-    assert_int_equal(children(&p->b), 0);   // b has made it and is told
+    assert_int_equal(children(&p->b), 0); // b has made it and is told
     pair_free(p);
 }
 
@@ -687,7 +750,8 @@ static void the_data_plane_may_refuse(void **state)
     struct ike_child_info info;
     assert_true(child_first(&p->a, &info));
     struct ike_in in = {.kind = IKE_IN_PLANE};
-    in.plane = (struct ike_plane){.kind = IKE_PLANE_FAILED, .spi = info.spi_in, .fault = FAULT_SA_MODE};
+    in.plane =
+        (struct ike_plane){.kind = IKE_PLANE_FAILED, .spi = info.spi_in, .fault = FAULT_SA_MODE};
     step_in(&p->a, &in);
     run_for(p, nsec_seconds(1));
     assert_non_null(said(&p->a, FAULT_SA_MODE));

@@ -9,7 +9,8 @@ static void a_pair_with_a_psk_comes_up(void **state)
     struct pair *p = pair_up();
     assert_int_equal(p->a.done_count, 1);
     assert_int_equal(p->a.done_fault, OK);
-    assert_non_null(said_text(&p->a, "IKE SA established with 192.0.2.2:500 [b.example] (aes256gcm16-prfsha384-"));
+    assert_non_null(said_text(
+        &p->a, "IKE SA established with 192.0.2.2:500 [b.example] (aes256gcm16-prfsha384-"));
     assert_non_null(said_text(&p->a, "authenticated by pre-shared key"));
     assert_int_equal(p->a.events[IKE_EVENT_IKE_UP], 1);
     assert_int_equal(p->b.events[IKE_EVENT_CHILD_UP], 1);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The way between the ends: NAT, forced encapsulation, fragments, cookies, other key exchange groups, and traps that call.
+// The way between the ends: NAT, forced encapsulation, fragments, cookies, other key exchange
+// groups, and traps that call.
 #include "pair.h"
 
 // --- NAT
@@ -7,7 +8,8 @@
 static struct pair *pair_behind_nat(const struct conf_text *a, const struct conf_text *b)
 {
     struct pair *p = pair_new();
-    p->nat = (struct nat){.on = true, .outside = addr_v4(198, 51, 100, 7), .port_500 = 1500, .port_4500 = 14500};
+    p->nat = (struct nat){
+        .on = true, .outside = addr_v4(198, 51, 100, 7), .port_500 = 1500, .port_4500 = 14500};
     load_both(p, a, b);
     command(&p->a, IKE_INITIATE, NULL, "lan");
     run_for(p, nsec_seconds(1));
@@ -52,7 +54,8 @@ static void a_peer_behind_a_nat_is_followed(void **state)
     assert_true(sa_first(&p->b, &b));
     assert_int_equal(b.path.remote.port, 24500);
     assert_int_equal(p->b.events[IKE_EVENT_IKE_UPDATED], 1);
-    for (size_t i = 0; i < p->b.sa_count; i++) assert_int_equal(p->b.sas[i].spec.path.remote.port, 24500);
+    for (size_t i = 0; i < p->b.sa_count; i++)
+        assert_int_equal(p->b.sas[i].spec.path.remote.port, 24500);
     assert_up(p, 1);
     pair_free(p);
 }
@@ -60,7 +63,8 @@ static void a_peer_behind_a_nat_is_followed(void **state)
 // A replayed message from elsewhere moves nobody.
 static uint8_t kept[2000];
 static size_t kept_size;
-static bool keep_liveness(struct pair *p, const struct host *from, const uint8_t *bytes, size_t size)
+static bool keep_liveness(struct pair *p, const struct host *from, const uint8_t *bytes,
+                          size_t size)
 {
     if (from == &p->a && bytes[18] == EXCHANGE_INFORMATIONAL && size < sizeof kept) {
         memcpy(kept, bytes, size);
@@ -82,7 +86,7 @@ static void a_replay_from_elsewhere_moves_nobody(void **state)
     datagram(p, &p->b, &elsewhere, kept, kept_size);
     assert_true(sa_first(&p->b, &b));
     assert_int_equal(b.path.remote.port, 14500);
-    kept[kept_size - 1] ^= 1;   // forged, and as new as the next one
+    kept[kept_size - 1] ^= 1; // forged, and as new as the next one
     kept[23]++;
     datagram(p, &p->b, &elsewhere, kept, kept_size);
     assert_true(sa_first(&p->b, &b));
@@ -132,7 +136,8 @@ static void large_messages_go_in_fragments(void **state)
     pair_free(p);
 }
 
-static bool lose_the_third_fragment_once(struct pair *p, const struct host *from, const uint8_t *bytes, size_t size)
+static bool lose_the_third_fragment_once(struct pair *p, const struct host *from,
+                                         const uint8_t *bytes, size_t size)
 {
     (void)from;
     bool third = size > 36 && bytes[16] == PAYLOAD_SKF && bytes[33] == 3;
@@ -157,7 +162,8 @@ static void a_lost_fragment_is_sent_again(void **state)
 static void without_fragmentation_a_message_goes_whole(void **state)
 {
     (void)state;
-    struct conf_text a = {.auth = "pubkey", .cert_size = 7000, .no_fragmentation = true}, b = {.auth = "pubkey", .cert_size = 7000};
+    struct conf_text a = {.auth = "pubkey", .cert_size = 7000, .no_fragmentation = true},
+                     b = {.auth = "pubkey", .cert_size = 7000};
     struct pair *p = pair_new();
     p->lose = measure;
     largest = 0;
@@ -183,7 +189,7 @@ static void under_load_a_cookie_comes_first(void **state)
     load_both(p, &text, &text);
     command(&p->a, IKE_INITIATE, NULL, "lan");
     run_for(p, nsec_ms(15));
-    assert_int_equal(sas_all(&p->b), 0);   // nothing is kept yet
+    assert_int_equal(sas_all(&p->b), 0); // nothing is kept yet
     run_for(p, nsec_seconds(1));
     assert_up(p, 1);
     assert_non_null(said_text(&p->a, "with the cookie that it wants"));
@@ -194,7 +200,8 @@ static void under_load_a_cookie_comes_first(void **state)
 static void the_group_that_the_responder_wants_is_taken(void **state)
 {
     (void)state;
-    struct conf_text a = {.proposals = "aes256gcm16-prfsha384-ecp256-x25519"}, b = {.proposals = "aes256gcm16-prfsha384-x25519"};
+    struct conf_text a = {.proposals = "aes256gcm16-prfsha384-ecp256-x25519"},
+                     b = {.proposals = "aes256gcm16-prfsha384-x25519"};
     struct pair *p = pair_up_with(&a, &b);
     struct ike_sa_info info;
     assert_true(sa_first(&p->a, &info));
@@ -206,7 +213,8 @@ static void the_group_that_the_responder_wants_is_taken(void **state)
 static void both_a_cookie_and_another_group(void **state)
 {
     (void)state;
-    struct conf_text a = {.proposals = "aes256gcm16-prfsha384-ecp256-x25519"}, b = {.proposals = "aes256gcm16-prfsha384-x25519"};
+    struct conf_text a = {.proposals = "aes256gcm16-prfsha384-ecp256-x25519"},
+                     b = {.proposals = "aes256gcm16-prfsha384-x25519"};
     struct pair *p = pair_new();
     ike_free(p->b.core);
     p->settings.cookie_threshold = 0;
@@ -229,8 +237,8 @@ static bool keep_first(struct pair *p, const struct host *from, const uint8_t *b
     return true;
 }
 
-// A flood of first messages: with cookies nothing is kept beyond the threshold, and no more than three bytes go out for each
-// that comes in.
+// A flood of first messages: with cookies nothing is kept beyond the threshold, and no more than
+// three bytes go out for each that comes in.
 static void a_flood_leaves_nothing_behind(void **state)
 {
     (void)state;
@@ -242,7 +250,8 @@ static void a_flood_leaves_nothing_behind(void **state)
     assert_true(first_size > 0);
     uint64_t sent = p->b.sent_bytes, received = 0;
     for (unsigned i = 0; i < 5000; i++) {
-        struct path path = {{p->b.addr, 500}, {addr_v4(203, 0, (uint8_t)(i >> 8), (uint8_t)i), 500}, false};
+        struct path path = {
+            {p->b.addr, 500}, {addr_v4(203, 0, (uint8_t)(i >> 8), (uint8_t)i), 500}, false};
         first_message[7] = (uint8_t)i;
         first_message[6] = (uint8_t)(i >> 8);
         received += first_size;
@@ -282,8 +291,12 @@ static void one_source_has_a_limit(void **state)
 
 static struct flow flow_to(uint8_t network)
 {
-    return (struct flow){.source = addr_v4(10, 1, 0, 5), .destination = addr_v4(10, 2, network, 9), .protocol = 6,
-                         .source_port = 1234, .destination_port = 80, .ports_known = true};
+    return (struct flow){.source = addr_v4(10, 1, 0, 5),
+                         .destination = addr_v4(10, 2, network, 9),
+                         .protocol = 6,
+                         .source_port = 1234,
+                         .destination_port = 80,
+                         .ports_known = true};
 }
 
 static void acquire(struct host *host, uint32_t policy, struct flow flow)
@@ -318,14 +331,14 @@ static void a_trap_calls_and_stays(void **state)
     assert_int_equal(info.policy, number);
     command(&p->a, IKE_TERMINATE, "office", NULL);
     run_for(p, nsec_seconds(6));
-    assert_int_equal(p->a.policy_count, 1);   // what must be protected is still held back
+    assert_int_equal(p->a.policy_count, 1); // what must be protected is still held back
     assert_int_equal(p->a.policies[0].number, number);
     assert_int_equal(p->b.policy_count, 0);
     acquire(&p->a, number, flow_to(0));
     run_for(p, nsec_seconds(1));
     assert_up(p, 1);
     unload(&p->a, "office");
-    assert_int_equal(p->a.policy_count, 1);   // of the child
+    assert_int_equal(p->a.policy_count, 1); // of the child
     command(&p->a, IKE_TERMINATE, "office", NULL);
     run_for(p, nsec_seconds(1));
     assert_int_equal(p->a.policy_count, 0);
@@ -346,10 +359,13 @@ static void a_narrowed_trap_leaks_nothing(void **state)
     assert_up(p, 1);
     assert_int_equal(p->a.policy_count, 2);
     const struct policy_spec *narrow = &p->a.policies[0], *guard = &p->a.policies[1];
-    assert_int_equal(guard->trap, POLICY_BLOCK);   // where the policies stand: the first is still the trap's number
+    assert_int_equal(
+        guard->trap,
+        POLICY_BLOCK); // where the policies stand: the first is still the trap's number
     assert_int_equal(narrow->number, number);
     assert_true(selectors_equal(&guard->remote, &whole));
-    assert_true(selectors_within(&narrow->remote, &whole) && !selectors_equal(&narrow->remote, &whole));
+    assert_true(selectors_within(&narrow->remote, &whole) &&
+                !selectors_equal(&narrow->remote, &whole));
     command(&p->a, IKE_TERMINATE, NULL, "lan");
     run_for(p, nsec_seconds(1));
     assert_int_equal(p->a.policy_count, 1);
@@ -363,7 +379,7 @@ static void start_brings_it_up_and_traps(void **state)
     struct conf_text a = {.start_action = START_START}, b = {0};
     struct pair *p = pair_new();
     load_both(p, &a, &b);
-    assert_int_equal(p->a.policy_count, 1);   // nothing leaves meanwhile
+    assert_int_equal(p->a.policy_count, 1); // nothing leaves meanwhile
     run_for(p, nsec_seconds(1));
     assert_up(p, 1);
     assert_int_equal(p->a.policy_count, 1);
@@ -379,12 +395,16 @@ static void start_brings_it_up_and_traps(void **state)
 static void dynamic_selectors_are_the_addresses_in_use(void **state)
 {
     (void)state;
-    struct conf_text a = {.start_action = START_TRAP, .local_ts = {"dynamic"}, .remote_ts = {"dynamic"}, .transport = true};
+    struct conf_text a = {.start_action = START_TRAP,
+                          .local_ts = {"dynamic"},
+                          .remote_ts = {"dynamic"},
+                          .transport = true};
     struct conf_text b = {.local_ts = {"dynamic"}, .remote_ts = {"dynamic"}, .transport = true};
     struct pair *p = pair_new();
     load_both(p, &a, &b);
     assert_int_equal(p->a.policy_count, 1);
-    acquire(&p->a, p->a.policies[0].number, (struct flow){.source = p->a.addr, .destination = p->b.addr, .protocol = 1});
+    acquire(&p->a, p->a.policies[0].number,
+            (struct flow){.source = p->a.addr, .destination = p->b.addr, .protocol = 1});
     run_for(p, nsec_seconds(1));
     assert_up(p, 1);
     struct ike_child_info info;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Exchanges that were recorded between other daemons: our key schedule derives their keys, and our messages open with them.
+// Exchanges that were recorded between other daemons: our key schedule derives their keys, and our
+// messages open with them.
 #include "../crypto/vectors.h"
 #include "ike/internal.h"
 
@@ -47,20 +48,27 @@ static bool run_load(const char *name, struct run *run)
 }
 
 // The SPIs whose first messages have these nonces in them.
-static bool spis_find(const struct run *run, struct bytes nonces, uint64_t *spi_i, uint64_t *spi_r, size_t *ni_size)
+static bool spis_find(const struct run *run, struct bytes nonces, uint64_t *spi_i, uint64_t *spi_r,
+                      size_t *ni_size)
 {
     for (size_t r = 0; r < run->count; r++) {
         struct ike_header header, first;
         struct payloads ours, theirs;
         uint8_t next;
-        if (ike_header_read(run->messages[r].raw, &header) != OK || header.exchange != EXCHANGE_IKE_SA_INIT || !header.spi_r) continue;
+        if (ike_header_read(run->messages[r].raw, &header) != OK ||
+            header.exchange != EXCHANGE_IKE_SA_INIT || !header.spi_r)
+            continue;
         struct bytes raw = run->messages[r].raw;
-        if (payloads_read(header.next, bytes_of(raw.at + 28, raw.size - 28), &theirs, &next) != OK) continue;
+        if (payloads_read(header.next, bytes_of(raw.at + 28, raw.size - 28), &theirs, &next) != OK)
+            continue;
         const struct payload *nr = payloads_first(&theirs, PAYLOAD_NONCE);
         for (size_t i = 0; i < r && nr; i++) {
             struct bytes before = run->messages[i].raw;
-            if (ike_header_read(before, &first) != OK || first.spi_i != header.spi_i || first.spi_r) continue;
-            if (payloads_read(first.next, bytes_of(before.at + 28, before.size - 28), &ours, &next) != OK) continue;
+            if (ike_header_read(before, &first) != OK || first.spi_i != header.spi_i || first.spi_r)
+                continue;
+            if (payloads_read(first.next, bytes_of(before.at + 28, before.size - 28), &ours,
+                              &next) != OK)
+                continue;
             const struct payload *ni = payloads_first(&ours, PAYLOAD_NONCE);
             if (!ni || ni->body.size + nr->body.size != nonces.size) continue;
             if (memcmp(ni->body.at, nonces.at, ni->body.size) != 0) continue;
@@ -115,7 +123,8 @@ static size_t messages_open(const struct run *run, struct sa *i, struct sa *r, s
                 at += whole.size;
             }
             assert_int_equal(at, recorded->inner.size);
-            if (message.payloads->count) assert_int_equal(message.payloads->at[0].type, recorded->inner_type);
+            if (message.payloads->count)
+                assert_int_equal(message.payloads->at[0].type, recorded->inner_type);
             compared++;
         } else if (fault != FAULT_FRAGMENT_WAITS) {
             ++*refused;
@@ -130,7 +139,9 @@ static bool fragments_feed(const struct run *run, struct sa *i, struct sa *r)
     for (size_t m = 0; m < run->count; m++) {
         struct message message = {.raw = run->messages[m].raw};
         struct arena arena = {0};
-        if (ike_header_read(message.raw, &message.header) != OK || message.header.next != PAYLOAD_SKF || message.header.spi_r != i->spi_r) continue;
+        if (ike_header_read(message.raw, &message.header) != OK ||
+            message.header.next != PAYLOAD_SKF || message.header.spi_r != i->spi_r)
+            continue;
         struct sa *receiver = message.header.flags & FLAG_INITIATOR ? r : i;
         enum fault fault = message_open(receiver, &message, &arena);
         arena_free(&arena);
@@ -151,7 +162,8 @@ static void recorded_exchanges_open_with_our_key_schedule(void **state)
     rng_seed(&rng, 1);
     struct ike_settings settings = ike_settings_default();
     struct ike *core = ike_new(&rng.rng, &settings);
-    struct sa before = {0};          // RFC 9370 2.2.2: a further key exchange goes on from the SK_d before, as a rekeying does
+    struct sa before = {0}; // RFC 9370 2.2.2: a further key exchange goes on from the SK_d before,
+                            // as a rekeying does
     char run_before[64] = "";
     vectors_open(&vector, "../exchanges/keys.txt");
     while (vector_next(&vector)) {
@@ -160,7 +172,8 @@ static void recorded_exchanges_open_with_our_key_schedule(void **state)
         uint64_t spi_i, spi_r;
         size_t ni_size;
         if (!run_load(vector_text(&vector, "run"), &run)) continue;
-        if (!spis_find(&run, nonces, &spi_i, &spi_r, &ni_size)) {   // keys of a rekeyed SA or of a further key exchange
+        if (!spis_find(&run, nonces, &spi_i, &spi_r,
+                       &ni_size)) { // keys of a rekeyed SA or of a further key exchange
             arena_free(&run.arena);
             continue;
         }
@@ -171,13 +184,22 @@ static void recorded_exchanges_open_with_our_key_schedule(void **state)
         secret_set(&shared, vector_bytes(&vector, "ke"));
         for (unsigned e = 0; e < 2; e++) {
             struct sa *sa = &ends[e];
-            *sa = (struct sa){.ike = core, .initiator = e == 0, .spi_i = spi_i, .spi_r = spi_r, .handshake = NEW(struct handshake)};
+            *sa = (struct sa){.ike = core,
+                              .initiator = e == 0,
+                              .spi_i = spi_i,
+                              .spi_r = spi_r,
+                              .handshake = NEW(struct handshake)};
             sa->suite.encr = (uint16_t)id_of("ENCR", vector_text(&vector, "encr"));
             sa->suite.key_bits = (uint16_t)strtoul(vector_text(&vector, "bits"), NULL, 10);
             sa->suite.prf = (uint16_t)id_of("PRF", vector_text(&vector, "prf"));
             const char *integ = vector_text(&vector, "integ");
-            sa->suite.integ = *integ && *integ != '-' && strcmp(integ, "NONE") != 0 ? (uint16_t)id_of("INTEG", integ) : INTEG_NONE;
-            assert_int_equal(keymat_ike(&x, sa, bytes_of(nonces.at, ni_size), bytes_of(nonces.at + ni_size, nonces.size - ni_size), &shared, goes_on ? &before : NULL), OK);
+            sa->suite.integ = *integ && *integ != '-' && strcmp(integ, "NONE") != 0
+                                  ? (uint16_t)id_of("INTEG", integ)
+                                  : INTEG_NONE;
+            assert_int_equal(keymat_ike(&x, sa, bytes_of(nonces.at, ni_size),
+                                        bytes_of(nonces.at + ni_size, nonces.size - ni_size),
+                                        &shared, goes_on ? &before : NULL),
+                             OK);
         }
         check_keys(&vector, &ends[0], &ends[1]);
         opened += messages_open(&run, &ends[0], &ends[1], &refused);
@@ -196,7 +218,9 @@ static void recorded_exchanges_open_with_our_key_schedule(void **state)
     }
     secret_wipe(&before.keys.all);
     ike_free(core);
-    print_message("%zu key sets, %zu messages opened, %zu under later keys, %zu runs with fragments\n", sets, opened, refused, joined);
+    print_message(
+        "%zu key sets, %zu messages opened, %zu under later keys, %zu runs with fragments\n", sets,
+        opened, refused, joined);
     assert_true(sets >= 40);
     assert_true(opened >= 150);
     assert_true(refused * 4 < opened);
@@ -205,6 +229,7 @@ static void recorded_exchanges_open_with_our_key_schedule(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(recorded_exchanges_open_with_our_key_schedule)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(recorded_exchanges_open_with_our_key_schedule)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -45,7 +45,8 @@ static void assert_done(const struct host *host, enum fault fault)
 static void no_common_proposal_is_explained(void **state)
 {
     (void)state;
-    struct conf_text a = {.proposals = "aes256gcm16-prfsha384-x25519"}, b = {.proposals = "aes128-sha256-x25519"};
+    struct conf_text a = {.proposals = "aes256gcm16-prfsha384-x25519"},
+                     b = {.proposals = "aes128-sha256-x25519"};
     struct pair *p = pair_tried(&a, &b, nsec_seconds(30));
     assert_done(&p->a, FAULT_PEER_NO_PROPOSAL);
     assert_says(&p->b, FAULT_NO_PROPOSAL_CHOSEN, "IKE_SA_INIT of 192.0.2.1:500 failed: ");
@@ -56,7 +57,8 @@ static void no_common_proposal_is_explained(void **state)
 }
 
 // RFC 7296 2.21.1 test: an unprotected error is not believed before it has been repeated.
-static bool errors_from_nowhere(struct pair *p, const struct host *from, const uint8_t *bytes, size_t size)
+static bool errors_from_nowhere(struct pair *p, const struct host *from, const uint8_t *bytes,
+                                size_t size)
 {
     if (from != &p->a || bytes[18] != EXCHANGE_IKE_SA_INIT || p->lose_count++) return false;
     uint8_t forged[36];
@@ -67,7 +69,8 @@ static bool errors_from_nowhere(struct pair *p, const struct host *from, const u
     static const uint8_t rest[] = {0, 0, 0, 36, 0, 0, 0, 8, 0, 0, 0, NOTIFY_NO_PROPOSAL_CHOSEN};
     memcpy(forged + 24, rest, sizeof rest);
     struct flight *flight = &p->flights[p->flight_count++];
-    *flight = (struct flight){p->now + nsec_ms(1), {{p->a.addr, 500}, {p->b.addr, 500}, false}, &p->a, malloc(36), 36};
+    *flight = (struct flight){
+        p->now + nsec_ms(1), {{p->a.addr, 500}, {p->b.addr, 500}, false}, &p->a, malloc(36), 36};
     memcpy(flight->bytes, forged, 36);
     (void)size;
     return false;
@@ -139,7 +142,8 @@ static void another_identity_is_named(void **state)
     (void)state;
     struct conf_text a = {.local_id = "somebody.example"}, b = {0};
     struct pair *p = pair_tried(&a, &b, nsec_seconds(1));
-    assert_says(&p->b, FAULT_CONN_FOR_IDENTITIES, "the peer is somebody.example, connection office expects a.example");
+    assert_says(&p->b, FAULT_CONN_FOR_IDENTITIES,
+                "the peer is somebody.example, connection office expects a.example");
     assert_done(&p->a, FAULT_PEER_REFUSES);
     assert_nothing_left(p);
     pair_free(p);
@@ -236,7 +240,8 @@ static void a_peer_that_does_not_answer_is_given_up(void **state)
     assert_int_equal(p->a.done_count, 0);
     run_for(p, nsec_seconds(2));
     assert_done(&p->a, FAULT_PEER_UNREACHABLE);
-    assert_says(&p->a, FAULT_PEER_UNREACHABLE, "IKE_SA_INIT to 192.0.2.2:500 was sent 6 times without an answer");
+    assert_says(&p->a, FAULT_PEER_UNREACHABLE,
+                "IKE_SA_INIT to 192.0.2.2:500 was sent 6 times without an answer");
     run_for(p, nsec_seconds(60));
     assert_nothing_left(p);
     pair_free(p);
@@ -272,7 +277,7 @@ static void a_first_message_that_gets_lost_is_repeated(void **state)
     p->lose_all_of_b = false;
     run_for(p, nsec_seconds(5));
     assert_up(p, 1);
-    assert_int_equal(ike_stats(p->b.core)->retransmits_received, 1);   // answered from what was kept
+    assert_int_equal(ike_stats(p->b.core)->retransmits_received, 1); // answered from what was kept
     assert_int_equal(ike_stats(p->b.core)->sas, 1);
     pair_free(p);
 }
@@ -286,7 +291,7 @@ static void liveness_finds_a_dead_peer(void **state)
     run_for(p, nsec_seconds(200));
     assert_int_equal(sas_up(&p->a), 1);
     uint64_t sent = p->a.sent;
-    assert_in_range(sent, 6, 10);   // one check each 30 seconds
+    assert_in_range(sent, 6, 10); // one check each 30 seconds
     p->lose_all_of_b = true;
     run_for(p, nsec_seconds(240));
     assert_int_equal(sas_all(&p->a), 0);
@@ -418,9 +423,12 @@ static void a_peer_without_childless_is_named(void **state)
 static void further_children_join_the_ike_sa(void **state)
 {
     (void)state;
-    struct conf_text a = {.child = {"one", "two", "six"}, .local_ts = {"10.1.0.0/24", "10.1.1.0/24", "fd01::/64"},
-                          .remote_ts = {"10.2.0.0/24", "10.2.1.0/24", "fd02::/64"}, .start_action = START_START};
-    struct conf_text b = {.child = {"one", "two", "six"}, .local_ts = {"10.2.0.0/24", "10.2.1.0/24", "fd02::/64"},
+    struct conf_text a = {.child = {"one", "two", "six"},
+                          .local_ts = {"10.1.0.0/24", "10.1.1.0/24", "fd01::/64"},
+                          .remote_ts = {"10.2.0.0/24", "10.2.1.0/24", "fd02::/64"},
+                          .start_action = START_START};
+    struct conf_text b = {.child = {"one", "two", "six"},
+                          .local_ts = {"10.2.0.0/24", "10.2.1.0/24", "fd02::/64"},
                           .remote_ts = {"10.1.0.0/24", "10.1.1.0/24", "fd01::/64"}};
     struct pair *p = pair_new();
     load_both(p, &a, &b);

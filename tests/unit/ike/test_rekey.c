@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rekeying of children and IKE SAs, one-sided and from both ends at once, and rekeying that meets deletion.
+// Rekeying of children and IKE SAs, one-sided and from both ends at once, and rekeying that meets
+// deletion.
 #include "pair.h"
 
-// --- what the tests below check over and over: a packet sealed by one end can be opened by the other
+// --- what the tests below check over and over: a packet sealed by one end can be opened by the
+// other
 
-static bool direction_works(const struct host *from, const struct host *to, const uint32_t *spi_used)
+static bool direction_works(const struct host *from, const struct host *to,
+                            const uint32_t *spi_used)
 {
     return plane_find(to, *spi_used, SA_IN) != NULL && plane_find(from, *spi_used, SA_OUT) != NULL;
 }
@@ -73,12 +76,13 @@ static void the_responder_rekeys_as_well(void **state)
     pair_free(p);
 }
 
-// RFC 7296 2.8 test: the one who answers a rekeying sends through the old child until the new one is in use.
+// RFC 7296 2.8 test: the one who answers a rekeying sends through the old child until the new one
+// is in use.
 static void the_answerer_switches_when_traffic_comes(void **state)
 {
     (void)state;
     struct pair *p = pair_up();
-    p->lose_all_of_b = true;   // the answer gets lost for the time being
+    p->lose_all_of_b = true; // the answer gets lost for the time being
     command(&p->a, IKE_REKEY, NULL, "lan");
     run_for(p, nsec_ms(100));
     assert_int_equal(halves(&p->b, SA_IN), 2);
@@ -122,16 +126,19 @@ static void both_ends_rekey_the_child_at_once(void **state)
         assert_int_equal(p->a.events[IKE_EVENT_CHILD_DOWN], 0);
         assert_int_equal(p->b.events[IKE_EVENT_CHILD_DOWN], 0);
         won_by_a += said_text(&p->a, "ours stands") != NULL;
-        assert_true((said_text(&p->a, "ours stands") != NULL) != (said_text(&p->b, "ours stands") != NULL));
+        assert_true((said_text(&p->a, "ours stands") != NULL) !=
+                    (said_text(&p->b, "ours stands") != NULL));
         pair_free(p);
     }
-    assert_in_range(won_by_a, 5, 35);   // both outcomes were seen
+    assert_in_range(won_by_a, 5, 35); // both outcomes were seen
 }
 
-static bool lose_first_rekey_of_a(struct pair *p, const struct host *from, const uint8_t *bytes, size_t size)
+static bool lose_first_rekey_of_a(struct pair *p, const struct host *from, const uint8_t *bytes,
+                                  size_t size)
 {
     (void)size;
-    return from == &p->a && bytes[18] == EXCHANGE_CREATE_CHILD_SA && !(bytes[19] & FLAG_RESPONSE) && p->lose_count++ == 0;
+    return from == &p->a && bytes[18] == EXCHANGE_CREATE_CHILD_SA && !(bytes[19] & FLAG_RESPONSE) &&
+           p->lose_count++ == 0;
 }
 
 // RFC 7296 2.8.1 test: the second sequence there, in which one end does not see the collision.
@@ -295,8 +302,10 @@ static void both_ends_delete_the_ike_sa_at_once(void **state)
 static void children_and_ike_sas_are_rekeyed_by_time(void **state)
 {
     (void)state;
-    struct conf_text text = {.child_rekey_time = nsec_seconds(100), .child_life_time = nsec_seconds(110),
-                             .rekey_time = nsec_seconds(260), .over_time = nsec_seconds(26)};
+    struct conf_text text = {.child_rekey_time = nsec_seconds(100),
+                             .child_life_time = nsec_seconds(110),
+                             .rekey_time = nsec_seconds(260),
+                             .over_time = nsec_seconds(26)};
     struct pair *p = pair_up_with(&text, &text);
     run_without_loss(p, nsec_seconds(1200));
     assert_up(p, 1);

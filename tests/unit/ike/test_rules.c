@@ -3,22 +3,32 @@
 #include "ike/internal.h"
 #include "pair.h"
 
-static const uint8_t exchanges[] = {EXCHANGE_IKE_SA_INIT, EXCHANGE_IKE_AUTH, EXCHANGE_CREATE_CHILD_SA, EXCHANGE_INFORMATIONAL,
-                                    EXCHANGE_IKE_SESSION_RESUME, EXCHANGE_IKE_INTERMEDIATE, 99};
+static const uint8_t exchanges[] = {EXCHANGE_IKE_SA_INIT,
+                                    EXCHANGE_IKE_AUTH,
+                                    EXCHANGE_CREATE_CHILD_SA,
+                                    EXCHANGE_INFORMATIONAL,
+                                    EXCHANGE_IKE_SESSION_RESUME,
+                                    EXCHANGE_IKE_INTERMEDIATE,
+                                    99};
 
 // What is allowed, written down a second time, in another form than the table's.
 static bool allowed(uint8_t exchange, bool response, enum sa_state state)
 {
     switch (exchange) {
-    case EXCHANGE_IKE_SA_INIT: return response ? state == EXPECT_SA_INIT : state == NOTHING;
-    case EXCHANGE_IKE_AUTH: return state == EXPECT_AUTH;
+    case EXCHANGE_IKE_SA_INIT:
+        return response ? state == EXPECT_SA_INIT : state == NOTHING;
+    case EXCHANGE_IKE_AUTH:
+        return state == EXPECT_AUTH;
     case EXCHANGE_CREATE_CHILD_SA:
-    case EXCHANGE_INFORMATIONAL: return state == ESTABLISHED || state == REKEYED || state == DELETING;
-    default: return false;
+    case EXCHANGE_INFORMATIONAL:
+        return state == ESTABLISHED || state == REKEYED || state == DELETING;
+    default:
+        return false;
     }
 }
 
-static const uint8_t notify_body[] = {0, 0, 0x40, 0x09, 0, 0, 0, 0};   // REKEY_SA is tested apart; the data do not matter
+static const uint8_t notify_body[] = {0, 0, 0x40, 0x09, 0,
+                                      0, 0, 0}; // REKEY_SA is tested apart; the data do not matter
 static struct payloads payloads;
 static struct message message;
 
@@ -33,7 +43,8 @@ static void message_begin(uint8_t exchange, bool response)
 
 static void add(uint8_t type)
 {
-    payloads.at[payloads.count++] = (struct payload){.type = type, .body = BYTES_ARRAY(notify_body)};
+    payloads.at[payloads.count++] =
+        (struct payload){.type = type, .body = BYTES_ARRAY(notify_body)};
 }
 
 static void add_all(uint32_t bits)
@@ -72,18 +83,21 @@ static enum sa_state a_state_of(const struct rule *rule)
     return NOTHING;
 }
 
-// RFC 7296 1.2, 1.3, 1.4 test: without one of the payloads that it must have a message is refused, with none other.
+// RFC 7296 1.2, 1.3, 1.4 test: without one of the payloads that it must have a message is refused,
+// with none other.
 static void each_payload_that_must_be_there_is_missed(void **state)
 {
     (void)state;
     for (size_t i = 0; i < rule_count; i++) {
         const struct rule *found, *rule = &rules[i];
         bool response = rule->kind == MESSAGE_RESPONSE;
-        if (rule->when) continue;   // by what it holds; below
+        if (rule->when) continue; // by what it holds; below
         for (unsigned bit = 0; bit < 32; bit++) {
             message_begin(rule->exchange, response);
             add_all(rule->must & ~(UINT32_C(1) << bit));
-            if (rule->exchange == EXCHANGE_CREATE_CHILD_SA && !response && !message_first(&message, PAYLOAD_TSI)) continue;
+            if (rule->exchange == EXCHANGE_CREATE_CHILD_SA && !response &&
+                !message_first(&message, PAYLOAD_TSI))
+                continue;
             enum fault expected = rule->must >> bit & 1 ? FAULT_PAYLOAD_MISSING : OK;
             assert_int_equal(rule_find(a_state_of(rule), &message, &found), expected);
         }
@@ -93,8 +107,9 @@ static void each_payload_that_must_be_there_is_missed(void **state)
 static void what_may_be_there_once_is_not_there_twice(void **state)
 {
     (void)state;
-    uint32_t repeatable = PAYLOAD_BIT(PAYLOAD_NOTIFY) | PAYLOAD_BIT(PAYLOAD_VENDOR) | PAYLOAD_BIT(PAYLOAD_CERT) |
-                          PAYLOAD_BIT(PAYLOAD_CERTREQ) | PAYLOAD_BIT(PAYLOAD_DELETE);
+    uint32_t repeatable = PAYLOAD_BIT(PAYLOAD_NOTIFY) | PAYLOAD_BIT(PAYLOAD_VENDOR) |
+                          PAYLOAD_BIT(PAYLOAD_CERT) | PAYLOAD_BIT(PAYLOAD_CERTREQ) |
+                          PAYLOAD_BIT(PAYLOAD_DELETE);
     for (size_t i = 0; i < rule_count; i++) {
         const struct rule *found, *rule = &rules[i];
         if (rule->when) continue;
@@ -114,7 +129,8 @@ static void the_three_uses_of_create_child_sa_are_told_apart(void **state)
 {
     (void)state;
     const struct rule *rule;
-    uint32_t child = PAYLOAD_BIT(PAYLOAD_SA) | PAYLOAD_BIT(PAYLOAD_NONCE) | PAYLOAD_BIT(PAYLOAD_TSI) | PAYLOAD_BIT(PAYLOAD_TSR);
+    uint32_t child = PAYLOAD_BIT(PAYLOAD_SA) | PAYLOAD_BIT(PAYLOAD_NONCE) |
+                     PAYLOAD_BIT(PAYLOAD_TSI) | PAYLOAD_BIT(PAYLOAD_TSR);
     message_begin(EXCHANGE_CREATE_CHILD_SA, false);
     add_all(child);
     assert_int_equal(rule_find(ESTABLISHED, &message, &rule), OK);
@@ -122,8 +138,10 @@ static void the_three_uses_of_create_child_sa_are_told_apart(void **state)
 
     message_begin(EXCHANGE_CREATE_CHILD_SA, false);
     add_all(child);
-    static const uint8_t rekey[] = {PROTOCOL_ESP, 4, NOTIFY_REKEY_SA >> 8, NOTIFY_REKEY_SA & 0xff, 1, 2, 3, 4};
-    payloads.at[payloads.count++] = (struct payload){.type = PAYLOAD_NOTIFY, .body = BYTES_ARRAY(rekey)};
+    static const uint8_t rekey[] = {
+        PROTOCOL_ESP, 4, NOTIFY_REKEY_SA >> 8, NOTIFY_REKEY_SA & 0xff, 1, 2, 3, 4};
+    payloads.at[payloads.count++] =
+        (struct payload){.type = PAYLOAD_NOTIFY, .body = BYTES_ARRAY(rekey)};
     assert_int_equal(rule_find(ESTABLISHED, &message, &rule), OK);
     assert_ptr_equal(rule->recipe, &rekey_child_answer);
 
@@ -155,9 +173,11 @@ static void a_response_with_an_error_need_not_be_complete(void **state)
     (void)state;
     const struct rule *rule;
     static const uint8_t error[] = {0, 0, 0, NOTIFY_NO_PROPOSAL_CHOSEN};
-    static const uint8_t status[] = {0, 0, NOTIFY_INITIAL_CONTACT >> 8, NOTIFY_INITIAL_CONTACT & 0xff};
+    static const uint8_t status[] = {0, 0, NOTIFY_INITIAL_CONTACT >> 8,
+                                     NOTIFY_INITIAL_CONTACT & 0xff};
     message_begin(EXCHANGE_IKE_SA_INIT, true);
-    payloads.at[payloads.count++] = (struct payload){.type = PAYLOAD_NOTIFY, .body = BYTES_ARRAY(error)};
+    payloads.at[payloads.count++] =
+        (struct payload){.type = PAYLOAD_NOTIFY, .body = BYTES_ARRAY(error)};
     assert_int_equal(rule_find(EXPECT_SA_INIT, &message, &rule), OK);
     payloads.at[0].body = BYTES_ARRAY(status);
     assert_int_equal(rule_find(EXPECT_SA_INIT, &message, &rule), FAULT_PAYLOAD_MISSING);
