@@ -5,9 +5,7 @@
 #include "conf/options.h"
 #include "crypto/crypto.h"
 #include <assert.h>
-#include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -471,14 +469,10 @@ static void keylog_line(struct ike_keylog *log, const char *text)
 
 static void keylog_start(struct ike_role *role)
 {
-    if (!role->options->keylog) return;
+    if (role->options->keylog_fd < 0) return;
     static struct keylog_file keylog = {.log.line = keylog_line};
-    int fd = open(role->options->keylog, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    keylog.file = fd < 0 ? NULL : fdopen(fd, "a");
-    if (!keylog.file) {
-        role_log(ROLE_IKE, IKE_ERROR, OK, "cannot open key log %s: %s", role->options->keylog, strerror(errno));
-        return;
-    }
+    keylog.file = fdopen(role->options->keylog_fd, "a");
+    if (!keylog.file) return;
     role_log(ROLE_IKE, IKE_AUDIT, OK, "all session keys are written to %s: for analysis only", role->options->keylog);
     ike_set_keylog(role->core, &keylog.log);
 }

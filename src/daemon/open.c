@@ -167,20 +167,17 @@ static bool tun_open_all(struct role_options *options)
     return !fault;
 }
 
-// The key log is made here, for the role that writes it has no rights in most directories.
+// Said before anything else is done: a key log that cannot be written is a mistake to mend first.
 static bool keylog_make(const struct role_options *options)
 {
     if (!options->keylog) return true;
-    unsigned uid, gid;
-    const char *user;
     int fd = open(options->keylog, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-    bool good = fd >= 0 && fchmod(fd, 0600) == 0 &&
-                (!sandbox_user(&uid, &gid, &user) || fchown(fd, uid, gid) == 0);
-    if (!good)
+    if (fd < 0)
         role_log(ROLE_MAIN, IKE_ERROR, OK, "cannot make the key log %s: %s", options->keylog,
                  strerror(errno));
-    if (fd >= 0) close(fd);
-    return good;
+    else
+        close(fd);
+    return fd >= 0;
 }
 
 bool open_all(struct arguments *arguments)

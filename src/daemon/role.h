@@ -24,6 +24,7 @@ struct role_options {             // what every role is told
     const char *tun_name;
     const char *config;           // path, or "none"
     const char *run_dir, *vici_uri, *keylog;
+    int keylog_fd;                // open for appending; -1: none
     bool json_log, debug;
     const char *retransmit;       // "timeout/base/tries" for tests; NULL: the usual
     unsigned mtu;                 // of the TUN device

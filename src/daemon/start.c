@@ -3,6 +3,8 @@
 #include "daemon/start.h"
 #include "crypto/crypto.h"
 #include "os/sandbox.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -29,15 +31,12 @@ static bool rights_drop(const struct role_options *options, const struct start *
 {
     char empty[300];
     snprintf(empty, sizeof empty, "%s/empty", options->run_dir);
-    // A key log is a file that the ike role writes: whoever asks for one has the role keep its view
-    // of files.
-    bool keylog = options->role == ROLE_IKE && options->keylog;
     struct sandbox sandbox = {
-        .empty_root = start->root == ROOT_EMPTY && !keylog ? empty : NULL,
+        .empty_root = start->root == ROOT_EMPTY ? empty : NULL,
         .net_admin = start->net_admin,
         .read_all = start->read_all,
         .lock_memory = start->lock_memory,
-        .no_files = start->no_files && !keylog,
+        .no_files = start->no_files,
     };
     const char *text;
     enum fault fault = sandbox_enter(&sandbox, &text);
@@ -47,8 +46,19 @@ static bool rights_drop(const struct role_options *options, const struct start *
     return !fault;
 }
 
-int role_start(const struct role_options *options)
+// The only file that the ike role writes is opened while it still has files, and rights to that one.
+static int keylog_open(const struct role_options *options)
 {
+    if (options->role != ROLE_IKE || !options->keylog) return -1;
+    int fd = open(options->keylog, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) role_log(options->role, IKE_ERROR, OK, "cannot open the key log %s: %s", options->keylog, strerror(errno));
+    return fd;
+}
+
+int role_start(const struct role_options *given)
+{
+    struct role_options with_log = *given;
+    const struct role_options *options = &with_log;
     const struct start *start = &starts[options->role];
     // main alone listens to the terminal and the service manager; control takes SIGHUP for itself.
     static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
@@ -58,6 +68,7 @@ int role_start(const struct role_options *options)
     prctl(PR_SET_NAME, name, 0, 0, 0);
     // Reads its modules while there still are files.
     crypto_start();
+    with_log.keylog_fd = keylog_open(options);
     if (!rights_drop(options, start)) return 1;
     return start->run(options);
 }

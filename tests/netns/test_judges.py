@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Outside judges: tshark and scapy open what was captured, with the keys of the daemon's key log, and find what was sent."""
+import os
+import pathlib
+import re
+import shutil
+
+from cases import Skip, case, cases, config, gateways, traffic
+from lab import check, run
+
+
+def keys_of(daemon, directory):
+    """The key log as the tables that tshark reads."""
+    directory.mkdir()
+    tables = {"ike": [], "esp": []}
+    for line in daemon.keylog.read_text().splitlines():
+        kind, row = line.split(" ", 1)
+        tables[kind].append(row)
+    check(tables["ike"] and len(tables["esp"]) >= 2, f"the key log is not complete: {tables}")
+    (directory / "ikev2_decryption_table").write_text("\n".join(tables["ike"]) + "\n")
+    (directory / "esp_sa").write_text("\n".join(tables["esp"]) + "\n")
+    return directory
+
+
+def tshark(path, keys, *words):
+    if not shutil.which("tshark"):
+        raise Skip("tshark is not installed")
+    return run("env", f"WIRESHARK_CONFIG_DIR={keys}", "tshark", "-r", path, "-o", "esp.enable_encryption_decode:TRUE", "-o",
+               "esp.enable_authentication_check:TRUE", *words, timeout=60)
+
+
+def recorded(lab, esp, ike="aes128gcm16-prfsha256-curve25519", outer=4, inner=(4,), conn="encap = yes"):
+    a, b = gateways(lab)
+    settings = dict(esp=esp, ike=ike, outer=outer, inner=inner, conn=conn)
+    b.cygnet(config("b", "a", **settings))
+    here = a.cygnet(config("a", "b", **settings), keylog=True)
+    capture = a.capture("to-b")
+    for family in inner:
+        here.cygnet("up", f"net{family}")
+    traffic(a, b, inner)
+    here.cygnet("rekey", "--ike", "gw")
+    traffic(a, b, inner, count=1)
+    return capture.stop(), keys_of(here, lab.directory / "wireshark")
+
+
+@cases([(f"{esp}-{'udp' if conn else 'plain'}-outer{outer}", esp, conn, outer) for esp, conn, outer in
+        (("aes128gcm16", "encap = yes", 4), ("aes256gcm16", "", 6), ("aes128-sha256", "", 4), ("aes256-sha512", "encap = yes", 4),
+         ("aes128ctr-sha256", "", 4))])
+def tshark_finds_the_pings_in_esp(lab, esp, conn, outer):
+    path, keys = recorded(lab, esp, conn=conn, outer=outer)
+    out = tshark(path, keys, "-Y", "icmp && esp", "-T", "fields", "-e", "ip.src", "-e", "ip.dst", "-e", "icmp.type")
+    rows = [row for row in out.splitlines() if "10.1.0.1" in row and "10.2.0.1" in row]
+    check(len(rows) == 16, f"{len(rows)} of 16 packets were opened:\n{out}")
+    bad = tshark(path, keys, "-Y", "esp.icv_bad == 1 || esp.icv.bad == 1 || _ws.malformed", check_status=False)
+    check(not [line for line in bad.splitlines() if "ESP" in line], f"tshark finds fault with:\n{bad}")
+
+
+@cases([(suite, suite) for suite in ("aes128gcm16-prfsha256-curve25519", "aes256-sha384-ecp384", "aes128ctr-sha256-modp2048")])
+def tshark_reads_the_key_exchange(lab, suite):
+    path, keys = recorded(lab, "aes128gcm16", ike=suite)
+    out = tshark(path, keys, "-Y", "isakmp", "-V")
+    check("Malformed" not in out, "tshark calls a message malformed")
+    check(out.count("Payload: Authentication (39)") == 2, "AUTH payloads are not found behind the encryption")
+    check("Payload: Traffic Selector - Initiator (44)" in out and "Payload: Delete (42)" in out, "selectors or the delete are not found")
+    check("[correct]" in out or "Integrity Checksum Data" in out, "no integrity check value is seen")
+
+
+@case
+def scapy_opens_a_packet(lab):
+    """scapy's own ESP, fed with the key of the log, gives the ping that was sent."""
+    try:
+        from scapy.all import ESP, IP, SecurityAssociation, rdpcap  # noqa: F401
+        python = None
+    except ImportError:
+        python = "/usr/bin/python3"   # Debian's, where python3-scapy is
+    if python and not pathlib.Path("/usr/lib/python3/dist-packages/scapy").exists():
+        raise Skip("python3-scapy is not installed")
+    path, keys = recorded(lab, "aes128gcm16", conn="")
+    row = [re.findall(r'"([^"]*)"', line) for line in (keys / "esp_sa").read_text().splitlines()][0]
+    code = f"""
+from scapy.all import ESP, IP, SecurityAssociation, rdpcap
+sa = SecurityAssociation(ESP, spi={row[3]}, crypt_algo="AES-GCM", crypt_key=bytes.fromhex("{row[5][2:]}"), tunnel_header=IP())
+found = [sa.decrypt(p[IP]) for p in rdpcap("{path}") if ESP in p and p[ESP].spi == {row[3]}]
+print(len(found), sorted(set((p.src, p.dst, p.proto) for p in found)))
+"""
+    out = run(python or os.sys.executable, "-c", code)
+    check(re.search(r"^[4-9] \[\('10\.[12]\.0\.1', '10\.[12]\.0\.1', 1\)\]", out, re.M), out)
