@@ -7,10 +7,6 @@
 //     run_for(p, nsec_seconds(1));
 //     assert_int_equal(children(&p->a), 0);
 #pragma once
-#include "crypto/crypto.h"
-#include "ike/ike.h"
-#include "wire/payload.h"
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,6 +14,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
+
+#include "crypto/crypto.h"
+#include "ike/ike.h"
+#include "wire/payload.h"
 
 enum {
     HOST_SAS_MAX = 512,
