@@ -190,7 +190,8 @@ static enum fault rekey_find(struct exchange *x)
     // RFC 7296 2.25: the answer that makes it may be on its way to us, overtaken by this request.
     if (!old && child_is_coming(x->sa))
         return exchange_why(x, FAULT_BUSY, "a child is being created");
-    if (!old || old->state == CHILD_GONE)
+    // One that both ends have deleted is only kept for packets that are still under way.
+    if (!old || old->state == CHILD_GONE || old->timers[CHILD_TIMER_GONE] != NSEC_NEVER)
         return exchange_why(x, FAULT_CHILD_NOT_FOUND, "SPI %08x", spi);
     TRY(child_may_rekey(x, old));
     x->old_id = old->id;

@@ -84,10 +84,8 @@ static enum fault payloads_check(const struct rule *rule, const struct message *
 
 enum fault rule_find(enum sa_state state, const struct message *message, const struct rule **out)
 {
-    // RFC 7296 2.5: what is critical and not understood makes the whole message be refused; in a
-    // response it is ignored.
-    if (!(message->header.flags & FLAG_RESPONSE) && payloads_unknown_critical(message->payloads))
-        return FAULT_PAYLOAD_CRITICAL;
+    // RFC 7296 2.5: what is critical and not understood makes the whole message be refused.
+    if (payloads_unknown_critical(message->payloads)) return FAULT_PAYLOAD_CRITICAL;
     for (size_t i = 0; i < rule_count; i++) {
         if (!rule_fits(&rules[i], state, message)) continue;
         *out = &rules[i];

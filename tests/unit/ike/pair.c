@@ -232,6 +232,10 @@ static void perform(struct host *host, const struct ike_out *out)
         host->events[out->event.kind]++;
         break;
     case IKE_OUT_DONE:
+        if (host->done_count == 0) {
+            host->first_done_command = out->done.command;
+            host->first_done_fault = out->done.fault;
+        }
         host->done_command = out->done.command;
         host->done_fault = out->done.fault;
         host->done_count++;

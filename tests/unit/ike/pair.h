@@ -57,8 +57,8 @@ struct host {
     size_t line_count;
     unsigned events[16]; // by kind
     unsigned alerts;
-    uint32_t done_command;
-    enum fault done_fault;
+    uint32_t done_command, first_done_command;
+    enum fault done_fault, first_done_fault;
     char done_text[512];
     unsigned done_count;
     uint32_t last_command;

@@ -377,6 +377,26 @@ static void terminate_ends_everything(void **state)
     assert_done(&p->a, OK);
     assert_nothing_left(p);
     assert_int_equal(p->b.events[IKE_EVENT_IKE_DOWN], 1);
+    assert_non_null(said(&p->b, FAULT_PEER_CLOSED));
+    pair_free(p);
+}
+
+static void terminate_ends_what_is_still_connecting(void **state)
+{
+    (void)state;
+    struct conf_text text = {0};
+    struct pair *p = pair_new();
+    load_both(p, &text, &text);
+    p->lose_all_of_b = true;
+    uint32_t number = command(&p->a, IKE_INITIATE, NULL, "lan");
+    run_for(p, nsec_seconds(1));
+    assert_int_equal(p->a.done_count, 0);
+    command(&p->a, IKE_TERMINATE, "office", NULL);
+    assert_int_equal(p->a.done_count, 2);   // both are done
+    assert_int_equal(p->a.first_done_command, number);
+    assert_int_equal(p->a.first_done_fault, FAULT_TERMINATED);
+    run_for(p, nsec_seconds(40));
+    assert_nothing_left(p);
     pair_free(p);
 }
 
@@ -475,6 +495,7 @@ int main(void)
         cmocka_unit_test(a_child_closed_by_the_peer_is_made_again),
         cmocka_unit_test(unique_keep_refuses_the_second),
         cmocka_unit_test(terminate_ends_everything),
+        cmocka_unit_test(terminate_ends_what_is_still_connecting),
         cmocka_unit_test(terminate_of_nothing_says_so),
         cmocka_unit_test(an_ike_sa_comes_up_without_a_child),
         cmocka_unit_test(a_peer_without_childless_is_named),

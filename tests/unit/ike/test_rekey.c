@@ -152,6 +152,7 @@ static void a_lost_request_to_rekey_finds_the_child_gone(void **state)
     run_without_loss(p, nsec_seconds(20));
     assert_up(p, 1);
     assert_int_equal(p->a.sa_count, 2);
+    assert_non_null(said(&p->a, FAULT_PEER_CHILD_GONE));
     pair_free(p);
 }
 
@@ -232,6 +233,7 @@ static void a_child_rekey_crosses_a_rekey_of_the_ike_sa(void **state)
     assert_int_equal(sas_all(&p->a), 1);
     assert_int_equal(p->a.sa_count, 2);
     assert_non_null(said(&p->a, FAULT_BUSY));
+    assert_non_null(said(&p->b, FAULT_PEER_BUSY));
     pair_free(p);
 }
 
