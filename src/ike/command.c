@@ -112,6 +112,10 @@ void initiate(struct ike *ike, struct conn *conn, const struct child_conf *conf,
                      "the child only lets traffic pass or drops it");
         return;
     }
+    if (conn->version == 1) {
+        command_done(ike, command, FAULT_NOT_INITIABLE, "IKEv1 is not supported yet");
+        return;
+    }
     struct sa *sa = loaded ? sa_to_use(loaded, conn) : NULL;
     if (sa) {
         initiate_in(sa, conn, conf, command, flow);

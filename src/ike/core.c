@@ -8,7 +8,7 @@
 #include "ike/internal.h"
 #include <assert.h>
 
-enum { SPENT_MAX = 1 << 20, ALARMS_AT_ONCE = 4096 };
+enum { SPENT_MAX = 1 << 27, ALARMS_AT_ONCE = 4096 };   // a host with all its SAs may end in one step
 
 struct ike_settings ike_settings_default(void)
 {
@@ -35,7 +35,7 @@ struct ike *ike_new(struct rng *rng, const struct ike_settings *settings)
     ike->rng = rng;
     ike->settings = *settings;
     ike->outs_last = &ike->outs;
-    ike->spent = BUF(SPENT_MAX * sizeof(void *));
+    ike->spent = BUF((size_t)SPENT_MAX * sizeof(void *));
     ike->plain = mem_new(IKE_MESSAGE_MAX);
     ike->sealed = mem_new(2 * IKE_MESSAGE_MAX);
     ike->shown = mem_array(2, sizeof *ike->shown);

@@ -366,6 +366,12 @@ struct loaded {                    // a connection as it was loaded
     struct list policies;          // traps
 };
 
+// So many a second, and no more.
+struct budget {
+    nsec since;
+    unsigned spent;
+};
+
 struct command_wait {              // a terminate that waits until all is gone
     struct list link;
     uint32_t number;
@@ -411,8 +417,7 @@ struct ike {
     struct secret cookie_secret[2];       // the current one and the one before
     uint8_t cookie_version;
     nsec cookie_changed;
-    nsec unprotected_since;               // answers without a key are limited
-    unsigned unprotected_count;
+    struct budget answers, lines;         // for what anybody can make us send, and say
     uint8_t (*anchors)[20];
     size_t anchor_count;
     struct ike_stats stats;
@@ -441,6 +446,7 @@ __attribute__((format(printf, 5, 6))) void report(struct ike *ike, struct subjec
 #define ABOUT_SA(sa_) ((struct subject){.sa = (sa_)})
 #define ABOUT_CHILD(child_) ((struct subject){.sa = (child_)->sa, .conn = (child_)->conn, .child = (child_)->conf->name})
 #define ABOUT_REMOTE(endpoint_) ((struct subject){.remote = (endpoint_)})
+bool budget_allows(struct ike *ike, struct budget *budget);
 void event(struct ike *ike, struct ike_event event);
 void alert(struct ike *ike, const struct sa *sa, const char *word);
 void command_done(struct ike *ike, uint32_t command, enum fault fault, const char *why);

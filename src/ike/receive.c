@@ -7,22 +7,16 @@
 // Up to the opening nothing is believed and nothing changes.
 #include "ike/internal.h"
 
-enum { UNPROTECTED_PER_SECOND = 20, MAJOR_1 = 1, MAJOR_2 = 2 };
-
-// RFC 7296 2.21.4: what is sent in answer to unprotected messages is limited in rate.
-static bool may_answer_unprotected(struct ike *ike)
-{
-    if (ike->now - ike->unprotected_since >= NSEC_PER_SECOND) {
-        ike->unprotected_since = ike->now;
-        ike->unprotected_count = 0;
-    }
-    return ++ike->unprotected_count <= UNPROTECTED_PER_SECOND;
-}
+enum { MAJOR_2 = 2 };
 
 static void unwanted(struct ike *ike, struct sa *sa, const struct message *message,
                      enum fault fault)
 {
     ike->stats.invalid++;
+    if (!budget_allows(ike, &ike->lines)) {
+        ike->stats.faults[fault]++;
+        return;
+    }
     struct subject subject = {.sa = sa, .remote = &message->path.remote};
     report(ike, subject, IKE_DEBUG, fault, "a message from %s is dropped: %s",
            endpoint_text(ike, &message->path.remote), fault_sentence(fault));
@@ -42,7 +36,7 @@ static void version_other(struct ike *ike, const struct message *message)
 {
     enum fault fault = message->header.major < MAJOR_2 ? FAULT_VERSION_1 : FAULT_VERSION_HIGHER;
     unwanted(ike, NULL, message, fault);
-    if (fault == FAULT_VERSION_HIGHER && may_answer_unprotected(ike))
+    if (fault == FAULT_VERSION_HIGHER && budget_allows(ike, &ike->answers))
         draft_fault_clear(ike, message, fault, BYTES_NONE);
 }
 
@@ -50,9 +44,9 @@ static void version_other(struct ike *ike, const struct message *message)
 static void sa_missing(struct ike *ike, const struct message *message)
 {
     unwanted(ike, NULL, message, FAULT_IKE_SPI_UNKNOWN);
+    if (!budget_allows(ike, &ike->answers)) return;
     if (!(message->header.flags & FLAG_RESPONSE)) alert(ike, NULL, "invalid-ike-spi");
-    if (may_answer_unprotected(ike))
-        draft_fault_clear(ike, message, FAULT_IKE_SPI_UNKNOWN, BYTES_NONE);
+    draft_fault_clear(ike, message, FAULT_IKE_SPI_UNKNOWN, BYTES_NONE);
 }
 
 // The sender set the initiator flag if it began this SA; the SPI that we chose is the other one.
@@ -237,7 +231,7 @@ void datagram_in(struct ike *ike, const struct path *path, struct bytes bytes)
     struct message message = {.path = *path, .raw = bytes};
     enum fault fault = ike_header_read(bytes, &message.header);
     if (fault) {
-        alert(ike, NULL, "parse-error-header");
+        if (budget_allows(ike, &ike->answers)) alert(ike, NULL, "parse-error-header");
         unwanted(ike, NULL, &message, fault);
         return;
     }

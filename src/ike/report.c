@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+enum { BUDGET_PER_SECOND = 20 };
+
 static uint32_t subject_command(const struct subject *subject)
 {
     if (subject->command || !subject->sa) return subject->command;
@@ -41,6 +43,14 @@ void report(struct ike *ike, struct subject subject, enum ike_level level, enum 
     out->child = subject.child;
     out->text = text;
     free_later(ike, text);
+}
+
+// RFC 7296 2.21.4: what is sent in answer to unprotected messages is limited in rate; so is what is
+// said about them, or anybody could fill the log.
+bool budget_allows(struct ike *ike, struct budget *budget)
+{
+    if (ike->now - budget->since >= NSEC_PER_SECOND) *budget = (struct budget){.since = ike->now};
+    return ++budget->spent <= BUDGET_PER_SECOND;
 }
 
 void event(struct ike *ike, struct ike_event value)

@@ -293,11 +293,15 @@ static void refuse_first(struct ike *ike, const struct message *message, enum fa
     enum ike_level level = fault == FAULT_KE_GROUP_OTHER ? IKE_DETAIL
                            : fault_notify(fault)         ? IKE_ERROR
                                                          : IKE_DEBUG;
-    report(ike, ABOUT_REMOTE(&message->path.remote), level, fault,
-           "IKE_SA_INIT of %s failed: %s%s%s", endpoint_text(ike, &message->path.remote),
-           fault_sentence(fault), why ? ": " : "", why ? why : "");
-    if (fault == FAULT_NO_PROPOSAL_CHOSEN) alert(ike, NULL, "proposal-mismatch-ike");
     draft_fault_clear(ike, message, fault, data);
+    if (!budget_allows(ike, &ike->lines)) {
+        ike->stats.faults[fault]++;
+        return;
+    }
+    report(ike, ABOUT_REMOTE(&message->path.remote), level, fault, "IKE_SA_INIT of %s failed: %s%s%s",
+           endpoint_text(ike, &message->path.remote), fault_sentence(fault), why ? ": " : "",
+           why ? why : "");
+    if (fault == FAULT_NO_PROPOSAL_CHOSEN) alert(ike, NULL, "proposal-mismatch-ike");
 }
 
 static enum fault limits_check(struct ike *ike, const struct message *message)
