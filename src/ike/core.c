@@ -8,7 +8,7 @@
 #include "ike/internal.h"
 #include <assert.h>
 
-enum { SPENT_MAX = 1 << 27, ALARMS_AT_ONCE = 4096 };   // a host with all its SAs may end in one step
+enum { SPENT_MAX = 1 << 27, ALARMS_AT_ONCE = 4096 }; // a host with all its SAs may end in one step
 
 struct ike_settings ike_settings_default(void)
 {

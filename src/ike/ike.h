@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The IKE core: one deterministic value. It has no socket, clock, randomness, private key, file or thread; everything comes in
-// as values and goes out as values, and the daemon, the simulator and the fuzzers run this same code:
+// The IKE core: one deterministic value. It has no socket, clock, randomness, private key, file or
+// thread; everything comes in as values and goes out as values, and the daemon, the simulator and
+// the fuzzers run this same code:
 //
 //     struct ike_out out;
 //     ike_step(ike, &in);                        // one input …
 //     while (ike_next(ike, &out)) perform(&out); // … then outputs until there are none …
 //     sleep_until(ike_deadline(ike));            // … then sleep, and step with IKE_IN_TIMER
 //
-// Everything that an output points to is borrowed from the core and valid until the next ike_step().
+// Everything that an output points to is borrowed from the core and valid until the next
+// ike_step().
 #pragma once
 #include "base/addr.h"
 #include "base/fault.h"
@@ -20,7 +22,7 @@
 
 struct ike;
 
-// --- inputs -------------------------------------------------------------------------------------------------------------------
+// --- inputs
 enum ike_in_kind {
     IKE_IN_TIMER = 1,
     IKE_IN_DATAGRAM,
@@ -28,47 +30,55 @@ enum ike_in_kind {
     IKE_IN_ANSWER,
     IKE_IN_PLANE,
     IKE_IN_ADDRESS,
-    IKE_IN_CONN_LOAD,     // adds or replaces by name; the core holds a reference
+    IKE_IN_CONN_LOAD, // adds or replaces by name; the core holds a reference
     IKE_IN_CONN_UNLOAD,
-    IKE_IN_ANCHORS,       // hashes of trust anchors for CERTREQ
+    IKE_IN_ANCHORS, // hashes of trust anchors for CERTREQ
 };
 
 enum ike_command_kind {
-    IKE_INITIATE = 1,   // conn (optional), child (empty: the IKE SA alone)
-    IKE_TERMINATE,      // by any of conn, child, ike_id, child_id
-    IKE_REKEY,          // likewise; reauth
-    IKE_INSTALL,        // the trap policy of conn's child
+    IKE_INITIATE = 1, // conn (optional), child (empty: the IKE SA alone)
+    IKE_TERMINATE,    // by any of conn, child, ike_id, child_id
+    IKE_REKEY,        // likewise; reauth
+    IKE_INSTALL,      // the trap policy of conn's child
     IKE_UNINSTALL,
 };
 struct ike_command {
-    uint32_t number;           // chosen by the caller, comes back in IKE_OUT_DONE and in reports
+    uint32_t number; // chosen by the caller, comes back in IKE_OUT_DONE and in reports
     uint8_t kind;
     const char *conn, *child;  // NULL: any
     uint32_t ike_id, child_id; // unique numbers; 0: any
     bool force, reauth;
 };
 
-enum ike_plane_kind { IKE_PLANE_ACQUIRE = 1, IKE_PLANE_USAGE, IKE_PLANE_SEQUENCE_LOW, IKE_PLANE_PEER_MOVED, IKE_PLANE_UNKNOWN_SPI, IKE_PLANE_FAILED };
+enum ike_plane_kind {
+    IKE_PLANE_ACQUIRE = 1,
+    IKE_PLANE_USAGE,
+    IKE_PLANE_SEQUENCE_LOW,
+    IKE_PLANE_PEER_MOVED,
+    IKE_PLANE_UNKNOWN_SPI,
+    IKE_PLANE_FAILED
+};
 struct ike_plane {
     uint8_t kind;
     uint32_t policy;
     struct flow flow;
     uint32_t spi;
     struct endpoint from;
-    struct sa_usage usage;     // USAGE: counters of one SA; the daemon sends them every few seconds when they changed, and before lists
-    enum fault fault;          // FAILED: the data plane refused the SA or policy of that spi/policy
+    struct sa_usage usage; // USAGE: counters of one SA; the daemon sends them every few seconds
+                           // when they changed, and before lists
+    enum fault fault;      // FAILED: the data plane refused the SA or policy of that spi/policy
 };
 
 struct ike_answer {
-    uint64_t number;           // of the operation
-    enum fault fault;          // OK, or why it failed; then `text` may tell more
+    uint64_t number;  // of the operation
+    enum fault fault; // OK, or why it failed; then `text` may tell more
     const char *text;
-    struct secret private, shared;   // KE_MAKE; KE_SHARE. The core moves them out.
-    struct bytes data;         // KE_MAKE, KE_ANSWER: public value; PROVE: AUTH data
-    uint8_t method;            // PROVE: AUTH method
-    struct bytes cert;         // JUDGE: the peer's certificate
-    const char *scheme;        // JUDGE: what signature was used
-    struct path path;          // RESOLVE: where to send from and to
+    struct secret private, shared; // KE_MAKE; KE_SHARE. The core moves them out.
+    struct bytes data;             // KE_MAKE, KE_ANSWER: public value; PROVE: AUTH data
+    uint8_t method;                // PROVE: AUTH method
+    struct bytes cert;             // JUDGE: the peer's certificate
+    const char *scheme;            // JUDGE: what signature was used
+    struct path path;              // RESOLVE: where to send from and to
 };
 
 struct ike_in {
@@ -76,7 +86,7 @@ struct ike_in {
     nsec now;
     union {
         struct {
-            struct path path;       // encap: it came with the non-ESP marker (which is stripped)
+            struct path path; // encap: it came with the non-ESP marker (which is stripped)
             struct bytes bytes;
         } datagram;
         struct ike_command command;
@@ -84,18 +94,19 @@ struct ike_in {
         struct ike_plane plane;
         struct {
             struct addr addr;
-            bool came;              // or went
+            bool came; // or went
         } address;
-        struct conn *conn;          // CONN_LOAD
-        const char *name;           // CONN_UNLOAD
+        struct conn *conn; // CONN_LOAD
+        const char *name;  // CONN_UNLOAD
         struct {
-            const uint8_t (*hashes)[20];   // SHA-1 of each anchor's subjectPublicKeyInfo (RFC 7296 3.7)
+            const uint8_t (
+                *hashes)[20]; // SHA-1 of each anchor's subjectPublicKeyInfo (RFC 7296 3.7)
             size_t count;
         } anchors;
     };
 };
 
-// --- outputs ------------------------------------------------------------------------------------------------------------------
+// --- outputs
 enum ike_out_kind {
     IKE_OUT_SEND = 1,
     IKE_OUT_SA_ADD,
@@ -103,86 +114,104 @@ enum ike_out_kind {
     IKE_OUT_SA_DEL,
     IKE_OUT_POLICY_ADD,
     IKE_OUT_POLICY_DEL,
-    IKE_OUT_ADDRESS_ADD,      // a virtual address of ours
+    IKE_OUT_ADDRESS_ADD, // a virtual address of ours
     IKE_OUT_ADDRESS_DEL,
     IKE_OUT_OPERATION,
-    IKE_OUT_REPORT,           // a log line
-    IKE_OUT_EVENT,            // something that clients may subscribe to
-    IKE_OUT_DONE,             // a command is finished
+    IKE_OUT_REPORT, // a log line
+    IKE_OUT_EVENT,  // something that clients may subscribe to
+    IKE_OUT_DONE,   // a command is finished
 };
 
-enum ike_operation_kind { IKE_OP_KE_MAKE = 1, IKE_OP_KE_SHARE, IKE_OP_KE_ANSWER, IKE_OP_PROVE, IKE_OP_JUDGE, IKE_OP_RESOLVE };
+enum ike_operation_kind {
+    IKE_OP_KE_MAKE = 1,
+    IKE_OP_KE_SHARE,
+    IKE_OP_KE_ANSWER,
+    IKE_OP_PROVE,
+    IKE_OP_JUDGE,
+    IKE_OP_RESOLVE
+};
 enum ike_prove_kind { IKE_PROVE_SIGN = 1, IKE_PROVE_MAC, IKE_PROVE_MAC_CHECK };
 
-// RFC 7296 2.15: what is signed is message | nonce | prf(sk_p, id_body); the one who signs puts it together.
+// RFC 7296 2.15: what is signed is message | nonce | prf(sk_p, id_body); the one who signs puts it
+// together.
 struct auth_octets {
     uint16_t prf;
-    struct bytes message;      // the signer's first message as it was on the wire
-    struct bytes nonce;        // the other side's
-    struct bytes sk_p;         // the signer's
-    struct bytes id_body;      // the signer's ID payload behind its generic header
+    struct bytes message; // the signer's first message as it was on the wire
+    struct bytes nonce;   // the other side's
+    struct bytes sk_p;    // the signer's
+    struct bytes id_body; // the signer's ID payload behind its generic header
 };
 
 struct ike_operation {
     uint64_t number;
     uint8_t kind;
-    uint16_t ke;                       // KE_*
-    const struct secret *private;      // KE_SHARE
-    struct bytes peer_public;          // KE_SHARE, KE_ANSWER
-    struct {                           // PROVE
-        uint8_t kind;                  // enum ike_prove_kind
+    uint16_t ke;                  // KE_*
+    const struct secret *private; // KE_SHARE
+    struct bytes peer_public;     // KE_SHARE, KE_ANSWER
+    struct {                      // PROVE
+        uint8_t kind;             // enum ike_prove_kind
         struct auth_octets octets;
         const struct auth_conf *auth;  // SIGN: certificates' key ids, schemes
         uint32_t hashes;               // SIGN: 1 << HASH_… that the peer announced
         struct identity local, remote; // MAC: whose secret
         struct addr local_addr, remote_addr;
-        struct bytes expected;         // MAC_CHECK: the AUTH data that came
+        struct bytes expected; // MAC_CHECK: the AUTH data that came
     } prove;
-    struct {                           // JUDGE
+    struct { // JUDGE
         struct auth_octets octets;
-        const struct auth_conf *auth;  // the remote round: certs, cas, revocation, schemes
-        struct identity id;            // as claimed; must be in the certificate
+        const struct auth_conf *auth; // the remote round: certs, cas, revocation, schemes
+        struct identity id;           // as claimed; must be in the certificate
         uint8_t method;
-        struct bytes data;             // AUTH data
-        const struct bytes *certs;     // DER of CERT payloads, the end entity's first
+        struct bytes data;         // AUTH data
+        const struct bytes *certs; // DER of CERT payloads, the end entity's first
         size_t cert_count;
-        uint32_t hashes;               // those we announced
+        uint32_t hashes; // those we announced
     } judge;
-    struct {                           // RESOLVE: where is the peer, and from which address do we reach it?
+    struct { // RESOLVE: where is the peer, and from which address do we reach it?
         const struct host_pattern *local, *remote;
         size_t local_count, remote_count;
         uint16_t local_port, remote_port;
-        uint32_t try;                  // 0, 1, …: the nth candidate
+        uint32_t try; // 0, 1, …: the nth candidate
     } resolve;
 };
 
 enum ike_level { IKE_AUDIT = 0, IKE_ERROR, IKE_INFO, IKE_DETAIL, IKE_DEBUG };
 struct ike_report {
     uint8_t level;
-    enum fault fault;            // OK for good news; name, sentence, remedy and source come from the catalogue
-    uint32_t command;            // the command this happened for, or 0
-    uint32_t ike_id;             // 0: no SA yet
-    const char *conn, *child;    // NULL: none
-    struct endpoint remote;      // family 0: none
-    const char *text;            // what happened, a sentence; may have several lines (explanations)
+    enum fault fault; // OK for good news; name, sentence, remedy and source come from the catalogue
+    uint32_t command; // the command this happened for, or 0
+    uint32_t ike_id;  // 0: no SA yet
+    const char *conn, *child; // NULL: none
+    struct endpoint remote;   // family 0: none
+    const char *text;         // what happened, a sentence; may have several lines (explanations)
 };
 
-enum ike_event_kind { IKE_EVENT_IKE_UP = 1, IKE_EVENT_IKE_DOWN, IKE_EVENT_IKE_REKEYED, IKE_EVENT_IKE_UPDATED, IKE_EVENT_CHILD_UP, IKE_EVENT_CHILD_DOWN, IKE_EVENT_CHILD_REKEYED, IKE_EVENT_ALERT };
+enum ike_event_kind {
+    IKE_EVENT_IKE_UP = 1,
+    IKE_EVENT_IKE_DOWN,
+    IKE_EVENT_IKE_REKEYED,
+    IKE_EVENT_IKE_UPDATED,
+    IKE_EVENT_CHILD_UP,
+    IKE_EVENT_CHILD_DOWN,
+    IKE_EVENT_CHILD_REKEYED,
+    IKE_EVENT_ALERT
+};
 struct ike_event {
     uint8_t kind;
-    uint32_t ike_id, child_id;   // of what is new or went; for *_DOWN ike_sa_info() still answers until the next step
+    uint32_t ike_id, child_id; // of what is new or went; for *_DOWN ike_sa_info() still answers
+                               // until the next step
     uint32_t old_ike_id, old_child_id;
-    const char *alert;           // strongSwan's word for it ("proposal-mismatch-ike")
+    const char *alert; // strongSwan's word for it ("proposal-mismatch-ike")
 };
 
 struct ike_out {
     uint8_t kind;
     union {
         struct {
-            struct path path;    // encap: put the non-ESP marker before it
+            struct path path; // encap: put the non-ESP marker before it
             struct bytes bytes;
             uint8_t dscp;
-            bool keepalive;      // goes as it is, without the marker (RFC 3948 2.3)
+            bool keepalive; // goes as it is, without the marker (RFC 3948 2.3)
         } send;
         struct sa_spec sa_add;
         struct {
@@ -198,8 +227,8 @@ struct ike_out {
         struct {
             struct policy_spec spec;
             const struct child_conf *child;
-            struct path path;       // of the SA, addresses may be 0 for a trap
-        } policy;                   // POLICY_ADD; POLICY_DEL: spec.number only
+            struct path path; // of the SA, addresses may be 0 for a trap
+        } policy;             // POLICY_ADD; POLICY_DEL: spec.number only
         struct {
             struct addr addr;
         } address;
@@ -209,24 +238,24 @@ struct ike_out {
         struct {
             uint32_t command;
             enum fault fault;
-            const char *text;       // why, when fault
+            const char *text; // why, when fault
             uint32_t matches, terminated;
         } done;
     };
 };
 
-// --- the surface ------------------------------------------------------------------------------------------------------------------
-struct ike_settings {               // ike_settings_default() gives the field's usual values
-    nsec retransmit_timeout;        // 4 s, then times base each try
-    double retransmit_base;         // 1.8
-    unsigned retransmit_tries;      // 5
-    nsec half_open_timeout;         // 30 s
-    unsigned half_open_max;         // global limit
+// --- the surface
+struct ike_settings {          // ike_settings_default() gives the field's usual values
+    nsec retransmit_timeout;   // 4 s, then times base each try
+    double retransmit_base;    // 1.8
+    unsigned retransmit_tries; // 5
+    nsec half_open_timeout;    // 30 s
+    unsigned half_open_max;    // global limit
     unsigned half_open_per_source_max;
-    unsigned cookie_threshold;      // 30 half-open SAs: answer with a cookie first (RFC 7296 2.6)
-    nsec keepalive;                 // 20 s (RFC 3948 4)
-    nsec delete_delay;              // 5 s: a replaced inbound SA is kept that long
-    uint16_t port, port_nat;        // 500, 4500
+    unsigned cookie_threshold; // 30 half-open SAs: answer with a cookie first (RFC 7296 2.6)
+    nsec keepalive;            // 20 s (RFC 3948 4)
+    nsec delete_delay;         // 5 s: a replaced inbound SA is kept that long
+    uint16_t port, port_nat;   // 500, 4500
     size_t sas_max, children_per_sa_max;
 };
 struct ike_settings ike_settings_default(void);
@@ -235,25 +264,25 @@ struct ike *ike_new(struct rng *rng, const struct ike_settings *settings);
 void ike_free(struct ike *ike);
 void ike_step(struct ike *ike, struct ike_in *in);
 bool ike_next(struct ike *ike, struct ike_out *out);
-nsec ike_deadline(const struct ike *ike);    // NSEC_NEVER when nothing is due
+nsec ike_deadline(const struct ike *ike); // NSEC_NEVER when nothing is due
 
-// --- looking at it (for lists, events, tests) -----------------------------------------------------------------------------------------
+// --- looking at it (for lists, events, tests)
 struct ike_child_info {
     uint32_t id, spi_in, spi_out, policy;
     const char *name;
-    const char *state;          // "INSTALLED", "REKEYING", "REKEYED", "DELETING", "CREATED"
+    const char *state; // "INSTALLED", "REKEYING", "REKEYED", "DELETING", "CREATED"
     uint8_t mode, protocol, mode_asked;
     bool encap, esn;
-    struct suite suite;         // with ke: what PFS used
+    struct suite suite; // with ke: what PFS used
     nsec installed, rekey_at, life_ends;
-    struct sa_usage in, out;    // as last reported
-    const struct selectors *local, *remote;   // until the next call or step
+    struct sa_usage in, out;                // as last reported
+    const struct selectors *local, *remote; // until the next call or step
     const struct child_conf *conf;
 };
 struct ike_sa_info {
     uint32_t id;
     const struct conn *conn;
-    const char *state;          // "CONNECTING", "ESTABLISHED", "REKEYING", "REKEYED", "DELETING"
+    const char *state; // "CONNECTING", "ESTABLISHED", "REKEYING", "REKEYED", "DELETING"
     bool initiator;
     uint64_t spi_i, spi_r;
     struct path path;
@@ -263,22 +292,26 @@ struct ike_sa_info {
     nsec established, rekey_at, reauth_at;
     uint8_t vip_count;
     const struct addr *vips;
-    const char *peer_scheme;    // how the peer was authenticated
+    const char *peer_scheme; // how the peer was authenticated
     uint32_t children;
 };
-uint32_t ike_sa_after(const struct ike *ike, uint32_t id);   // smallest unique number above id; 0: none
+uint32_t ike_sa_after(const struct ike *ike,
+                      uint32_t id); // smallest unique number above id; 0: none
 bool ike_sa_info(const struct ike *ike, uint32_t id, struct ike_sa_info *out);
 uint32_t ike_child_after(const struct ike *ike, uint32_t ike_id, uint32_t child_id);
-bool ike_child_info(const struct ike *ike, uint32_t ike_id, uint32_t child_id, struct ike_child_info *out);
+bool ike_child_info(const struct ike *ike, uint32_t ike_id, uint32_t child_id,
+                    struct ike_child_info *out);
 struct ike_stats {
     size_t sas, half_open, children;
-    uint64_t in_requests[8], in_responses[8], out_requests[8], out_responses[8];  // by exchange - IKE_SA_INIT
+    uint64_t in_requests[8], in_responses[8], out_requests[8],
+        out_responses[8]; // by exchange - IKE_SA_INIT
     uint64_t ike_rekeys, child_rekeys, invalid, invalid_spi, retransmits_sent, retransmits_received;
     uint64_t faults[FAULT_COUNT];
 };
 const struct ike_stats *ike_stats(const struct ike *ike);
 
-// Test and trace hook: keys of established SAs for packet decoders; off (NULL) unless the operator asks for a key log.
+// Test and trace hook: keys of established SAs for packet decoders; off (NULL) unless the operator
+// asks for a key log.
 struct ike_keylog {
     void (*line)(struct ike_keylog *log, const char *text);
 };
