@@ -7,8 +7,10 @@
 //   plane    plane_seal() and plane_open() with ipsec-mb: policy, SA, sequence, window, padding
 //   openssl  the same with OpenSSL
 //
+// The second table has the modes: AES-128-GCM, and HMAC-SHA-256 with AH.
+//
 // Each figure is the median of rounds; rounds of all columns take turns, so that what else the
-// machine does hits all alike. Packets are made ready outside of the time that is taken. The second
+// machine does hits all alike. Packets are made ready outside of the time that is taken. The last
 // table has 1 and 100,000 SAs.
 #include "crypto/crypto.h"
 #include "esp/internal.h"
@@ -362,6 +364,81 @@ static size_t memory_kib(void)
     return resident * 4;
 }
 
+static const struct mode_row {
+    const char *name;
+    uint8_t protocol, mode;
+} modes[] = {
+    {"tunnel", PROTOCOL_ESP, MODE_TUNNEL},
+    {"transport", PROTOCOL_ESP, MODE_TRANSPORT},
+    {"transport, gateways", PROTOCOL_ESP, MODE_GATEWAY_TRANSPORT},
+    {"BEET", PROTOCOL_ESP, MODE_BEET},
+    {"AH tunnel", PROTOCOL_AH, MODE_TUNNEL},
+    {"AH transport", PROTOCOL_AH, MODE_TRANSPORT},
+};
+
+static struct plane *mode_plane(struct batch_backend *backend, const struct mode_row *row)
+{
+    struct rng_seeded rng;
+    rng_seed(&rng, 1);
+    struct plane *plane = plane_new(backend, &rng.rng, &(struct plane_limits){2, 1});
+    struct addr here = addr_v4(192, 168, 0, 1), there = addr_v4(10, 0, 0, 0);
+    for (int in = 0; in < 2; in++) {
+        struct sa_spec spec = spec_make(&suites[0], in ? SA_IN : SA_OUT, 0);
+        spec.protocol = row->protocol;
+        spec.mode = row->mode;
+        spec.local.at[0] = selector_of_addr(in ? &there : &here);
+        spec.remote.at[0] = selector_of_addr(in ? &here : &there);
+        if (row->protocol == PROTOCOL_AH) {
+            spec.encr_key.size = 0;
+            spec.integ = INTEG_HMAC_SHA2_256_128;
+            spec.integ_key = bytes_of(key_bytes, 32);
+        }
+        struct policy_spec policy = {
+            .number = 1, .action = POLICY_PROTECT, .local = spec.local, .remote = spec.remote};
+        if (!in) must(plane_policy_add(plane, &policy));
+        must(plane_sa_add(plane, &spec));
+    }
+    return plane;
+}
+
+static void mode_round(struct plane *plane, struct work *work, bool transit, size_t size,
+                       struct cost *cost, size_t round)
+{
+    for (size_t i = 0; i < ROUND; i++) packet_make(work, i, 0, size);
+    double begin = now_ns();
+    for (size_t i = 0; i < ROUND; i += RUN) plane_seal(plane, 1, work->order + i, RUN);
+    cost->seal[round] = (now_ns() - begin) / ROUND;
+    for (size_t i = 0; i < ROUND; i++) {
+        struct packet *packet = &work->packets[i];
+        if (packet->outer == OUTER_WHOLE) must(packet_split(packet));
+        packet->transit = transit;
+    }
+    begin = now_ns();
+    for (size_t i = 0; i < ROUND; i += RUN) plane_open(plane, 1, work->order + i, RUN);
+    cost->open[round] = (now_ns() - begin) / ROUND;
+    for (size_t i = 0; i < ROUND; i++) assert(work->packets[i].verdict == VERDICT_DELIVER);
+}
+
+static void modes_measure(struct work *work, struct batch_backend *backend)
+{
+    static struct cost cost;
+    printf("\n%-20s", batch_backend_name(backend));
+    for (size_t j = 0; j < sizeof sizes / sizeof sizes[0]; j++)
+        printf("  seal %4zu B  open %4zu B", sizes[j], sizes[j]);
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        struct plane *plane = mode_plane(backend, &modes[i]);
+        printf("\n%-20s", modes[i].name);
+        for (size_t j = 0; j < sizeof sizes / sizeof sizes[0]; j++) {
+            for (size_t round = 0; round < ROUNDS; round++)
+                mode_round(plane, work, modes[i].mode == MODE_GATEWAY_TRANSPORT, sizes[j], &cost,
+                           round);
+            printf("  %11.1f  %11.1f", median(cost.seal, ROUNDS), median(cost.open, ROUNDS));
+        }
+        plane_free(plane);
+    }
+    printf("\n");
+}
+
 enum spread { SPREAD_ONE, SPREAD_ACTIVE, SPREAD_MIXED, SPREAD_BURSTS, SPREAD_ALL };
 static const char *const spread_names[] = {
     "one SA",
@@ -449,6 +526,7 @@ int main(void)
     for (size_t i = 0; i < sizeof suites / sizeof suites[0]; i++)
         for (size_t j = 0; j < sizeof sizes / sizeof sizes[0]; j++)
             suite_measure(&work, mb, evp, &suites[i], sizes[j]);
+    modes_measure(&work, mb ? mb : evp);
     many_sas(&work, mb ? mb : evp);
     batch_backend_free(mb);
     batch_backend_free(evp);

@@ -34,9 +34,12 @@ enum outer_kind { OUTER_RAW = 1, OUTER_UDP, OUTER_WHOLE };
 //   gateway transport  the header itself, and `transit`
 struct packet {
     uint8_t *at;
-    uint32_t size;
     uint8_t *space;         // start of the buffer; PACKET_HEAD bytes of room before at, PACKET_TAIL behind
+    uint32_t size;
     uint32_t room;
+    enum fault fault;
+    uint32_t spi;           // for logs
+    uint32_t policy;        // number of the policy that matched; 0: none
     uint8_t verdict;        // enum verdict
     uint8_t outer;          // enum outer_kind: raw = protocol 50 to `to`, UDP = payload to `to`
     uint8_t tos;            // outer DSCP and ECN to set (seal), outer TOS received (open)
@@ -45,10 +48,7 @@ struct packet {
     uint8_t protocol;       // open: PROTOCOL_AH, or PROTOCOL_ESP or 0: what stands at `at`
     bool transit;           // open: it was on its way through us to somebody else: what is not ours becomes VERDICT_BYPASS, unchanged
     uint16_t head;          // open: so many bytes before `at` are the outer IP header with what extends it; 0: they are not there
-    enum fault fault;
-    uint32_t spi;           // for logs
     struct endpoint from, to;   // outer
-    uint32_t policy;        // number of the policy that matched; 0: none
 };
 
 struct plane;

@@ -60,7 +60,7 @@ struct gate {
 bool traffic_gate(const struct traffic *traffic, struct gate *gate);
 
 // --- the two structs of an SA
-enum sa_flag { SA_ESN = 1, SA_ENCAP = 2, SA_GATE = 4, SA_AH = 8 };
+enum sa_flag { SA_ESN = 1, SA_ENCAP = 2, SA_GATE = 4, SA_AH = 8, SA_GATEWAY = 16 };
 
 // The choices of enum sa_dscp, sa_df and sa_ecn in one byte; 0: all as usual.
 static inline uint8_t copy_pack(unsigned dscp, unsigned df, unsigned ecn)
@@ -325,7 +325,6 @@ bool gateway_takes(const struct sa_run *run, const struct packet *packet); // is
 void ecn_set(uint8_t *ip, uint8_t ecn);
 uint8_t ecn_combine(uint8_t inner, uint8_t outer, bool *drop); // RFC 6040 4.2
 void tos_set(uint8_t *ip, uint8_t tos);                        // with the IPv4 checksum
-uint8_t tos_get(const uint8_t *ip);
 void outer_set(const struct sa_run *run, struct packet *packet); // verdict SEND
 void outer_set_whole(struct packet *packet);                     // verdict SEND, by its own header
 

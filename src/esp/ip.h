@@ -39,6 +39,10 @@ static inline uint32_t ip_header_size(uint8_t family) { return family == ADDR_V4
 void ip_make(uint8_t *ip, const struct ip_fields *fields, uint32_t size, uint32_t options);
 void ip_addrs(const uint8_t *ip, struct addr *source, struct addr *destination);
 uint8_t ip_ttl(const uint8_t *ip);
+static inline uint8_t tos_get(const uint8_t *ip)  // DSCP and ECN, the traffic class
+{
+    return ip[0] >> 4 == 4 ? ip[1] : (uint8_t)(get_u16(ip) >> 4);
+}
 // RFC 1071: ones' complement sum, to be folded and inverted.
 uint32_t sum_add(uint32_t sum, const uint8_t *at, size_t size);
 uint16_t sum_end(uint32_t sum);

@@ -52,10 +52,10 @@ static void not_ours(struct plane *plane, struct packet *packet)
 // gateways in transport mode, and those get nothing else.
 static bool is_ours(const struct sa_run *run, const struct packet *packet)
 {
-    bool gateway = run->mode == MODE_GATEWAY_TRANSPORT;
-    if ((packet->protocol == PROTOCOL_AH) != !!(run->flags & SA_AH)) return false;
-    if (packet->transit != gateway) return false;
-    return !gateway || gateway_takes(run, packet);
+    unsigned kind =
+        (packet->protocol == PROTOCOL_AH ? SA_AH : 0u) | (packet->transit ? SA_GATEWAY : 0u);
+    if ((run->flags & (SA_AH | SA_GATEWAY)) != kind) return false;
+    return !packet->transit || gateway_takes(run, packet);
 }
 
 static enum fault spi_read(struct packet *packet)
@@ -257,7 +257,7 @@ static void group_open(struct plane *plane, nsec now, const struct group *group,
     size_t count = group_gather(burst, group, packets);
     uint64_t bytes = 0, opened = 0;
     bool alive = false;
-    bool gateway = run->mode == MODE_GATEWAY_TRANSPORT;
+    bool gateway = run->flags & SA_GATEWAY;
     for (size_t i = 0; gateway && i < count; i++) transit_keep(plane, packets[burst->member[i]], i);
     batch_open(run->key, burst->batch, count);
     for (size_t i = 0; i < count; i++) {

@@ -50,11 +50,6 @@ static void ipv4_set_tos(uint8_t *ip, uint8_t tos)
     put_u16(ip + 10, (uint16_t)~sum);
 }
 
-uint8_t tos_get(const uint8_t *ip)
-{
-    return ip[0] >> 4 == 4 ? ip[1] : (uint8_t)(get_u16(ip) >> 4);
-}
-
 void tos_set(uint8_t *ip, uint8_t tos)
 {
     if (ip[0] >> 4 == 4)

@@ -164,7 +164,8 @@ static void sa_new(struct plane *plane, struct sa_run *run, const struct sa_spec
         .spi = spec->spi,
         .policy = spec->policy,
         .mode = spec->mode,
-        .flags = spec->esn ? SA_ESN : 0,
+        .flags = (uint8_t)((spec->esn ? SA_ESN : 0) |
+                           (spec->mode == MODE_GATEWAY_TRANSPORT ? SA_GATEWAY : 0)),
         .copy = copy_pack(spec->copy_dscp, spec->copy_df, spec->copy_ecn),
         .tfc = spec->tfc_padding,
     };

@@ -92,11 +92,11 @@ enum fault sequence_next(struct plane *plane, struct sa_run *run)
 }
 
 // Puts header and trailer around what is at `at`, and says to the cipher where everything is.
-static enum fault packet_frame(struct plane *plane, struct sa_run *run, struct packet *packet,
-                               struct batch_packet *batch)
+static enum fault packet_frame(struct plane *plane, struct sa_run *run, const struct esp_mode *mode,
+                               struct packet *packet, struct batch_packet *batch)
 {
     uint8_t next_header;
-    TRY(mode_of(run->mode)->wrap(run, packet, &next_header));
+    TRY(mode->wrap(run, packet, &next_header));
     uint32_t carried = packet->size > run->tfc ? packet->size : run->tfc;
     uint32_t head = ESP_HEADER + run->iv_size, mask = run->align - 1u;
     uint32_t payload = (carried + ESP_TRAILER + mask) & ~mask,
@@ -142,7 +142,7 @@ static void group_seal(struct plane *plane, nsec now, const struct group *group,
 {
     struct burst *burst = &plane->burst;
     struct sa_run *run = group->run;
-    void (*finish)(const struct sa_run *, struct packet *) = mode_of(run->mode)->finish;
+    const struct esp_mode *mode = mode_of(run->mode);
     size_t count = 0;
     uint64_t bytes = 0;
     for (unsigned i = 0, number = group->first; i < group->count;
@@ -150,7 +150,7 @@ static void group_seal(struct plane *plane, nsec now, const struct group *group,
         struct packet *packet = packets[number];
         uint32_t size = packet->size;
         packet->spi = run->spi;
-        enum fault fault = packet_frame(plane, run, packet, &burst->batch[count]);
+        enum fault fault = packet_frame(plane, run, mode, packet, &burst->batch[count]);
         if (fault) {
             packet_drop(plane, packet, fault);
             continue;
@@ -160,7 +160,7 @@ static void group_seal(struct plane *plane, nsec now, const struct group *group,
         burst->member[count++] = (uint8_t)number;
     }
     if (count) batch_seal(run->key, burst->batch, count);
-    for (size_t i = 0; finish && i < count; i++) finish(run, packets[burst->member[i]]);
+    for (size_t i = 0; mode->finish && i < count; i++) mode->finish(run, packets[burst->member[i]]);
     group_sealed(plane, now, run, bytes, count);
 }
 

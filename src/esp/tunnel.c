@@ -3,29 +3,29 @@
 // 4301 5.1.2, 5.2).
 #include "esp/internal.h"
 
-static bool outer_df(const struct sa_run *run, const uint8_t *ip)
+static bool inner_df(const uint8_t *ip)
 {
-    switch (copy_df(run->copy)) {
-    case DF_CLEAR:
-        return false;
-    case DF_SET:
-        return true;
-    case DF_COPY: // an IPv6 packet is never fragmented on its way, so outside IPv4 it has DF set
-        break;
-    }
     return ip[0] >> 4 == 6 || get_u16(ip + 6) & IPV4_DONT_FRAGMENT;
 }
 
-// RFC 4301 5.1.2: the outer DSCP is the inner one. RFC 6040 4.1: and so is the ECN field, in normal
-// mode. RFC 4301 8.1: DF is copied, or as the SA says.
-void tunnel_outer(const struct sa_run *run, struct packet *packet)
+// What an SA has been told to do otherwise.
+static void outer_choose(const struct sa_run *run, struct packet *packet)
 {
     enum sa_dscp dscp = copy_dscp(run->copy);
-    uint8_t tos = tos_get(packet->at);
-    if (dscp == DSCP_COPY_IN || dscp == DSCP_COPY_NONE) tos &= 3;
-    if (copy_ecn(run->copy) == ECN_NONE) tos &= (uint8_t)~3u;
-    packet->tos = tos;
-    packet->df = outer_df(run, packet->at);
+    enum sa_df df = copy_df(run->copy);
+    if (dscp == DSCP_COPY_IN || dscp == DSCP_COPY_NONE) packet->tos &= 3;
+    if (copy_ecn(run->copy) == ECN_NONE) packet->tos &= (uint8_t)~3u;
+    if (df != DF_COPY) packet->df = df == DF_SET;
+}
+
+// RFC 4301 5.1.2: the outer DSCP is the inner one. RFC 6040 4.1: and so is the ECN field, in normal
+// mode. RFC 4301 8.1: DF is copied; an IPv6 packet is never fragmented on its way, so outside IPv4
+// it has DF set.
+void tunnel_outer(const struct sa_run *run, struct packet *packet)
+{
+    packet->tos = tos_get(packet->at);
+    packet->df = inner_df(packet->at);
+    if (run->copy) outer_choose(run, packet);
 }
 
 static enum fault tunnel_wrap(const struct sa_run *run, struct packet *packet, uint8_t *next_header)
@@ -65,16 +65,22 @@ enum fault inner_check(const struct sa_run *run, const struct packet *packet)
     return traffic_match(run->sa->traffic, &turned) ? OK : FAULT_INNER_SELECTOR;
 }
 
-// RFC 6040 4.2, and RFC 4301 5.1.2.1 for an inner DSCP that the outer one changes.
+// RFC 4301 5.1.2.1: an inner DSCP that the outer one changes.
+static uint8_t inner_tos(const struct sa_run *run, const struct packet *packet, uint8_t ecn)
+{
+    enum sa_dscp dscp = copy_dscp(run->copy);
+    bool in = dscp == DSCP_COPY_IN || dscp == DSCP_COPY_BOTH;
+    return (uint8_t)(((in ? packet->tos : tos_get(packet->at)) & ~3u) | ecn);
+}
+
+// RFC 6040 4.2.
 static enum fault tunnel_tos(const struct sa_run *run, struct packet *packet)
 {
     bool drop = false;
-    enum sa_dscp dscp = copy_dscp(run->copy);
     uint8_t inner = tos_get(packet->at), ecn = inner & 3;
-    if (copy_ecn(run->copy) == ECN_COPY) ecn = ecn_combine(inner & 3, packet->tos & 3, &drop);
+    if (copy_ecn(run->copy) == ECN_COPY) ecn = ecn_combine(ecn, packet->tos & 3, &drop);
     if (drop) return FAULT_INNER_ECN;
-    uint8_t from = dscp == DSCP_COPY_IN || dscp == DSCP_COPY_BOTH ? packet->tos : inner;
-    uint8_t tos = (uint8_t)((from & ~3u) | ecn);
+    uint8_t tos = inner_tos(run, packet, ecn);
     if (tos != inner) tos_set(packet->at, tos);
     return OK;
 }
