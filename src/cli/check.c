@@ -50,7 +50,7 @@ int cli_check(int argc, char **argv)
     fputs(buf_text(&text), stderr);
     bool good = root && !complaints.errors;
     if (good) printf("%s: good: %u connections, %u credentials, authorities and pools\n", file, counts.connections, counts.credentials);
-    else fprintf(stderr, "%s: %u errors\n", file, complaints.errors);
+    else fprintf(stderr, "%s: %u error%s\n", file, complaints.errors, complaints.errors == 1 ? "" : "s");
     complaints_free(&complaints);
     arena_free(&arena);
     return good ? EXIT_DONE : EXIT_FAILED;

@@ -415,6 +415,12 @@ static struct tree *file_read(struct control *control, struct arena *arena, stru
     return root;
 }
 
+// Without the line break at their end, for the log and for messages.
+static void errors_trim(struct buf *errors)
+{
+    while (errors->size && errors->at[errors->size - 1] == '\n') errors->size--;
+}
+
 static void file_apply(struct control *control, const struct tree *root, const char *directory, struct complaints *complaints)
 {
     struct loader loader = {control, file_request};
@@ -441,8 +447,9 @@ void control_start(struct control *control)
         file_apply(control, root, directory, &complaints);
     }
     complaints_print(&complaints, &errors);
+    errors_trim(&errors);
     if (complaints.errors)
-        role_log(ROLE_CONTROL, IKE_ERROR, FAULT_CONFIGURATION, "configuration, %u errors:\n%s", complaints.errors, buf_text(&errors));
+        role_log(ROLE_CONTROL, IKE_ERROR, FAULT_CONFIGURATION, "the configuration has errors: %u\n%s", complaints.errors, buf_text(&errors));
     complaints_free(&complaints);
     arena_free(&arena);
 }
@@ -482,6 +489,7 @@ bool control_reload(struct control *control, struct buf *errors)
         role_log(ROLE_CONTROL, IKE_INFO, OK, "configuration reloaded: %zu connections", control->conn_count);
     }
     complaints_print(&complaints, errors);
+    errors_trim(errors);
     complaints_free(&complaints);
     arena_free(&arena);
     return good;

@@ -272,11 +272,12 @@ static void stop(struct daemon *daemon)
         if (daemon->alive[role] >= 0 && write(daemon->alive[role], "q", 1) < 0)
             continue; // ended by itself
     alive_close(daemon);
-    nsec until = role_now() + stop_longest;
+    // Service managers and shells like to say it twice; only who says it again after a while is in a hurry.
+    nsec now = role_now(), until = now + stop_longest, patience = now + NSEC_PER_SECOND;
     while (roles_running(daemon) && role_now() < until) {
         enum role first = ROLE_MAIN;
         int status;
-        if (is_stop(signal_wait(daemon, until))) break;
+        if (is_stop(signal_wait(daemon, until)) && role_now() > patience) break;
         roles_reap(daemon, &first, &status);
     }
     if (roles_running(daemon))

@@ -133,6 +133,7 @@ def down_and_a_clean_end_leave_nothing_behind(lab):
     traffic(a, b, count=1)
     here.cygnet("down", "--ike", "gw")
     wait_for("no SA on both ends", lambda: not here.sas() and not there.sas())
+    there.process.send_signal(signal.SIGTERM)   # twice at once, as some service managers do
     for end in (here, there):
         check(end.stop() == 0, f"cygnetd ended with {end.process.returncode}")
     for host in (a, b):
