@@ -21,7 +21,7 @@ quick: all  ## unit tests only
 	@meson test -C $(BUILD) --quiet
 
 bench: deps-bench $(BUILD)/build.ninja  ## throughput beside wireguard-go and strongSwan, as ratios
-	@ninja -C $(BUILD) -j $(JOBS) --quiet
+	@ninja -C $(BUILD) -j $(JOBS) --quiet all bench/bench-plane
 	@bench/run $(BUILD)
 
 install: all  ## programs, manual pages and the systemd unit below PREFIX
