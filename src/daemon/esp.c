@@ -230,6 +230,7 @@ static void tick(evutil_socket_t fd, short what, void *context)
     struct esp_role *role = context;
     nsec now = role_now();
     role->unknown_reported = 0;
+    worker_tick(&role->worker);
     worker_release(&role->worker, now - nsec_seconds(HELD_SECONDS));
     events_tell(role);
     drops_log(role, now);

@@ -418,11 +418,24 @@ static void plane_in(struct ike_role *role, struct rd *fields)
     arena_free(&arena);
 }
 
+// The kernel joined it to a run of ESP, so it came to the wrong socket.
+static void marked_in(struct ike_role *role, struct rd *fields)
+{
+    struct arena arena = {0};
+    struct datagram_message message;
+    if (datagram_get(fields, &arena, &message) == OK) {
+        struct datagram datagram = {.local = message.local, .remote = message.remote, .tos = message.tos, .size = message.bytes.size};
+        datagram_in(role, &datagram, message.bytes, true);
+    }
+    arena_free(&arena);
+}
+
 static void from_esp(void *context, const struct message_head *head, struct rd *fields)
 {
     if (head->type == MESSAGE_USAGE) usage_in(context, head->number, fields);
     else if (head->type == MESSAGE_PLANE) plane_in(context, fields);
     else if (head->type == MESSAGE_SYNC) synced(context, head->number);
+    else if (head->type == MESSAGE_DATAGRAM) marked_in(context, fields);
 }
 
 static void from_net(void *context, const struct message_head *head, struct rd *fields)

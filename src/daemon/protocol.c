@@ -432,6 +432,14 @@ static void shape_plane(struct codec *c, struct plane_message *m)
     field_fault(c, &event->fault);
 }
 
+static void shape_datagram(struct codec *c, struct datagram_message *m)
+{
+    field_endpoint(c, &m->local);
+    field_endpoint(c, &m->remote);
+    field_u8(c, &m->tos);
+    field_bytes(c, &m->bytes);
+}
+
 static void shape_address(struct codec *c, struct address_message *m)
 {
     field_addr(c, &m->addr);
@@ -476,4 +484,5 @@ CODEC(policy)
 CODEC(policy_del)
 CODEC(usage)
 CODEC(plane)
+CODEC(datagram)
 CODEC(address)

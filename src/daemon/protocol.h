@@ -17,7 +17,7 @@ enum message_type {
     MESSAGE_RESULT, MESSAGE_ITEM, MESSAGE_EVENT, MESSAGE_LOG, MESSAGE_DONE,
     MESSAGE_PROVE, MESSAGE_PROVED, MESSAGE_JUDGE, MESSAGE_JUDGED, MESSAGE_RESOLVE, MESSAGE_RESOLVED, MESSAGE_ANCHORS,
     MESSAGE_SA_ADD, MESSAGE_SA_MOVE, MESSAGE_SA_DEL, MESSAGE_POLICY_ADD, MESSAGE_POLICY_DEL, MESSAGE_USAGE_ASK, MESSAGE_USAGE, MESSAGE_PLANE,
-    MESSAGE_ADDRESS_ADD, MESSAGE_ADDRESS_DEL, MESSAGE_ADDRESS, MESSAGE_UPDOWN, MESSAGE_SYNC,
+    MESSAGE_ADDRESS_ADD, MESSAGE_ADDRESS_DEL, MESSAGE_ADDRESS, MESSAGE_UPDOWN, MESSAGE_SYNC, MESSAGE_DATAGRAM,
 };
 const char *role_name(enum role role);
 // OK and the head when the table allows this message from that sender to that receiver.
@@ -69,6 +69,8 @@ struct policy_message { struct policy_spec spec; struct path path; };
 struct policy_del_message { uint32_t number; };
 struct usage_message { uint16_t count; struct sa_usage at[512]; bool last; };
 struct plane_message { struct ike_plane event; };
+enum { DATAGRAM_MESSAGE_MAX = 16000 };
+struct datagram_message { struct endpoint local, remote; uint8_t tos; struct bytes bytes; };   // of port 4500, with its marker
 struct address_message { struct addr addr; bool came; };
 
 #define MESSAGE_CODEC(name)                                              \
@@ -96,4 +98,5 @@ MESSAGE_CODEC(policy)
 MESSAGE_CODEC(policy_del)
 MESSAGE_CODEC(usage)
 MESSAGE_CODEC(plane)
+MESSAGE_CODEC(datagram)
 MESSAGE_CODEC(address)

@@ -1,31 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 // The packet worker.
 #include "daemon/worker.h"
+#include "daemon/worker_send.h"
+#include "esp/gso.h"
 #include "esp/ip.h"
 #include "os/sockaddr.h"
+#include "os/tun.h"
 #include <assert.h>
 #include <errno.h>
 #include <netinet/ip.h>
 #include <netinet/ip6.h>
-#include <poll.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 enum {
     BUFFER_SIZE = PACKET_HEAD + PACKET_MAX + PACKET_TAIL,
     ESP_SIZE_MIN = 8, // RFC 4303 2: SPI and sequence number
     RELEASES_MAX = 64,
-    SEND_WAIT_MS = 5,
+    FRAME_LARGE = 16, // segments: from here on a frame is a burst of its own
+    MESSAGES_JOINED =
+        4, // received at once while they are large: what is received stays in the cache
+    MARKED_A_TICK = 64,
 };
 
-struct sending { // messages for one socket, sent by one system call
-    enum socket_kind kind;
-    bool df, df_set[SOCKET_KINDS];
-    unsigned count;
+struct receiving { // what one system call receives
     struct mmsghdr messages[BURST_MAX];
     struct iovec vectors[BURST_MAX];
     union sockaddr_any names[BURST_MAX];
     union pktinfo_control controls[BURST_MAX];
+    uint8_t frame[GSO_FRAME_MAX]; // from the TUN device
+    struct gso_join join;         // to it
 };
 
 void worker_init(struct worker *worker, const struct role_options *options, unsigned index,
@@ -43,123 +48,41 @@ void worker_init(struct worker *worker, const struct role_options *options, unsi
                     [SOCKET_RAW4] = index ? -1 : options->raw4,
                     [SOCKET_RAW6] = index ? -1 : options->raw6},
         .port_nat = options->port_nat,
-        .sending = NEW(struct sending),
+        .sending = sending_new(),
+        .receiving = NEW(struct receiving),
     };
     for (unsigned i = 0; i < BURST_MAX; i++) {
         worker->packets[i].space = mem_new(BUFFER_SIZE);
-        worker->packets[i].room = BUFFER_SIZE;
+        worker->pieces[i].space = mem_new(BUFFER_SIZE);
+        worker->packets[i].room = worker->pieces[i].room = BUFFER_SIZE;
     }
+    enum tun_offload offload = tun_offload(worker->tun, TUN_OFFLOAD_UDP);
+    if (offload >= TUN_OFFLOAD_TCP) worker->joins |= GSO_TAKES_TCP;
+    if (offload >= TUN_OFFLOAD_UDP) worker->joins |= GSO_TAKES_UDP;
 }
 
 void worker_wipe(struct worker *worker)
 {
     for (unsigned i = 0; i < BURST_MAX; i++) {
         memory_wipe(worker->packets[i].space, BUFFER_SIZE);
+        memory_wipe(worker->pieces[i].space, BUFFER_SIZE);
         free(worker->packets[i].space);
+        free(worker->pieces[i].space);
     }
+    memory_wipe(worker->receiving, sizeof *worker->receiving);
+    free(worker->receiving);
     free(worker->sending);
 }
 
 // An empty packet in the buffer of its place, to be filled behind the head room.
-static struct packet *packet_reset(struct worker *worker, unsigned place)
+static struct packet *packet_reset(struct packet *packet)
 {
-    struct packet *packet = &worker->packets[place];
     *packet = (struct packet){
         .space = packet->space, .room = packet->room, .at = packet->space + PACKET_HEAD};
     return packet;
 }
 
-// --- sending
-
-static enum fault send_fault(int error)
-{
-    switch (error) {
-    case EMSGSIZE:
-        return FAULT_SEND_TOO_LARGE;
-    case ENETUNREACH:
-    case EHOSTUNREACH:
-    case ENETDOWN:
-        return FAULT_NO_ROUTE;
-    default:
-        return FAULT_SEND_REFUSED;
-    }
-}
-
-// RFC 4301 8.1: whether the outer header forbids fragmentation is the SA's choice. Only IPv4
-// headers can say so.
-static void df_apply(struct worker *worker, enum socket_kind kind, bool df)
-{
-    struct sending *sending = worker->sending;
-    if ((kind != SOCKET_UDP4 && kind != SOCKET_RAW4) || sending->df_set[kind] == df) return;
-    int value = df ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT;
-    setsockopt(worker->sockets[kind], IPPROTO_IP, IP_MTU_DISCOVER, &value, sizeof value);
-    sending->df_set[kind] = df;
-}
-
-// What to do about a message that the kernel did not take: true to try it again.
-static bool send_again(struct worker *worker, enum socket_kind kind, int error)
-{
-    struct sending *sending = worker->sending;
-    if (error == EINTR) return true;
-    if (error == EAGAIN) {
-        struct pollfd at = {.fd = worker->sockets[kind], .events = POLLOUT};
-        return poll(&at, 1, SEND_WAIT_MS) > 0;
-    }
-    // The path is narrower than the packet, and the kernel knows. Cut, it arrives; refused, it
-    // would vanish without a word.
-    if (error == EMSGSIZE && sending->df_set[kind]) {
-        df_apply(worker, kind, false);
-        worker->cut++;
-        return true;
-    }
-    return false;
-}
-
-static void sending_flush(struct worker *worker)
-{
-    struct sending *sending = worker->sending;
-    int fd = worker->sockets[sending->kind];
-    unsigned done = 0, tries = 0;
-    if (sending->count) df_apply(worker, sending->kind, sending->df);
-    while (done < sending->count) {
-        int sent = fd < 0 ? -1
-                          : sendmmsg(fd, sending->messages + done, sending->count - done,
-                                     MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (sent > 0) {
-            done += (unsigned)sent;
-            tries = 0;
-            continue;
-        }
-        int error = fd < 0 ? ENETUNREACH : errno;
-        if (tries++ < 3 && send_again(worker, sending->kind, error)) continue;
-        worker->dropped[send_fault(error)]++;
-        done++;
-        tries = 0;
-    }
-    sending->count = 0;
-}
-
-static void sending_add(struct worker *worker, const struct packet *packet)
-{
-    struct sending *sending = worker->sending;
-    bool v6 = packet->to.addr.family == ADDR_V6;
-    enum socket_kind kind = packet->outer == OUTER_UDP ? (v6 ? SOCKET_UDP6 : SOCKET_UDP4)
-                                                       : (v6 ? SOCKET_RAW6 : SOCKET_RAW4);
-    if (sending->count == BURST_MAX ||
-        (sending->count && (sending->kind != kind || sending->df != packet->df)))
-        sending_flush(worker);
-    unsigned i = sending->count++;
-    sending->kind = kind;
-    sending->df = packet->df;
-    struct endpoint to = packet->to;
-    if (packet->outer == OUTER_RAW) to.port = 0;
-    struct msghdr *head = &sending->messages[i].msg_hdr;
-    *head = (struct msghdr){
-        .msg_name = &sending->names[i], .msg_iov = &sending->vectors[i], .msg_iovlen = 1};
-    head->msg_namelen = sockaddr_of(&to, &sending->names[i]);
-    sending->vectors[i] = (struct iovec){.iov_base = packet->at, .iov_len = packet->size};
-    control_write(head, &sending->controls[i], &packet->from.addr, packet->tos);
-}
+// --- packets that go on
 
 // Destinations that mean the link a packet is on, or a group: what the kernel itself sends into any
 // device that comes up.
@@ -202,15 +125,33 @@ static void send_whole(struct worker *worker, const struct packet *packet)
         worker->dropped[send_fault(errno)]++;
 }
 
-static void deliver(struct worker *worker, const struct packet *packet)
+static void frame_write(struct worker *worker, struct gso_frame *frame,
+                        struct packet *const *packets)
 {
-    if (write(worker->tun, packet->at, packet->size) < 0) worker->dropped[FAULT_TUN_REFUSED]++;
+    struct bytes parts[BURST_MAX];
+    struct iovec vectors[1 + BURST_MAX];
+    unsigned count = gso_parts(&worker->receiving->join, frame, packets, parts);
+    vectors[0] = (struct iovec){.iov_base = frame->head, .iov_len = sizeof frame->head};
+    for (unsigned i = 0; i < count; i++)
+        vectors[1 + i] =
+            (struct iovec){.iov_base = (void *)(uintptr_t)parts[i].at, .iov_len = parts[i].size};
+    if (writev(worker->tun, vectors, (int)count + 1) < 0)
+        worker->dropped[FAULT_TUN_REFUSED] += count;
+}
+
+static void deliver(struct worker *worker, struct packet *const *packets, size_t count)
+{
+    struct gso_join *join = &worker->receiving->join;
+    gso_join(join, packets, count, worker->joins);
+    for (unsigned i = 0; i < join->count; i++) frame_write(worker, &join->frames[i], packets);
 }
 
 static void packets_dispatch(struct worker *worker, unsigned count)
 {
+    struct packet *inner[BURST_MAX];
+    size_t delivered = 0;
     for (unsigned i = 0; i < count; i++) {
-        const struct packet *packet = worker->list[i];
+        struct packet *packet = worker->list[i];
         switch (packet->verdict) {
         case VERDICT_SEND:
             if (packet->outer == OUTER_WHOLE)
@@ -219,7 +160,7 @@ static void packets_dispatch(struct worker *worker, unsigned count)
                 sending_add(worker, packet);
             break;
         case VERDICT_DELIVER:
-            deliver(worker, packet);
+            inner[delivered++] = packet;
             break;
         case VERDICT_BYPASS:
             // No policy protects the packet: it goes out as if the TUN device had not been there.
@@ -231,20 +172,13 @@ static void packets_dispatch(struct worker *worker, unsigned count)
         }
     }
     sending_flush(worker);
+    if (delivered) deliver(worker, inner, delivered);
 }
 
 // --- outward
 
-void worker_outward(struct worker *worker)
+static void burst_seal(struct worker *worker, unsigned count)
 {
-    unsigned count = 0;
-    while (count < BURST_MAX) {
-        struct packet *packet = packet_reset(worker, count);
-        ssize_t size = read(worker->tun, packet->at, PACKET_MAX);
-        if (size <= 0) break;
-        packet->size = (uint32_t)size;
-        worker->list[count++] = packet;
-    }
     if (!count) return;
     // The ike role tells us of a policy before it tells the net role, which makes the route: so
     // whatever packet came by that route, its policy is waiting here by now.
@@ -253,10 +187,46 @@ void worker_outward(struct worker *worker)
     packets_dispatch(worker, count);
 }
 
+// Cuts the frame into packets and adds them to the burst, which is sealed whenever it is full.
+static unsigned frame_cut(struct worker *worker, size_t size, unsigned count)
+{
+    struct gso_cut cut;
+    enum fault fault = gso_cut_start(&cut, worker->receiving->frame, size);
+    if (fault) {
+        worker->dropped[fault]++;
+        return count;
+    }
+    for (;;) {
+        if (count == BURST_MAX) {
+            burst_seal(worker, count);
+            count = 0;
+        }
+        struct packet *packet = packet_reset(&worker->packets[count]);
+        packet->size = gso_cut_next(&cut, packet->at);
+        if (!packet->size) break;
+        worker->list[count++] = packet;
+    }
+    if (cut.count < FRAME_LARGE) return count;
+    burst_seal(worker, count);
+    return 0;
+}
+
+void worker_outward(struct worker *worker)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < BURST_MAX; i++) {
+        ssize_t size = read(worker->tun, worker->receiving->frame, GSO_FRAME_MAX);
+        if (size <= 0) break;
+        count = frame_cut(worker, (size_t)size, count);
+    }
+    burst_seal(worker, count);
+}
+
 void worker_release(struct worker *worker, nsec oldest)
 {
     for (unsigned i = 0; i < RELEASES_MAX; i++) {
-        for (unsigned j = 0; j < BURST_MAX; j++) worker->list[j] = packet_reset(worker, j);
+        for (unsigned j = 0; j < BURST_MAX; j++)
+            worker->list[j] = packet_reset(&worker->packets[j]);
         size_t count = plane_released(worker->plane, oldest, worker->list, BURST_MAX);
         if (!count) return;
         plane_seal(worker->plane, role_now(), worker->list, count);
@@ -280,8 +250,44 @@ static bool header_strip(struct packet *packet)
     return true;
 }
 
+// A datagram for the ike role, which the kernel had joined to a run of ESP. That happens seldom,
+// and anybody can make it happen: what is too much is lost, as datagrams are.
+static void marked_forward(struct worker *worker, const struct packet *packet)
+{
+    struct datagram_message message = {.local = packet->to,
+                                       .remote = packet->from,
+                                       .tos = packet->tos,
+                                       .bytes = bytes_of(packet->at, packet->size)};
+    if (packet->size > DATAGRAM_MESSAGE_MAX || worker->marked++ >= MARKED_A_TICK) return;
+    uint8_t space[DATAGRAM_MESSAGE_MAX + 256];
+    struct wr out = message_begin(space, sizeof space, MESSAGE_DATAGRAM, 0);
+    datagram_put(&out, &message);
+    link_send(worker->ike, &out);
+}
+
 // True when there is an ESP packet for the plane.
-static bool packet_received(struct worker *worker, enum socket_kind kind, struct packet *packet,
+static bool packet_accept(struct worker *worker, enum socket_kind kind, struct packet *packet)
+{
+    bool udp = packet->outer == OUTER_UDP;
+    // RFC 3948 2.3: a keepalive is one byte of ones.
+    if (udp && packet->size == 1 && packet->at[0] == 0xff) {
+        worker->keepalives++;
+        return false;
+    }
+    if ((kind == SOCKET_RAW4 && !header_strip(packet)) || packet->size < ESP_SIZE_MIN) {
+        worker->dropped[FAULT_TRUNCATED]++;
+        return false;
+    }
+    // RFC 3948 2.2: four zero bytes are no SPI but the mark of IKE.
+    if (udp && get_u32(packet->at) == 0) {
+        marked_forward(worker, packet);
+        return false;
+    }
+    return true;
+}
+
+// What the socket tells of a message, which may be several packets.
+static void packet_received(struct worker *worker, enum socket_kind kind, struct packet *packet,
                             struct msghdr *head, unsigned size)
 {
     bool udp = kind == SOCKET_UDP4 || kind == SOCKET_UDP6;
@@ -293,26 +299,73 @@ static bool packet_received(struct worker *worker, enum socket_kind kind, struct
         packet->to.port = worker->port_nat;
     else
         packet->from.port = 0;
-    // RFC 3948 2.3: a keepalive is one byte of ones.
-    if (udp && size == 1 && packet->at[0] == 0xff) {
-        worker->keepalives++;
-        return false;
-    }
-    if (head->msg_flags & MSG_TRUNC || (kind == SOCKET_RAW4 && !header_strip(packet)) ||
-        packet->size < ESP_SIZE_MIN) {
-        worker->dropped[FAULT_TRUNCATED]++;
-        return false;
-    }
-    return true;
 }
 
-void worker_inward(struct worker *worker, enum socket_kind kind)
+static void burst_open(struct worker *worker, unsigned count)
 {
-    struct sending *space =
-        worker->sending; // empty between bursts: its arrays serve for receiving as well
-    assert(space->count == 0);
-    for (unsigned i = 0; i < BURST_MAX; i++) {
-        struct packet *packet = packet_reset(worker, i);
+    if (!count) return;
+    // The answer that makes an SA may be on its way to us while the peer uses it already.
+    link_poll(worker->ike);
+    plane_open(worker->plane, role_now(), worker->list, count);
+    packets_dispatch(worker, count);
+}
+
+// Packets of one message come into buffers of their own: the plane wants room around each.
+static unsigned message_split(struct worker *worker, enum socket_kind kind,
+                              const struct packet *whole, uint32_t segment, unsigned count)
+{
+    // They make a burst, so that what belongs together is joined again.
+    uint32_t segments = (whole->size + segment - 1) / segment;
+    if (count + segments > BURST_MAX) {
+        burst_open(worker, count);
+        count = 0;
+    }
+    for (uint32_t at = 0; at < whole->size; at += segment) {
+        if (count == BURST_MAX) {
+            burst_open(worker, count);
+            count = 0;
+        }
+        struct packet *packet = packet_reset(&worker->pieces[count]);
+        packet->size = whole->size - at < segment ? whole->size - at : segment;
+        packet->outer = whole->outer;
+        packet->tos = whole->tos;
+        packet->from = whole->from;
+        packet->to = whole->to;
+        memcpy(packet->at, whole->at + at, packet->size);
+        if (packet_accept(worker, kind, packet)) worker->list[count++] = packet;
+    }
+    return count;
+}
+
+static unsigned message_take(struct worker *worker, enum socket_kind kind, unsigned place,
+                             unsigned count)
+{
+    struct packet *packet = &worker->packets[place];
+    struct mmsghdr *message = &worker->receiving->messages[place];
+    packet_received(worker, kind, packet, &message->msg_hdr, message->msg_len);
+    if (message->msg_hdr.msg_flags & MSG_TRUNC) {
+        worker->dropped[FAULT_TRUNCATED]++;
+        return count;
+    }
+    uint32_t segment = packet->outer == OUTER_UDP ? control_read_segment(&message->msg_hdr) : 0;
+    if (segment && segment < packet->size) {
+        worker->joined = true;
+        return message_split(worker, kind, packet, segment, count);
+    }
+    if (!packet_accept(worker, kind, packet)) return count;
+    if (count == BURST_MAX) {
+        burst_open(worker, count);
+        count = 0;
+    }
+    worker->list[count++] = packet;
+    return count;
+}
+
+static int messages_receive(struct worker *worker, enum socket_kind kind, unsigned most)
+{
+    struct receiving *space = worker->receiving;
+    for (unsigned i = 0; i < most; i++) {
+        struct packet *packet = packet_reset(&worker->packets[i]);
         space->vectors[i] = (struct iovec){.iov_base = packet->at, .iov_len = PACKET_MAX};
         space->messages[i].msg_hdr = (struct msghdr){.msg_name = &space->names[i],
                                                      .msg_namelen = sizeof space->names[i],
@@ -321,15 +374,19 @@ void worker_inward(struct worker *worker, enum socket_kind kind)
                                                      .msg_control = &space->controls[i],
                                                      .msg_controllen = sizeof space->controls[i]};
     }
-    int got = recvmmsg(worker->sockets[kind], space->messages, BURST_MAX, MSG_DONTWAIT, NULL);
+    return recvmmsg(worker->sockets[kind], space->messages, most, MSG_DONTWAIT, NULL);
+}
+
+void worker_inward(struct worker *worker, enum socket_kind kind)
+{
+    int got = messages_receive(worker, kind, worker->joined ? MESSAGES_JOINED : BURST_MAX);
     unsigned count = 0;
-    for (int i = 0; i < got; i++)
-        if (packet_received(worker, kind, &worker->packets[i], &space->messages[i].msg_hdr,
-                            space->messages[i].msg_len))
-            worker->list[count++] = &worker->packets[i];
-    if (!count) return;
-    // The answer that makes an SA may be on its way to us while the peer uses it already.
-    link_poll(worker->ike);
-    plane_open(worker->plane, role_now(), worker->list, count);
-    packets_dispatch(worker, count);
+    worker->joined = false;
+    for (int i = 0; i < got; i++) count = message_take(worker, kind, (unsigned)i, count);
+    burst_open(worker, count);
+}
+
+void worker_tick(struct worker *worker)
+{
+    worker->marked = 0;
 }

@@ -2,9 +2,9 @@
 // One packet worker: it moves packets between the TUN device, the plane and the sockets, a burst at
 // a time.
 //
-//     TUN --read--> seal --SEND----> UDP or raw socket          (sendmmsg)
-//                        --BYPASS--> raw socket, header and all
-//     UDP, raw --recvmmsg--> open --DELIVER--> TUN
+//     TUN --read--> cut --> seal --SEND----> UDP or raw socket    (UDP_SEGMENT, sendmmsg)
+//                                --BYPASS--> raw socket, header and all
+//     UDP, raw --recvmmsg--> split --> open --DELIVER--> join --> TUN    (UDP_GRO, writev)
 #pragma once
 #include "daemon/role.h"
 #include "esp/esp.h"
@@ -12,6 +12,7 @@
 enum socket_kind { SOCKET_UDP4, SOCKET_UDP6, SOCKET_RAW4, SOCKET_RAW6, SOCKET_KINDS };
 
 struct sending;
+struct receiving;
 
 struct worker {
     struct plane *plane;
@@ -20,8 +21,13 @@ struct worker {
     int sockets[SOCKET_KINDS]; // -1: none
     uint16_t port_nat;
     struct packet packets[BURST_MAX];
+    struct packet pieces[BURST_MAX]; // of messages that the kernel had joined
     struct packet *list[BURST_MAX];
     struct sending *sending;
+    struct receiving *receiving;
+    unsigned joins;                // enum gso_kinds: what the TUN device takes in one frame
+    bool joined;                   // the last burst of a socket had joined messages
+    unsigned marked;               // datagrams for the ike role since the last tick
     uint64_t dropped[FAULT_COUNT]; // here, beside what the plane dropped
     uint64_t keepalives, cut; // cut: sent in fragments because the path is narrower than the packet
 };
@@ -29,6 +35,8 @@ struct worker {
 void worker_init(struct worker *worker, const struct role_options *options, unsigned index,
                  struct plane *plane, struct link *ike);
 void worker_wipe(struct worker *worker);
+// Once a second.
+void worker_tick(struct worker *worker);
 // One burst from the TUN device or from a socket. Called when there is something to read.
 void worker_outward(struct worker *worker);
 void worker_inward(struct worker *worker, enum socket_kind kind);

@@ -43,10 +43,10 @@ static inline struct endpoint sockaddr_endpoint(const union sockaddr_any *in)
     return out;
 }
 
-// Room for a packet information and a traffic class, either family.
+// Room for a packet information and a traffic class, either family, and the size of segments.
 union pktinfo_control {
     uint64_t align;
-    uint8_t space[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int)) + 64];
+    uint8_t space[CMSG_SPACE(sizeof(struct in6_pktinfo)) + 2 * CMSG_SPACE(sizeof(int)) + 64];
 };
 
 // Fills a control buffer for sending from `local` (none when any) with that traffic class; sets
@@ -55,3 +55,7 @@ void control_write(struct msghdr *head, union pktinfo_control *control, const st
                    uint8_t tos);
 // Reads the address a packet was sent to and its traffic class.
 void control_read(struct msghdr *head, struct addr *local, uint8_t *tos);
+// After control_write: the message is datagrams of that many bytes each, the last may be shorter.
+void control_write_segment(struct msghdr *head, union pktinfo_control *control, uint16_t size);
+// The size of the datagrams that the kernel joined to this message; 0: it is one.
+uint16_t control_read_segment(struct msghdr *head);

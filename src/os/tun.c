@@ -14,7 +14,7 @@ static enum fault queue_open(const char *name, int *out)
 {
     int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return errno == EACCES || errno == EPERM ? FAULT_TUN_REFUSED : FAULT_TUN_MISSING;
-    struct ifreq request = {.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_MULTI_QUEUE};
+    struct ifreq request = {.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_MULTI_QUEUE | IFF_VNET_HDR};
     memcpy(request.ifr_name, name, strlen(name));
     if (ioctl(fd, TUNSETIFF, &request) == 0) {
         *out = fd;
@@ -24,6 +24,23 @@ static enum fault queue_open(const char *name, int *out)
     close(fd);
     errno = error;
     return error == EBUSY || error == EINVAL ? FAULT_TUN_IN_USE : FAULT_TUN_REFUSED;
+}
+
+// Headers of older kernels do not have these.
+enum { OFFLOAD_UDP4 = 0x20, OFFLOAD_UDP6 = 0x40 };
+
+enum tun_offload tun_offload(int fd, enum tun_offload most)
+{
+    const unsigned tcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
+    const unsigned wanted[] = {
+        [TUN_NO_OFFLOAD] = 0,
+        [TUN_OFFLOAD_TCP] = tcp,
+        [TUN_OFFLOAD_UDP] = tcp | OFFLOAD_UDP4 | OFFLOAD_UDP6,
+    };
+    unsigned level = most;
+    while (level > TUN_NO_OFFLOAD && ioctl(fd, TUNSETOFFLOAD, (unsigned long)wanted[level]) < 0)
+        level--;
+    return (enum tun_offload)level;
 }
 
 enum fault tun_open(const char *name, unsigned queues, int *fds, const char **text)

@@ -7,8 +7,14 @@
 
 enum { TUN_NAME_MAX = 15 };
 
-// Makes the device with that many queues, non-blocking. After a fault *text says what the kernel
-// said (static).
+// Frames of several segments that the kernel hands out and takes, all or none of a line: TCP is there
+// everywhere, UDP since Linux 6.2.
+enum tun_offload { TUN_NO_OFFLOAD, TUN_OFFLOAD_TCP, TUN_OFFLOAD_UDP };
+
+// Makes the device with that many queues, non-blocking, with whatever offload the kernel has. After a
+// fault *text says what the kernel said (static).
 CHECKED enum fault tun_open(const char *name, unsigned queues, int *fds, const char **text);
+// Asks for offload up to `most`; returns what there is now, for all queues.
+enum tun_offload tun_offload(int fd, enum tun_offload most);
 // Throws away what waits in the queues; returns how many packets that were.
 size_t tun_drain(const int *fds, unsigned queues);

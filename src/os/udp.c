@@ -9,6 +9,10 @@
 // The kernel shows a filter of a reuseport group the UDP payload, beginning at its first byte, and
 // takes the returned number as the place in the group: sockets are there in the order in which they
 // were bound.
+//
+// The kernel may have joined datagrams of one sender before it asks the filter (UDP_GRO), which then
+// sees the first only: a run of ESP can end with an IKE message, and the other way round. So readers
+// of esp[n] look at each; ike_nat is given them one by one and drops what is not IKE.
 #include "os/udp.h"
 #include "base/mem.h"
 #include "os/rtnl.h"
@@ -19,6 +23,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <netinet/udp.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -178,8 +183,12 @@ static enum fault nat_open(enum addr_family family, uint16_t port, unsigned work
     TRY(socket_open(family, port, mark, PORT_SHARED, &out->ike_nat));
     // The filter is there before the second socket: no datagram ever goes to the wrong one.
     if (!filter_attach(out->ike_nat, workers)) return FAULT_SOCKET_REFUSED;
-    for (unsigned i = 0; i < workers; i++)
+    for (unsigned i = 0; i < workers; i++) {
         TRY(socket_open(family, port, mark, PORT_SHARED, &out->esp[i]));
+        // Only for these: whoever does not ask for joined datagrams gets them one by one. Kernels
+        // before 5.0 cannot join, which costs speed and nothing else.
+        set(out->esp[i], SOL_UDP, UDP_GRO, 1);
+    }
     return OK;
 }
 
@@ -280,6 +289,32 @@ void control_read(struct msghdr *head, struct addr *local, uint8_t *tos)
     *tos = 0;
     for (struct cmsghdr *item = CMSG_FIRSTHDR(head); item; item = CMSG_NXTHDR(head, item))
         control_item(item, local, tos);
+}
+
+void control_write_segment(struct msghdr *head, union pktinfo_control *control, uint16_t size)
+{
+    size_t used = head->msg_control ? head->msg_controllen : 0;
+    assert(used + CMSG_SPACE(sizeof size) <= sizeof control->space);
+    struct cmsghdr *item = (struct cmsghdr *)(void *)(control->space + used);
+    item->cmsg_level = SOL_UDP;
+    item->cmsg_type = UDP_SEGMENT;
+    item->cmsg_len = CMSG_LEN(sizeof size);
+    memcpy(CMSG_DATA(item), &size, sizeof size);
+    head->msg_control = control;
+    head->msg_controllen = used + CMSG_SPACE(sizeof size);
+}
+
+uint16_t control_read_segment(struct msghdr *head)
+{
+    for (struct cmsghdr *item = CMSG_FIRSTHDR(head); item; item = CMSG_NXTHDR(head, item)) {
+        int size;
+        if (item->cmsg_level != SOL_UDP || item->cmsg_type != UDP_GRO ||
+            item->cmsg_len < CMSG_LEN(sizeof size))
+            continue;
+        memcpy(&size, CMSG_DATA(item), sizeof size);
+        return size > 0 && size <= UINT16_MAX ? (uint16_t)size : 0;
+    }
+    return 0;
 }
 
 bool udp_receive(int fd, uint16_t local_port, void *space, size_t room, struct datagram *out)

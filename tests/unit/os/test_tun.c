@@ -32,6 +32,19 @@ static void the_device_lives_as_long_as_its_queues(void **state)
     assert_int_equal(if_nametoindex("swan0"), 0);
 }
 
+static void offload_is_what_was_asked_for_or_less(void **state)
+{
+    (void)state;
+    NEEDS_NAMESPACE();
+    const char *text;
+    int fd;
+    CHECK_FAULT(tun_open("swan0", 1, &fd, &text), OK);
+    assert_int_equal(tun_offload(fd, TUN_NO_OFFLOAD), TUN_NO_OFFLOAD);
+    assert_int_equal(tun_offload(fd, TUN_OFFLOAD_TCP), TUN_OFFLOAD_TCP);
+    assert_true(tun_offload(fd, TUN_OFFLOAD_UDP) >= TUN_OFFLOAD_TCP);
+    close(fd);
+}
+
 static void draining_empties_the_queue(void **state)
 {
     (void)state;
@@ -69,6 +82,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_that_cannot_be_are_refused),
         cmocka_unit_test(the_device_lives_as_long_as_its_queues),
+        cmocka_unit_test(offload_is_what_was_asked_for_or_less),
         cmocka_unit_test(draining_empties_the_queue),
     };
     return cmocka_run_group_tests(tests, namespace_make, NULL);

@@ -103,6 +103,62 @@ static void the_first_four_bytes_choose_the_reader(void **state)
     }
 }
 
+// Four datagrams of eight bytes, numbered, and a shorter one, in one message as the kernel joins what
+// a network card brings.
+static void run_send(const struct family *family, const char *first)
+{
+    union sockaddr_any to;
+    struct endpoint endpoint = endpoint_of(family->loopback, PORT_NAT);
+    uint8_t space[4 * 8 + 5];
+    for (unsigned i = 0; i < sizeof space; i++) space[i] = (uint8_t)(i % 8 == 7 ? i / 8 : 1);
+    memcpy(space, first, 4);
+    struct iovec vector = {.iov_base = space, .iov_len = sizeof space};
+    struct msghdr head = {.msg_name = &to, .msg_iov = &vector, .msg_iovlen = 1};
+    head.msg_namelen = sockaddr_of(&endpoint, &to);
+    union pktinfo_control control;
+    struct addr any = addr_any(family->family);
+    int fd = client_open(family, PORT_NAT);
+    control_write(&head, &control, &any, 0);
+    control_write_segment(&head, &control, 8);
+    assert_int_equal(sendmsg(fd, &head, 0), sizeof space);
+    close(fd);
+}
+
+static void joined_datagrams_come_as_one_only_to_who_asked(void **state)
+{
+    (void)state;
+    NEEDS_NAMESPACE();
+    for (size_t f = 0; f < COUNT(families); f++) {
+        struct udp_ports ports = ports_open(families[f].family);
+        uint8_t space[128];
+        union sockaddr_any from;
+        union pktinfo_control control;
+        struct iovec vector = {.iov_base = space, .iov_len = sizeof space};
+        struct msghdr head = {.msg_name = &from,
+                              .msg_namelen = sizeof from,
+                              .msg_iov = &vector,
+                              .msg_iovlen = 1,
+                              .msg_control = &control,
+                              .msg_controllen = sizeof control};
+        run_send(&families[f], "\0\0\0\x03");
+        assert_int_equal(recvmsg(ports.esp[0], &head, 0), 4 * 8 + 5);
+        assert_int_equal(control_read_segment(&head), 8);
+        struct addr local;
+        uint8_t tos;
+        control_read(&head, &local, &tos);
+        assert_int_equal(local.family, families[f].family);
+        struct datagram datagram;
+        run_send(&families[f], "\0\0\0\0");
+        for (unsigned i = 0; i < 5; i++) {
+            assert_true(udp_receive(ports.ike_nat, PORT_NAT, space, sizeof space, &datagram));
+            assert_int_equal(datagram.size, i < 4 ? 8 : 5);
+            if (i < 4) assert_int_equal(space[7], i);
+        }
+        assert_false(udp_receive(ports.ike_nat, PORT_NAT, space, sizeof space, &datagram));
+        ports_close(&ports);
+    }
+}
+
 static void a_datagram_tells_where_it_came_to_and_answers_go_from_there(void **state)
 {
     (void)state;
@@ -195,6 +251,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_four_bytes_choose_the_reader),
+        cmocka_unit_test(joined_datagrams_come_as_one_only_to_who_asked),
         cmocka_unit_test(a_datagram_tells_where_it_came_to_and_answers_go_from_there),
         cmocka_unit_test(a_datagram_larger_than_the_room_is_dropped),
         cmocka_unit_test(no_route_and_too_large_are_faults_of_their_own),
