@@ -58,6 +58,8 @@ class Host:
 
     def __init__(self, lab, name):
         self.lab, self.name, self.ns = lab, name, f"{lab.name}-{name}"
+        lab.hosts.append(self)
+        run("ip", "netns", "del", self.ns, check_status=False)   # of a run that was killed
         run("ip", "netns", "add", self.ns)
         self.run("ip", "link", "set", "lo", "up")
         for key in ("net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.default.rp_filter=0",
@@ -221,9 +223,7 @@ class Lab:
         self.kept = False
 
     def host(self, name):
-        host = Host(self, name)
-        self.hosts.append(host)
-        return host
+        return Host(self, name)
 
     def link(self, a, a_addrs, b, b_addrs, a_device=None, b_device=None, mtu=1500):
         """A veth pair; addresses are one text or a list. Devices are named after the other end unless said otherwise."""
