@@ -26,6 +26,7 @@ enum {
     IP_SIZE_MAX = 65535,
     EVENTS_MAX = 256,
     EVENTS_UNKNOWN_MAX = 16, // of them at most these for unknown SPIs: anybody can send those
+    FLOW_WAYS = 4,
     SCHEDULES_AHEAD = 3,     // groups whose key schedules are asked for before their turn
     HELD_MAX = 1024,         // packets that wait, of all policies
     TRANSIT_SIZE = 9216,     // a longer packet in transit is not given back when it is not ours
@@ -232,9 +233,9 @@ _Static_assert(sizeof(struct flow_slot) == 64, "a look-up in the flow cache read
 struct spd {
     struct map policies; // number -> struct policy, defined or not
     struct policy_index index;
-    struct flow_slot *flows; // pairs of neighbours; a flow may be in either slot of its pair
+    struct flow_slot *flows; // sets of FLOW_WAYS neighbours; a flow may be in any slot of its set
     void *flows_memory;
-    uint32_t flow_mask;  // leads to the first of a pair
+    uint32_t flow_mask;  // leads to the first of a set
     uint32_t generation; // every change of policies or outbound SAs makes what the cache holds void
     uint64_t flow_seed;
     size_t defined, policies_max;
@@ -249,7 +250,7 @@ void spd_policy_done(struct plane *plane,
                      struct policy *policy);              // freed when nothing needs it any more
 void policy_sa_add(struct policy *policy, struct sa *sa); // it becomes the newest
 void policy_sa_remove(struct policy *policy, struct sa *sa);
-static inline struct flow_slot *flow_pair(const struct spd *spd, uint64_t hash)
+static inline struct flow_slot *flow_set(const struct spd *spd, uint64_t hash)
 {
     return &spd->flows[hash & spd->flow_mask];
 }

@@ -30,8 +30,8 @@ static void flows_read(struct plane *plane, struct packet *const *packets, size_
         }
         packet->size = total;
         plane->hashes[i] = flow_hash(spd, &plane->keys[i]);
-        __builtin_prefetch(&flow_pair(spd, plane->hashes[i])[0]);
-        __builtin_prefetch(&flow_pair(spd, plane->hashes[i])[1]);
+        for (size_t way = 0; way < FLOW_WAYS; way++)
+            __builtin_prefetch(&flow_set(spd, plane->hashes[i])[way]);
     }
 }
 

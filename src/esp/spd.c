@@ -13,7 +13,7 @@ void spd_init(struct spd *spd, size_t policies_max, struct rng *rng)
     size_t flows = FLOWS_MIN;
     while (flows < FLOWS_MAX && flows < 2 * policies_max) flows *= 2;
     *spd = (struct spd){
-        .policies_max = policies_max, .flow_mask = (uint32_t)flows - 2, .generation = 1};
+        .policies_max = policies_max, .flow_mask = (uint32_t)(flows - FLOW_WAYS), .generation = 1};
     uint64_t seed = rng_u64(rng);
     map_init(&spd->policies, seed, rng_u64(rng));
     policy_index_init(&spd->index, rng_u64(rng));
@@ -25,7 +25,7 @@ void spd_init(struct spd *spd, size_t policies_max, struct rng *rng)
 void spd_changed(struct spd *spd)
 {
     if (++spd->generation) return;
-    memset(spd->flows, 0, (spd->flow_mask + (size_t)2) * sizeof *spd->flows);
+    memset(spd->flows, 0, (spd->flow_mask + (size_t)FLOW_WAYS) * sizeof *spd->flows);
     spd->generation = 1;
 }
 
@@ -192,14 +192,16 @@ static bool flow_slot_is(const struct spd *spd, const struct flow_slot *slot,
     return slot->generation == spd->generation && flow_key_equal(&slot->key, key);
 }
 
-// A new flow takes the first slot of its pair, and what was there drives out the second: with half
-// as many flows as slots few lose their place to another.
+// A new flow takes the first slot of its set that is out of date, else any: with half as many flows
+// as slots few lose their place to another.
 const struct flow_slot *spd_find(struct spd *spd, const struct flow_key *key, uint64_t hash)
 {
-    struct flow_slot *pair = flow_pair(spd, hash);
-    if (flow_slot_is(spd, &pair[0], key)) return &pair[0];
-    if (flow_slot_is(spd, &pair[1], key)) return &pair[1];
-    pair[1] = pair[0];
-    flow_slot_fill(spd, &pair[0], key);
-    return &pair[0];
+    struct flow_slot *set = flow_set(spd, hash), *victim = NULL;
+    for (struct flow_slot *slot = set; slot < set + FLOW_WAYS; slot++) {
+        if (flow_slot_is(spd, slot, key)) return slot;
+        if (!victim && slot->generation != spd->generation) victim = slot;
+    }
+    if (!victim) victim = &set[hash >> 32 & (FLOW_WAYS - 1)];
+    flow_slot_fill(spd, victim, key);
+    return victim;
 }
