@@ -5,7 +5,7 @@ BUILD ?= build
 PREFIX ?= /usr
 JOBS ?= $(shell nproc)
 
-.PHONY: all demo test quick bench install clean deps deps-test help
+.PHONY: all demo test quick bench install clean deps help
 
 all: deps $(BUILD)/build.ninja  ## install what the build needs, then build
 	@ninja -C $(BUILD) -j $(JOBS) $(if $(V),-v,--quiet)
