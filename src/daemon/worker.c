@@ -18,7 +18,7 @@ enum {
     BUFFER_SIZE = PACKET_HEAD + PACKET_MAX + PACKET_TAIL,
     ESP_SIZE_MIN = 8, // RFC 4303 2: SPI and sequence number
     RELEASES_MAX = 64,
-    FRAME_LARGE = 16, // segments: from here on a frame is a burst of its own
+    FRAME_LARGE = 16384, // bytes: from here on a frame is a burst of its own
     MESSAGES_JOINED =
         4, // received at once while they are large: what is received stays in the cache
     MARKED_A_TICK = 64,
@@ -206,7 +206,7 @@ static unsigned frame_cut(struct worker *worker, size_t size, unsigned count)
         if (!packet->size) break;
         worker->list[count++] = packet;
     }
-    if (cut.count < FRAME_LARGE) return count;
+    if (size < FRAME_LARGE) return count;
     burst_seal(worker, count);
     return 0;
 }
