@@ -156,7 +156,8 @@ static const struct option *option_elsewhere(const char *name)
 struct checking {
     struct complaints *complaints;
     enum option_form form;
-    struct arena arena; // of the item being checked
+    const char *name;   // of the item being checked
+    struct arena arena; // likewise
 };
 
 // The column of a byte of the value, if the value stands in the line as it is; else of the value's
@@ -315,6 +316,7 @@ static bool part_check(struct checking *c, const struct option *row, const struc
         struct identity identity;
         struct range range;
         struct bytes bytes;
+        struct pool_attribute attribute;
     } out;
     const char *text = part->text;
     switch ((enum option_type)row->type) {
@@ -350,6 +352,8 @@ static bool part_check(struct checking *c, const struct option *row, const struc
         return auth_check(row->words, text, wrong);
     case TYPE_SECRET:
         return convert_secret(part->value, &c->arena, &out.bytes, wrong);
+    case TYPE_ATTRIBUTE:
+        return convert_attribute(c->name, text, &c->arena, &out.attribute, wrong);
     case TYPE_URIS:
         return uri_check(text, wrong);
     case TYPE_FILES:
@@ -385,6 +389,7 @@ static void value_check(struct checking *c, const struct option *row, const stru
                         const char *where)
 {
     struct wrong wrong = {0};
+    c->name = item->name;
     if (!is_list(row) && item->kind == TREE_LIST) {
         option_complain(c->complaints, FAULT_OPTION_VALUE, where, item->place,
                         "%s takes one value, not a list", item->name);
@@ -421,18 +426,6 @@ static bool is_default(const struct option *row, const struct tree *item)
     if ((row->type == TYPE_NUMBER || row->type == TYPE_IFID) && row->otherwise[0] == '0')
         return convert_number(text, 0, UINT64_MAX, &number, &wrong) && number == 0;
     return false;
-}
-
-// Attributes of pools are named, or numbers of the registry.
-static bool attribute_is_known(const char *name)
-{
-    static const char *const names[] = {"dns",    "nbns",   "dhcp",          "netmask",
-                                        "server", "subnet", "split_include", "split_exclude"};
-    struct wrong wrong;
-    uint64_t number;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcmp(names[i], name) == 0) return true;
-    return convert_number(name, 1, 65535, &number, &wrong);
 }
 
 // Sections

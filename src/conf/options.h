@@ -4,6 +4,7 @@
 #pragma once
 #include "conf/settings.h"
 #include "model/conn.h"
+#include "model/pool.h"
 
 // Checks a whole swanctl.conf tree: unknown options (with the nearest known name), options that are not supported yet (refused by name),
 // types, ranges, references between sections. Complaints carry places. `connections` are compiled on the way.
@@ -12,6 +13,9 @@ void options_check(const struct tree *root, struct complaints *complaints);
 // Compiles one connection section (from a file or from VICI load-conn, where certs are lists of DER or PEM blobs and cert key ids come
 // as "cert-keyids"). Returns NULL when there was an error. The reference is the caller's.
 struct conn *options_conn(const struct tree *section, struct complaints *complaints);
+
+// Compiles one section of pools likewise; what it points to is in the section and in the arena. False when there was an error.
+bool options_pool(const struct tree *section, struct arena *arena, struct pool_conf *out, struct complaints *complaints);
 
 // Turns what files say into what VICI says: reads certificates and keys named in the tree or found in the usual directories below
 // `directory` (x509, x509ca, private, rsa, ecdsa, pkcs8 …), and calls request(command, message) once for each VICI command that swanctl

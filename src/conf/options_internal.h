@@ -60,6 +60,10 @@ CHECKED bool convert_range(const char *text, struct range *out, struct wrong *wr
 CHECKED bool convert_secret(struct bytes text, struct arena *arena, struct bytes *out, struct wrong *wrong);
 __attribute__((format(printf, 4, 5))) bool wrong_say(struct wrong *wrong, enum fault fault, size_t at, const char *format, ...);  // false
 
+// --- pool.c
+bool attribute_is_known(const char *name);   // by name or number
+CHECKED bool convert_attribute(const char *name, const char *text, struct arena *arena, struct pool_attribute *out, struct wrong *wrong);
+
 // --- the parts of a list: items of a VICI list, or what stands between the commas of a text
 struct parts {
     const struct tree *item, *next;

@@ -96,6 +96,7 @@ void control_load_key(struct control *control, uint32_t client, const struct tre
 void control_load_shared(struct control *control, uint32_t client, const struct tree *message);
 void control_load_authority(struct control *control, uint32_t client, const struct tree *message);
 void control_load_pool(struct control *control, uint32_t client, const struct tree *message);
+void control_unload_pool(struct control *control, uint32_t client, const char *name);
 void control_clear_creds(struct control *control, uint32_t client);
 void control_unload_section(struct control *control, uint32_t client, struct loaded_sections *from, const char *name);
 void control_start(struct control *control);                                   // at start: our own file
@@ -107,7 +108,7 @@ void control_list_conns(struct control *control, uint32_t client, const struct t
 void control_get_names(struct control *control, uint32_t client, const char *list);
 void control_list_certs(struct control *control, uint32_t client, const struct tree *message);
 void control_list_authorities(struct control *control, uint32_t client, const struct tree *message);
-void control_get_pools(struct control *control, uint32_t client);
+void control_get_pools(struct control *control, uint32_t client, const struct tree *message);
 void control_get_algorithms(struct control *control, uint32_t client);
 void control_version(struct control *control, uint32_t client);
 

@@ -134,7 +134,7 @@ static void on_get_secrets(struct control *control, uint32_t client, const struc
 static void on_clear_creds(struct control *c, uint32_t client, const struct tree *m) { (void)m; control_clear_creds(c, client); }
 static void on_flush_certs(struct control *c, uint32_t client, const struct tree *m) { (void)m; success_respond(c, client, OK, NULL, NULL); }
 static void on_unload_authority(struct control *c, uint32_t client, const struct tree *m) { control_unload_section(c, client, &c->authorities, tree_text(m, "name", "")); }
-static void on_unload_pool(struct control *c, uint32_t client, const struct tree *m) { control_unload_section(c, client, &c->pools, tree_text(m, "name", "")); }
+static void on_unload_pool(struct control *c, uint32_t client, const struct tree *m) { control_unload_pool(c, client, tree_text(m, "name", "")); }
 
 static void on_reload_settings(struct control *control, uint32_t client, const struct tree *message)
 {
@@ -148,7 +148,6 @@ static void on_reload_settings(struct control *control, uint32_t client, const s
 
 static void on_get_conns(struct control *c, uint32_t client, const struct tree *m) { (void)m; control_get_names(c, client, "conns"); }
 static void on_get_authorities(struct control *c, uint32_t client, const struct tree *m) { (void)m; control_get_names(c, client, "authorities"); }
-static void on_get_pools(struct control *c, uint32_t client, const struct tree *m) { (void)m; control_get_pools(c, client); }
 static void on_get_algorithms(struct control *c, uint32_t client, const struct tree *m) { (void)m; control_get_algorithms(c, client); }
 static void on_version(struct control *c, uint32_t client, const struct tree *m) { (void)m; control_version(c, client); }
 static void on_redirect(struct control *c, uint32_t client, const struct tree *m) { (void)m; refuse(c, client, "redirect is not supported yet"); }
@@ -192,7 +191,7 @@ static const struct {
     {"unload-authority", on_unload_authority},
     {"load-pool", control_load_pool},
     {"unload-pool", on_unload_pool},
-    {"get-pools", on_get_pools},
+    {"get-pools", control_get_pools},
     {"get-algorithms", on_get_algorithms},
     {"get-counters", on_counters},
     {"reset-counters", on_counters},

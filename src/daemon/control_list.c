@@ -177,7 +177,7 @@ void control_list_certs(struct control *control, uint32_t client, const struct t
     vici_respond(control->vici, client, NULL);
 }
 
-// --- authorities and pools
+// --- authorities, pools
 
 void control_list_authorities(struct control *control, uint32_t client, const struct tree *message)
 {
@@ -201,36 +201,18 @@ void control_list_authorities(struct control *control, uint32_t client, const st
     vici_respond(control->vici, client, NULL);
 }
 
-// Addresses of a range, as far as a 32-bit number holds them.
-static uint32_t range_size(const struct range *range)
+// The ike role knows who holds what.
+void control_get_pools(struct control *control, uint32_t client, const struct tree *message)
 {
-    uint64_t size = 0;
-    size_t bytes = addr_size(&range->low);
-    for (size_t i = 0; i < bytes; i++) {
-        int64_t difference = (int64_t)range->high.at[i] - range->low.at[i];
-        size = (uint64_t)((int64_t)(size << 8) + difference);
-        if (size > UINT32_MAX) return UINT32_MAX;
-    }
-    return (uint32_t)(size + 1 > UINT32_MAX ? UINT32_MAX : size + 1);
-}
-
-void control_get_pools(struct control *control, uint32_t client)
-{
-    struct arena arena = {0};
-    struct tree *root = tree_new(&arena);
-    for (size_t i = 0; i < control->pools.count; i++) {
-        const struct tree *tree = control->pools.at[i]->tree;
-        struct range range;
-        if (range_parse(tree_text(tree, "addrs", ""), &range)) continue;
-        struct tree *section = tree_add_section(&arena, root, tree->name);
-        char base[ADDR_TEXT];
-        tree_add_text(&arena, section, "base", addr_print(&range.low, base));
-        tree_add_printf(&arena, section, "size", "%u", range_size(&range));
-        tree_add_text(&arena, section, "online", "0");
-        tree_add_text(&arena, section, "offline", "0");
-    }
-    vici_respond(control->vici, client, root);
-    arena_free(&arena);
+    struct pending *pending = pending_new(control, client, PENDING_TREE);
+    if (!pending) return;
+    uint8_t space[2000];
+    struct wr encoded = wr_over(space, sizeof space);
+    message_write(&encoded, message);
+    struct load_message load = {.tree = encoded.failed ? BYTES_NONE : wr_done(&encoded)};
+    struct wr out = message_begin(control->space, IPC_MESSAGE_MAX, MESSAGE_LIST_POOLS, pending->number);
+    load_put(&out, &load);
+    link_send(control->ike, &out);
 }
 
 // --- what we can do

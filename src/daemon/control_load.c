@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+enum { POOL_SIZE_MAX = 65000 };
+
 // --- sending
 
 static struct wr send_begin(struct control *control, enum message_type type, const struct pending *pending)
@@ -370,14 +372,65 @@ void control_load_authority(struct control *control, uint32_t client, const stru
     cert_free(cert);
 }
 
+static void pool_send(struct control *control, uint32_t client, const struct tree *section)
+{
+    struct pending *pending = pending_new(control, client, PENDING_SUCCESS);
+    if (!pending) return;
+    pending->what = mem_printf("pool %s", section->name);
+    struct arena arena = {0};
+    struct tree *root = tree_new(&arena);
+    item_copy(&arena, section, root);
+    AUTOFREE_MEM uint8_t *space = mem_new(POOL_SIZE_MAX);
+    struct wr encoded = wr_over(space, POOL_SIZE_MAX);
+    message_write(&encoded, root);
+    struct load_message load = {.tree = wr_done(&encoded)};
+    struct wr out = send_begin(control, MESSAGE_POOL_LOAD, pending);
+    load_put(&out, &load);
+    link_send(control->ike, &out);
+    arena_free(&arena);
+}
+
+// What came from the file is kept, so that a reload knows what has gone from it. The ike role has the rest.
 void control_load_pool(struct control *control, uint32_t client, const struct tree *message)
 {
     const struct tree *section = message->first;
-    struct range range;
-    enum fault fault = FAULT_MESSAGE_MALFORMED;
-    if (section && section->kind == TREE_SECTION) fault = range_parse(tree_text(section, "addrs", ""), &range);
-    if (!fault) section_keep(control, &control->pools, section);
-    success_respond(control, client, fault, NULL, "pool");
+    struct arena arena = {0};
+    struct complaints complaints = {0};
+    struct pool_conf pool;
+    enum fault fault = section ? OK : FAULT_MESSAGE_MALFORMED;
+    if (!fault && !options_pool(section, &arena, &pool, &complaints)) fault = FAULT_CONFIGURATION;
+    if (!fault) {
+        section_keep(control, &control->pools, section);
+        pool_send(control, client, section);
+    } else {
+        success_respond(control, client, fault, complaints.first ? complaints.first->text : NULL, "pool");
+    }
+    complaints_free(&complaints);
+    arena_free(&arena);
+}
+
+static void pool_forget(struct control *control, const char *name)
+{
+    struct loaded_sections *pools = &control->pools;
+    for (size_t i = 0; i < pools->count; i++) {
+        if (strcmp(pools->at[i]->tree->name, name) != 0) continue;
+        arena_free(&pools->at[i]->arena);
+        free(pools->at[i]);
+        pools->at[i] = pools->at[--pools->count];
+        return;
+    }
+}
+
+// A client is refused while addresses are in use; what has gone from the file goes as soon as its addresses are free.
+void control_unload_pool(struct control *control, uint32_t client, const char *name)
+{
+    struct pending *pending = pending_new(control, client, PENDING_SUCCESS);
+    if (!pending) return;
+    struct pool_unload_message message = {.name = name, .in_use_too = client == 0};
+    struct wr out = send_begin(control, MESSAGE_POOL_UNLOAD, pending);
+    pool_unload_put(&out, &message);
+    link_send(control->ike, &out);
+    pool_forget(control, name);
 }
 
 // --- our own file
@@ -463,6 +516,16 @@ static void unseen_unload(struct control *control)
     }
 }
 
+static void unseen_pools_unload(struct control *control, const struct tree *root)
+{
+    for (size_t i = control->pools.count; i-- > 0;) {
+        const struct loaded_section *pool = control->pools.at[i];
+        if (!pool->from_file || tree_section(tree_section(root, "pools"), pool->tree->name)) continue;
+        AUTOFREE_MEM char *name = mem_text(pool->tree->name);
+        control_unload_pool(control, 0, name);
+    }
+}
+
 // A connection of the file that is deferred behind its credentials is still there.
 static void seen_note(struct control *control, const struct tree *root)
 {
@@ -485,6 +548,7 @@ bool control_reload(struct control *control, struct buf *errors)
         control_clear_creds(control, 0);
         seen_note(control, root);
         unseen_unload(control);
+        unseen_pools_unload(control, root);
         file_apply(control, root, directory, &complaints);
         role_log(ROLE_CONTROL, IKE_INFO, OK, "configuration reloaded: %zu connections", control->conn_count);
     }

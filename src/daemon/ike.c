@@ -290,6 +290,68 @@ static void conn_unload(struct ike_role *role, uint64_t number, struct rd *field
     arena_free(&arena);
 }
 
+static void pool_load(struct ike_role *role, uint64_t number, struct rd *fields)
+{
+    struct arena arena = {0};
+    struct complaints complaints = {0};
+    struct load_message message;
+    struct tree *root = NULL;
+    struct pool_conf pool;
+    enum fault fault = load_get(fields, &arena, &message);
+    if (!fault) fault = message_read(message.tree, &arena, &root);
+    if (!fault && !root->first) fault = FAULT_MESSAGE_MALFORMED;
+    if (!fault && !options_pool(root->first, &arena, &pool, &complaints))
+        fault = complaints.first ? complaints.first->fault : FAULT_CONFIGURATION;
+    if (!fault) {
+        struct ike_in in = {.kind = IKE_IN_POOL_LOAD, .pool = &pool};
+        ike_role_step(role, &in);
+    }
+    SEND(role, role->control, RESULT, result, number,
+         {.fault = fault, .text = complaints.first ? complaints.first->text : NULL});
+    complaints_free(&complaints);
+    arena_free(&arena);
+}
+
+static bool pool_find(const struct ike_role *role, const char *name, struct ike_pool_info *out)
+{
+    for (const char *at = NULL; ike_pool_after(role->core, at, out); at = out->name)
+        if (strcmp(out->name, name) == 0) return true;
+    return false;
+}
+
+static void pool_unload(struct ike_role *role, uint64_t number, struct rd *fields)
+{
+    struct arena arena = {0};
+    struct pool_unload_message message;
+    struct ike_pool_info pool;
+    AUTOFREE_MEM char *text = NULL;
+    enum fault fault = pool_unload_get(fields, &arena, &message);
+    if (!fault && (!message.name || !pool_find(role, message.name, &pool))) {
+        fault = FAULT_CONN_UNKNOWN;
+        text = mem_printf("no pool \"%s\" is loaded", message.name ? message.name : "");
+    } else if (!fault && pool.online && !message.in_use_too) {
+        fault = FAULT_POOL_IN_USE;
+        text = mem_printf("%u addresses of pool \"%s\" are in use", pool.online, message.name);
+    }
+    if (!fault) {
+        struct ike_in in = {.kind = IKE_IN_POOL_UNLOAD, .name = message.name};
+        ike_role_step(role, &in);
+    }
+    SEND(role, role->control, RESULT, result, number, {.fault = fault, .text = text});
+    arena_free(&arena);
+}
+
+static void list_pools(struct ike_role *role, uint64_t number, struct rd *fields)
+{
+    struct arena arena = {0};
+    struct load_message message;
+    struct tree *filter = NULL;
+    enum fault fault = load_get(fields, &arena, &message);
+    if (!fault) fault = message_read(message.tree, &arena, &filter);
+    ike_view_pools(role, number, fault ? NULL : filter);
+    arena_free(&arena);
+}
+
 static void command(struct ike_role *role, struct rd *fields)
 {
     struct arena arena = {0};
@@ -344,6 +406,9 @@ static void from_control(void *context, const struct message_head *head, struct 
     switch (head->type) {
     case MESSAGE_CONN_LOAD: conn_load(role, head->number, fields); break;
     case MESSAGE_CONN_UNLOAD: conn_unload(role, head->number, fields); break;
+    case MESSAGE_POOL_LOAD: pool_load(role, head->number, fields); break;
+    case MESSAGE_POOL_UNLOAD: pool_unload(role, head->number, fields); break;
+    case MESSAGE_LIST_POOLS: list_pools(role, head->number, fields); break;
     case MESSAGE_COMMAND: command(role, fields); break;
     case MESSAGE_LIST_SAS: list_sas(role, head->number, fields); break;
     case MESSAGE_STATS: ike_view_stats(role, head->number); break;

@@ -78,6 +78,7 @@ void ike_operation_resolved(struct ike_role *role, uint64_t number, const struct
 // ike_view.c: SAs as VICI sections
 void ike_view_sa(struct ike_role *role, uint32_t id, const struct tree *filter, struct arena *arena, struct tree *parent);
 void ike_view_list(struct ike_role *role, uint64_t number, const struct tree *filter);
+void ike_view_pools(struct ike_role *role, uint64_t number, const struct tree *filter);
 void ike_view_stats(struct ike_role *role, uint64_t number);
 void ike_view_event(struct ike_role *role, const struct ike_event *event);
 void ike_view_report(struct ike_role *role, const struct ike_report *report);

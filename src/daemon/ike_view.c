@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <time.h>
 
+enum { LEASES_ROOM = 200000, LEASE_TEXT = 140 };   // bytes of one answer, and of a lease beside its identity
+
 static struct tree *text_add(struct arena *arena, struct tree *to, const char *name, const char *text)
 {
     return text ? tree_add_text(arena, to, name, text) : NULL;
@@ -110,6 +112,15 @@ static void times_add(const struct ike_sa_info *sa, struct arena *arena, struct 
     if (sa->reauth_at && sa->reauth_at != NSEC_NEVER) seconds_add(arena, to, "reauth-time", sa->reauth_at - now);
 }
 
+static void addresses_add(struct arena *arena, struct tree *to, const char *name, const struct addr *addrs, size_t count)
+{
+    struct tree *list = count ? tree_add_list(arena, to, name) : NULL;
+    for (size_t i = 0; i < count; i++) {
+        char text[ADDR_TEXT];
+        tree_add_item(arena, list, bytes_of_text(addr_print(&addrs[i], text)));
+    }
+}
+
 static void sa_add(const struct ike_sa_info *sa, struct arena *arena, struct tree *to)
 {
     number_add(arena, to, "uniqueid", sa->id);
@@ -129,13 +140,9 @@ static void sa_add(const struct ike_sa_info *sa, struct arena *arena, struct tre
     flag_add(arena, to, "nat-any", sa->nat_any);
     suite_add(arena, to, &sa->suite, true);
     times_add(sa, arena, to);
-    if (sa->vip_count) {
-        struct tree *list = tree_add_list(arena, to, "local-vips");
-        for (unsigned i = 0; i < sa->vip_count; i++) {
-            char text[ADDR_TEXT];
-            tree_add_item(arena, list, bytes_of_text(addr_print(&sa->vips[i], text)));
-        }
-    }
+    addresses_add(arena, to, "local-vips", sa->vips, sa->vip_count);
+    addresses_add(arena, to, "remote-vips", sa->remote_vips, sa->remote_vip_count);
+    addresses_add(arena, to, "dns", sa->dns, sa->dns_count);
     text_add(arena, to, "remote-auth", sa->peer_scheme);
 }
 
@@ -198,6 +205,61 @@ void ike_view_list(struct ike_role *role, uint64_t number, const struct tree *fi
         arena_free(&arena);
     }
     tree_send(role, MESSAGE_ITEM, number, "list-sa", NULL, true);
+}
+
+// --- pools
+
+// As many leases as fit one message; how many were left out is said.
+static void leases_add(struct ike_role *role, const char *pool, struct arena *arena, struct tree *to, unsigned *room)
+{
+    struct tree *list = tree_add_section(arena, to, "leases");
+    struct ike_lease_info lease;
+    struct addr at;
+    unsigned number = 0, left_out = 0;
+    for (const struct addr *after = NULL; ike_lease_after(role->core, pool, after, &lease); after = &at) {
+        at = lease.addr;
+        char key[16], text[ADDR_TEXT], id[IDENTITY_TEXT];
+        identity_print(lease.id, id, sizeof id);
+        unsigned size = (unsigned)strlen(id) + LEASE_TEXT;
+        if (*room < size) {
+            left_out++;
+            continue;
+        }
+        *room -= size;
+        snprintf(key, sizeof key, "%u", number++);
+        struct tree *section = tree_add_section(arena, list, key);
+        tree_add_text(arena, section, "address", addr_print(&lease.addr, text));
+        tree_add_text(arena, section, "identity", id);
+        tree_add_text(arena, section, "status", lease.online ? "online" : "offline");
+    }
+    if (left_out) number_add(arena, to, "leases-left-out", left_out);
+}
+
+void ike_view_pools(struct ike_role *role, uint64_t number, const struct tree *filter)
+{
+    const char *only = filter ? tree_text(filter, "name", NULL) : NULL;
+    bool leases = filter && strcmp(tree_text(filter, "leases", "no"), "no") != 0;
+    struct arena arena = {0};
+    struct tree *root = tree_new(&arena);
+    struct ike_pool_info pool;
+    unsigned room = LEASES_ROOM;
+    for (const char *at = NULL; ike_pool_after(role->core, at, &pool); at = pool.name) {
+        if (only && strcmp(only, pool.name) != 0) continue;
+        struct tree *section = tree_add_section(&arena, root, pool.name);
+        host_add(&arena, section, "base", &pool.base);
+        number_add(&arena, section, "size", pool.size);
+        number_add(&arena, section, "online", pool.online);
+        number_add(&arena, section, "offline", pool.offline);
+        if (leases) leases_add(role, pool.name, &arena, section, &room);
+    }
+    AUTOFREE_MEM uint8_t *space = mem_new(IPC_MESSAGE_MAX);
+    struct wr encoded = wr_over(space, IPC_MESSAGE_MAX);
+    message_write(&encoded, root);
+    struct result_message result = {.tree = wr_done(&encoded)};
+    struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_RESULT, number);
+    result_put(&out, &result);
+    link_send(role->control, &out);
+    arena_free(&arena);
 }
 
 void ike_view_stats(struct ike_role *role, uint64_t number)

@@ -223,6 +223,12 @@ static void shape_load(struct codec *c, struct load_message *m) { field_bytes(c,
 
 static void shape_name(struct codec *c, struct name_message *m) { field_text(c, &m->name); }
 
+static void shape_pool_unload(struct codec *c, struct pool_unload_message *m)
+{
+    field_text(c, &m->name);
+    field_bool(c, &m->in_use_too);
+}
+
 static void shape_command(struct codec *c, struct command_message *m)
 {
     struct ike_command *command = &m->command;
@@ -464,6 +470,7 @@ static void shape_address(struct codec *c, struct address_message *m)
 
 CODEC(load)
 CODEC(name)
+CODEC(pool_unload)
 CODEC(command)
 CODEC(key)
 CODEC(cert)

@@ -44,6 +44,7 @@ struct ike *ike_new(struct rng *rng, const struct ike_settings *settings)
     list_init(&ike->buried_policies);
     list_init(&ike->sas);
     list_init(&ike->loaded);
+    list_init(&ike->pools);
     list_init(&ike->commands);
     tables_init(ike);
     return ike;
@@ -120,6 +121,7 @@ void ike_free(struct ike *ike)
     }
     LIST_EACH (struct command_wait, link, wait, &ike->commands) free(wait);
     step_clean(ike);
+    pools_free(ike);
     heap_wipe(&ike->alarms);
     tables_free(ike);
     for (unsigned i = 0; i < 2; i++) secret_wipe(&ike->cookie_secret[i]);
@@ -291,6 +293,12 @@ void ike_step(struct ike *ike, struct ike_in *in)
         break;
     case IKE_IN_ANCHORS:
         anchors_in(ike, in->anchors.hashes, in->anchors.count);
+        break;
+    case IKE_IN_POOL_LOAD:
+        pool_load(ike, in->pool);
+        break;
+    case IKE_IN_POOL_UNLOAD:
+        pool_unload(ike, in->name);
         break;
     }
     alarms_run(ike);

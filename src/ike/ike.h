@@ -18,6 +18,7 @@
 #include "base/secret.h"
 #include "base/wr.h"
 #include "model/conn.h"
+#include "model/pool.h"
 #include "model/sa.h"
 
 struct ike;
@@ -33,6 +34,8 @@ enum ike_in_kind {
     IKE_IN_CONN_LOAD, // adds or replaces by name; the core holds a reference
     IKE_IN_CONN_UNLOAD,
     IKE_IN_ANCHORS, // hashes of trust anchors for CERTREQ
+    IKE_IN_POOL_LOAD,   // adds or replaces by name; leases stay
+    IKE_IN_POOL_UNLOAD, // addresses that are held stay so until their holders go
 };
 
 enum ike_command_kind {
@@ -97,7 +100,8 @@ struct ike_in {
             bool came; // or went
         } address;
         struct conn *conn; // CONN_LOAD
-        const char *name;  // CONN_UNLOAD
+        const char *name;  // CONN_UNLOAD, POOL_UNLOAD
+        const struct pool_conf *pool; // POOL_LOAD; copied
         struct {
             const uint8_t (
                 *hashes)[20]; // SHA-1 of each anchor's subjectPublicKeyInfo (RFC 7296 3.7)
@@ -290,8 +294,9 @@ struct ike_sa_info {
     bool nat_local, nat_remote, nat_any;
     struct suite suite;
     nsec established, rekey_at, reauth_at;
-    uint8_t vip_count;
-    const struct addr *vips;
+    uint8_t vip_count, remote_vip_count, dns_count;
+    const struct addr *vips, *remote_vips; // virtual addresses: ours, and what we gave the peer
+    const struct addr *dns;                // name servers that the peer told us of
     const char *peer_scheme; // how the peer was authenticated
     uint32_t children;
 };
@@ -301,6 +306,21 @@ bool ike_sa_info(const struct ike *ike, uint32_t id, struct ike_sa_info *out);
 uint32_t ike_child_after(const struct ike *ike, uint32_t ike_id, uint32_t child_id);
 bool ike_child_info(const struct ike *ike, uint32_t ike_id, uint32_t child_id,
                     struct ike_child_info *out);
+struct ike_pool_info {
+    const char *name;
+    struct addr base;
+    uint32_t size; // UINT32_MAX: so many or more
+    uint32_t online, offline;
+};
+struct ike_lease_info {
+    struct addr addr;
+    const struct identity *id;
+    bool online;
+};
+// The pool behind the one of that name, the lease behind that of that address; NULL: the first.
+bool ike_pool_after(const struct ike *ike, const char *name, struct ike_pool_info *out);
+bool ike_lease_after(const struct ike *ike, const char *pool, const struct addr *addr,
+                     struct ike_lease_info *out);
 struct ike_stats {
     size_t sas, half_open, children;
     uint64_t in_requests[8], in_responses[8], out_requests[8],

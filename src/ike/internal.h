@@ -375,7 +375,11 @@ struct sa {
     uint32_t command;     // of a terminate that waits for its end
     char peer_scheme[32]; // how the peer was authenticated; "" when not yet
     struct addr *vips;    // owned
-    uint8_t vip_count;
+    struct addr *dns;     // name servers that came with them; owned
+    uint8_t vip_count, dns_count;
+    uint8_t lease_count;      // virtual addresses of the peer
+    struct lease **leases;    // owned array
+    struct addr *remote_vips; // theirs; owned
     nsec established, last_heard, last_sent, troubled_since;
     nsec timers[SA_TIMERS];
 };
@@ -433,6 +437,7 @@ struct ike {
     struct map operations; // number -> struct waiter
     struct list sas;       // by unique number
     struct list loaded;    // in the order of loading
+    struct list pools;     // likewise
     struct map loaded_by_name;
     struct list commands;
     uint32_t last_sa_id, last_child_id, last_policy;
@@ -774,3 +779,18 @@ size_t fragment_limit(const struct sa *sa);
 void reassembly_free(struct sa *sa);
 void config_offer(struct exchange *x, struct draft *draft);
 enum fault config_agree(struct exchange *x);
+enum fault config_assign(struct exchange *x); // answers: takes leases; a fault is one of the child
+void config_answer(struct exchange *x, struct draft *draft);
+void pool_load(struct ike *ike, const struct pool_conf *conf);
+void pool_unload(struct ike *ike, const char *name);
+void pools_free(struct ike *ike);
+bool pool_info(const struct ike *ike, const char *name, struct ike_pool_info *out);
+// An address of the connection's pools in the family of `wanted`, that very one if it can be; NULL
+// when none is left.
+const struct addr *lease_take(struct sa *sa, const struct addr *wanted);
+void leases_release(struct sa *sa);
+void leases_move(struct sa *from, struct sa *to);
+// What the nth pool of the connection tells the peer, if its addresses come from there or it has
+// none; false when there is no nth.
+bool pool_attributes(const struct sa *sa, unsigned number, const struct pool_attribute **out,
+                     unsigned *count);

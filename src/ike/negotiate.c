@@ -83,7 +83,9 @@ void conf_selectors(const struct sa *sa, const struct child_conf *conf, struct s
     else
         side_selectors(&conf->local_ts, conf->local_dynamic, own, sa->vip_count ? sa->vip_count : 1,
                        local);
-    side_selectors(&conf->remote_ts, conf->remote_dynamic, &sa->path.remote.addr, 1, remote);
+    const struct addr *peer = sa->lease_count ? sa->remote_vips : &sa->path.remote.addr;
+    side_selectors(&conf->remote_ts, conf->remote_dynamic, peer,
+                   sa->lease_count ? sa->lease_count : 1, remote);
 }
 
 // RFC 7296 2.9: the packet that called for the child stands first, so that a responder that narrows

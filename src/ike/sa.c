@@ -163,6 +163,12 @@ void sa_move_children(struct sa *from, struct sa *to)
     to->vip_count = from->vip_count;
     from->vips = NULL;
     from->vip_count = 0;
+    free_later(to->ike, to->dns);
+    to->dns = from->dns;
+    to->dns_count = from->dns_count;
+    from->dns = NULL;
+    from->dns_count = 0;
+    leases_move(from, to);
     if (from->timers[TIMER_REAUTH] != NSEC_NEVER)
         sa_set_timer(to, TIMER_REAUTH, from->timers[TIMER_REAUTH]);
     to->command = from->command ? from->command : to->command;
@@ -227,6 +233,7 @@ void sa_end(struct sa *sa, enum fault fault, const char *why)
         task_drop(sa, task);
     }
     vips_release(sa);
+    leases_release(sa);
     uint32_t command = sa->handshake ? sa->handshake->command : 0;
     if (command) command_done(ike, command, fault ? fault : FAULT_TERMINATED, why);
     if (announce) event(ike, (struct ike_event){.kind = IKE_EVENT_IKE_DOWN, .ike_id = sa->id});
@@ -287,6 +294,8 @@ void sa_free(struct sa *sa)
     identity_free(&sa->remote_id);
     free(sa->rival);
     free(sa->vips);
+    free(sa->dns);
+    free(sa->remote_vips);
     conn_release(sa->conn);
     free(sa);
 }

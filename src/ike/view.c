@@ -50,6 +50,10 @@ bool ike_sa_info(const struct ike *ike, uint32_t id, struct ike_sa_info *out)
         .reauth_at = shown(sa->timers[TIMER_REAUTH]),
         .vip_count = sa->vip_count,
         .vips = sa->vips,
+        .remote_vip_count = sa->lease_count,
+        .remote_vips = sa->remote_vips,
+        .dns_count = sa->dns_count,
+        .dns = sa->dns,
         .peer_scheme = *sa->peer_scheme ? sa->peer_scheme : NULL,
         .children = sa->child_count,
     };

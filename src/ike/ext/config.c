@@ -1,60 +1,121 @@
 // SPDX-License-Identifier: Apache-2.0
-// Configuration payloads (RFC 7296 2.19, 3.15), the client's side: a virtual address is asked for
-// and taken.
+// Configuration payloads (RFC 7296 2.19, 3.15): a client asks for virtual addresses and takes them, a
+// server gives them out of its pools, with what else the pools say.
 //
-//     CP(CFG_REQUEST: INTERNAL_IP4_ADDRESS)  -->
-//                                       <--  CP(CFG_REPLY: INTERNAL_IP4_ADDRESS(10.0.0.7))
+//     CP(CFG_REQUEST: INTERNAL_IP4_ADDRESS, INTERNAL_IP4_DNS)                  -->
+//                    <--  CP(CFG_REPLY: INTERNAL_IP4_ADDRESS(10.0.0.7), INTERNAL_IP4_DNS(10.0.0.1))
 #include "ike/internal.h"
 
-enum { IP6_WITH_PREFIX = 17 };
+enum { IP6_WITH_PREFIX = 17, DNS_MAX = 8, POOLS_TEXT_MAX = 1024 };
+
+static uint8_t address_family(uint16_t type)
+{
+    return type == ATTR_INTERNAL_IP4_ADDRESS   ? ADDR_V4
+           : type == ATTR_INTERNAL_IP6_ADDRESS ? ADDR_V6
+                                               : ADDR_NONE;
+}
+
+static uint8_t dns_family(uint16_t type)
+{
+    return type == ATTR_INTERNAL_IP4_DNS ? ADDR_V4 : type == ATTR_INTERNAL_IP6_DNS ? ADDR_V6 : ADDR_NONE;
+}
+
+// Without a value it is any address of the family. An IPv6 address has its prefix length behind it.
+static bool value_addr(const struct cp_attribute *attribute, uint8_t family, struct addr *addr)
+{
+    size_t size = family == ADDR_V4 ? 4 : family == ADDR_V6 ? 16 : 0;
+    if (!size) return false;
+    *addr = addr_any((enum addr_family)family);
+    if (!attribute->value.size) return true;
+    if (attribute->value.size < size) return false;
+    return addr_from_bytes(bytes_of(attribute->value.at, size), addr) == OK;
+}
 
 // RFC 7296 3.15.1: an empty attribute asks for any address, one with a value for that one again.
-static struct cp_attribute attribute_of(const struct addr *addr)
+static struct cp_attribute attribute_of(const struct addr *addr, struct arena *arena)
 {
     bool v6 = addr->family == ADDR_V6;
     struct cp_attribute attribute = {.type = v6 ? ATTR_INTERNAL_IP6_ADDRESS
                                                 : ATTR_INTERNAL_IP4_ADDRESS};
-    if (!addr_is_any(addr)) attribute.value = addr_bytes(addr);
+    if (addr_is_any(addr)) return attribute;
+    uint8_t *value = arena_new(arena, IP6_WITH_PREFIX);
+    memcpy(value, addr->at, addr_size(addr));
+    value[16] = v6 ? 128 : 0;
+    attribute.value = bytes_of(value, v6 ? IP6_WITH_PREFIX : 4);
     return attribute;
 }
 
-void config_offer(struct exchange *x, struct draft *draft)
+static void cp_put(struct draft *draft, const struct cp_payload *cp)
 {
-    const struct conn *conn = x->sa->conn;
-    if (!conn->vip_count) return;
-    struct cp_payload *cp = arena_new(&x->arena, sizeof *cp);
-    cp->type = CFG_REQUEST;
-    for (unsigned i = 0; i < conn->vip_count; i++) {
-        struct cp_attribute attribute = attribute_of(&conn->vips[i]);
-        if (attribute.type == ATTR_INTERNAL_IP6_ADDRESS && attribute.value.size) {
-            uint8_t *with_prefix = arena_new(&x->arena, IP6_WITH_PREFIX);
-            memcpy(with_prefix, attribute.value.at, 16);
-            with_prefix[16] = 128;
-            attribute.value = bytes_of(with_prefix, IP6_WITH_PREFIX);
-        }
-        cp->at[cp->count++] = attribute;
-    }
     cp_write(draft_open(draft, PAYLOAD_CP), cp);
     draft_close(draft);
 }
 
-static bool vip_of(const struct cp_attribute *attribute, struct addr *addr)
+static void cp_add(struct cp_payload *cp, struct cp_attribute attribute)
 {
-    size_t size = attribute->type == ATTR_INTERNAL_IP4_ADDRESS   ? 4
-                  : attribute->type == ATTR_INTERNAL_IP6_ADDRESS ? 16
-                                                                 : 0;
-    if (!size || attribute->value.size < size) return false;
-    return addr_from_bytes(bytes_of(attribute->value.at, size), addr) == OK && !addr_is_any(addr);
+    for (unsigned i = 0; i < cp->count; i++)
+        if (cp->at[i].type == attribute.type && bytes_equal(cp->at[i].value, attribute.value))
+            return;
+    if (cp->count < CP_ATTRIBUTES_MAX) cp->at[cp->count++] = attribute;
 }
 
+// --- client
+
+// An SA that replaces another one asks for what that one has.
+static const struct addr *wanted_vip(const struct sa *sa, const struct sa *former, unsigned number)
+{
+    const struct addr *vip = &sa->conn->vips[number];
+    bool same = former && former->conn->vip_count == sa->conn->vip_count &&
+                number < former->vip_count && former->vips[number].family == vip->family;
+    return addr_is_any(vip) && same ? &former->vips[number] : vip;
+}
+
+void config_offer(struct exchange *x, struct draft *draft)
+{
+    const struct sa *sa = x->sa, *former = sa_by_id(sa->ike, sa->reauth_of);
+    const struct conn *conn = sa->conn;
+    if (!conn->vip_count) return;
+    struct cp_payload *cp = arena_new(&x->arena, sizeof *cp);
+    cp->type = CFG_REQUEST;
+    for (unsigned i = 0; i < conn->vip_count; i++)
+        cp->at[cp->count++] = attribute_of(wanted_vip(sa, former, i), &x->arena);
+    for (unsigned i = 0; i < conn->vip_count; i++)
+        cp_add(cp, (struct cp_attribute){.type = conn->vips[i].family == ADDR_V6
+                                                     ? ATTR_INTERNAL_IP6_DNS
+                                                     : ATTR_INTERNAL_IP4_DNS});
+    cp_put(draft, cp);
+}
+
+static unsigned count_of(const struct addr *addrs, size_t count, uint8_t family)
+{
+    unsigned of_family = 0;
+    for (size_t i = 0; i < count; i++) of_family += addrs[i].family == family;
+    return of_family;
+}
+
+// No more addresses than were asked for are put on this host, and none of another family.
 static void vip_take(struct sa *sa, const struct addr *addr)
 {
     char text[ADDR_TEXT];
+    const struct conn *conn = sa->conn;
+    if (count_of(sa->vips, sa->vip_count, addr->family) >=
+        count_of(conn->vips, conn->vip_count, addr->family))
+        return;
     if (!sa->vips) sa->vips = mem_array(CONN_VIPS_MAX, sizeof *sa->vips);
-    if (sa->vip_count == CONN_VIPS_MAX) return;
     sa->vips[sa->vip_count++] = *addr;
     out_new(sa->ike, IKE_OUT_ADDRESS_ADD)->address.addr = *addr;
     report(sa->ike, ABOUT_SA(sa), IKE_INFO, OK, "virtual address %s is ours",
+           addr_print(addr, text));
+}
+
+// It is told, not installed: resolving names is the business of the host.
+static void dns_take(struct sa *sa, const struct addr *addr)
+{
+    char text[ADDR_TEXT];
+    if (!sa->dns) sa->dns = mem_array(DNS_MAX, sizeof *sa->dns);
+    if (sa->dns_count == DNS_MAX) return;
+    sa->dns[sa->dns_count++] = *addr;
+    report(sa->ike, ABOUT_SA(sa), IKE_INFO, OK, "the peer's name server is %s",
            addr_print(addr, text));
 }
 
@@ -68,9 +129,114 @@ enum fault config_agree(struct exchange *x)
     struct cp_payload *cp = arena_new(&x->arena, sizeof *cp);
     if (payload) TRY(cp_read(payload->body, cp));
     for (unsigned i = 0; i < cp->count && cp->type == CFG_REPLY; i++) {
+        const struct cp_attribute *at = &cp->at[i];
         struct addr addr;
-        if (vip_of(&cp->at[i], &addr)) vip_take(sa, &addr);
+        if (value_addr(at, address_family(at->type), &addr) && !addr_is_any(&addr))
+            vip_take(sa, &addr);
+        if (value_addr(at, dns_family(at->type), &addr) && !addr_is_any(&addr)) dns_take(sa, &addr);
     }
     if (!sa->vip_count) x->child_fault = FAULT_PEER_ADDRESS;
     return OK;
+}
+
+// --- server
+
+static enum fault request_read(struct exchange *x, struct cp_payload **out)
+{
+    const struct payload *payload = message_first(&x->in, PAYLOAD_CP);
+    *out = arena_new(&x->arena, sizeof **out);
+    if (payload) TRY(cp_read(payload->body, *out));
+    // RFC 7296 2.19: only a request is answered.
+    if ((*out)->type != CFG_REQUEST) (*out)->count = 0;
+    return OK;
+}
+
+// The fault when nothing of a family was given: no pool has it, or none has any left.
+static enum fault none_left(struct exchange *x, uint8_t family)
+{
+    const struct conn *conn = x->sa->conn;
+    char *text = arena_new(&x->arena, POOLS_TEXT_MAX + 1);
+    struct wr out = wr_over(text, POOLS_TEXT_MAX);
+    struct ike_pool_info pool;
+    bool serves = false;
+    wr_printf(&out, "%s asks for an IPv%u address; ", identity_text(x->sa->ike, &x->sa->remote_id),
+              family);
+    if (!conn->pool_count) wr_printf(&out, "connection %s names no pool", conn->name);
+    for (unsigned i = 0; i < conn->pool_count; i++) {
+        const char *name = conn->pools[i], *comma = i ? ", " : "";
+        bool there = pool_info(x->sa->ike, name, &pool);
+        if (!there)
+            wr_printf(&out, "%spool %s is not loaded", comma, name);
+        else if (pool.base.family != family)
+            wr_printf(&out, "%spool %s has IPv%u addresses", comma, name, pool.base.family);
+        else
+            wr_printf(&out, "%spool %s has %u addresses, %u are in use", comma, name, pool.size,
+                      pool.online);
+        serves |= there && pool.base.family == family;
+    }
+    x->why = text;
+    return serves ? FAULT_POOLS_EXHAUSTED : FAULT_POOLS_NONE;
+}
+
+static void given_report(const struct sa *sa, const struct addr *addr)
+{
+    char text[ADDR_TEXT];
+    report(sa->ike, ABOUT_SA(sa), IKE_INFO, OK, "virtual address %s is given to %s",
+           addr_print(addr, text), identity_text(sa->ike, &sa->remote_id));
+}
+
+// RFC 7296 3.15.4: when nothing can be given the IKE SA stands all the same, without a child. Some
+// of what is asked for is better than nothing.
+enum fault config_assign(struct exchange *x)
+{
+    struct sa *sa = x->sa;
+    struct cp_payload *cp;
+    enum fault fault = OK;
+    TRY(request_read(x, &cp));
+    for (unsigned i = 0, asked = 0; i < cp->count && asked < CONN_VIPS_MAX; i++) {
+        struct addr wanted;
+        if (!value_addr(&cp->at[i], address_family(cp->at[i].type), &wanted)) continue;
+        asked++;
+        const struct addr *given = lease_take(sa, &wanted);
+        if (given)
+            given_report(sa, given);
+        else
+            fault = none_left(x, wanted.family);
+    }
+    if (!fault || !sa->lease_count) return fault;
+    report(sa->ike, ABOUT_SA(sa), IKE_INFO, fault, "%s: %s", fault_sentence(fault), x->why);
+    x->why = NULL;
+    return OK;
+}
+
+// RFC 7296 3.15.1: asked for with SUPPORTED_ATTRIBUTES, all types that are understood are named.
+static struct cp_attribute supported(const struct cp_payload *reply, struct arena *arena)
+{
+    uint8_t *space = arena_new(arena, 2 * (CP_ATTRIBUTES_MAX + 2));
+    struct wr out = wr_over(space, 2 * (CP_ATTRIBUTES_MAX + 2));
+    wr_u16(&out, ATTR_INTERNAL_IP4_ADDRESS);
+    wr_u16(&out, ATTR_INTERNAL_IP6_ADDRESS);
+    for (unsigned i = 0; i < reply->count; i++)
+        if (!address_family(reply->at[i].type)) wr_u16(&out, reply->at[i].type);
+    return (struct cp_attribute){ATTR_SUPPORTED_ATTRIBUTES, wr_done(&out)};
+}
+
+void config_answer(struct exchange *x, struct draft *draft)
+{
+    const struct sa *sa = x->sa;
+    struct cp_payload *asked, *reply = arena_new(&x->arena, sizeof *reply);
+    if (request_read(x, &asked) != OK || asked->type != CFG_REQUEST) return;
+    if (!sa->conn->pool_count) return;
+    reply->type = CFG_REPLY;
+    for (unsigned i = 0; i < sa->lease_count; i++)
+        cp_add(reply, attribute_of(&sa->remote_vips[i], &x->arena));
+    const struct pool_attribute *attributes;
+    unsigned count;
+    for (unsigned i = 0; pool_attributes(sa, i, &attributes, &count); i++)
+        for (unsigned j = 0; j < count; j++)
+            cp_add(reply, (struct cp_attribute){attributes[j].type, attributes[j].value});
+    for (unsigned i = 0; i < asked->count; i++)
+        if (asked->at[i].type == ATTR_SUPPORTED_ATTRIBUTES)
+            cp_add(reply, supported(reply, &x->arena));
+    if (reply->count) cp_put(draft, reply);
 }

@@ -212,6 +212,9 @@ static void child_failed_report(struct exchange *x)
         alert(sa->ike, sa, "proposal-mismatch-child");
     if (x->child_fault == FAULT_TS_UNACCEPTABLE || x->child_fault == FAULT_PEER_TS_UNACCEPTABLE)
         alert(sa->ike, sa, "ts-mismatch");
+    if (x->child_fault == FAULT_POOLS_EXHAUSTED || x->child_fault == FAULT_POOLS_NONE ||
+        x->child_fault == FAULT_PEER_ADDRESS)
+        alert(sa->ike, sa, "vip-failure");
     alert(sa->ike, sa, "keep-on-child-sa-failure");
 }
 
@@ -382,12 +385,21 @@ static enum fault auth_accept_peer(struct exchange *x)
     return admit_peer(x, message_notify(&x->in, NOTIFY_INITIAL_CONTACT, &notify));
 }
 
-// What fails here fails the child only (RFC 7296 2.21.2).
+// What fails in these two fails the child only (RFC 7296 2.21.2).
+static enum fault auth_assign(struct exchange *x)
+{
+    x->child_fault = config_assign(x);
+    x->child_why = x->why;
+    x->why = NULL;
+    return OK;
+}
+
 static enum fault auth_choose_child(struct exchange *x)
 {
     bool complete = message_first(&x->in, PAYLOAD_SA) && message_first(&x->in, PAYLOAD_TSI) &&
                     message_first(&x->in, PAYLOAD_TSR);
     if (!complete) return x->sa->conn->childless == CHILDLESS_NEVER ? FAULT_PAYLOAD_MISSING : OK;
+    if (x->child_fault) return OK;
     x->why = NULL;
     x->child_fault = x->sa->conn->childless == CHILDLESS_FORCE
                          ? FAULT_CHILD_UNWANTED
@@ -407,6 +419,7 @@ static enum fault auth_answer_write(struct exchange *x)
     draft_bytes(&draft, PAYLOAD_IDR, sa->handshake->id_local);
     certs_write(sa, &draft);
     auth_payload_write(x, &draft);
+    config_answer(x, &draft);
     if (x->child_fault)
         draft_fault(&draft, x, x->child_fault);
     else if (x->child)
@@ -426,6 +439,7 @@ static const struct step auth_answer_steps[] = {
     WAIT(auth_judge_peer, auth_peer_judged), // waits: JUDGE, or PROVE for a PSK's MAC
     STEP(auth_accept_peer),                  // initial contact, uniqueness
     WAIT(auth_prove, auth_proved),           // waits: PROVE
+    STEP(auth_assign),                       // virtual addresses
     STEP(auth_choose_child),                 // proposal and selectors of the first child
     STEP(auth_answer_write),
     END,
