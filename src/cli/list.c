@@ -9,7 +9,7 @@ enum list_kind { LIST_SAS, LIST_CONNS, LIST_CERTS, LIST_ALGS, LIST_POOLS, LIST_A
 struct list_words {
     const char *vici;
     enum list_kind kind;
-    bool json;
+    bool json, leases;
 };
 
 struct collected {             // the events of a list, kept in one tree
@@ -126,6 +126,9 @@ static void sa_print(const struct tree *sa)
     suite_print(sa);
     if (tree_text(sa, "nat-local", NULL)) printf(", NAT on this side");
     if (tree_text(sa, "nat-remote", NULL)) printf(", NAT on the peer's side");
+    static const char *const lists[][2] = {{"local-vips", "\n  virtual addresses"}, {"dns", ", name servers"}, {"remote-vips", "\n  virtual addresses of the peer"}};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        if (tree_find(sa, lists[i][0])) list_print(lists[i][1], sa, lists[i][0]);
     printf("\n");
     TREE_EACH(child, tree_section(sa, "child-sas")) child_print(child);
 }
@@ -219,7 +222,9 @@ static int list_ask(const struct list_words *words)
     const char *event = questions[words->kind].event;
     enum fault fault = event ? client_subscribe(client, event) : OK;
     if (words->json) printf("[");
-    if (!fault) fault = client_ask(client, questions[words->kind].command, NULL, &arena, &events, &response);
+    struct tree *request = tree_new(&arena);
+    if (words->leases) tree_add_text(&arena, request, "leases", "yes");
+    if (!fault) fault = client_ask(client, questions[words->kind].command, request, &arena, &events, &response);
     if (!fault && !event) entry_take(&collected, "", response);
     if (words->json) printf("]\n");
     else if (!fault && !collected.count) printf("none\n");
@@ -230,15 +235,16 @@ static int list_ask(const struct list_words *words)
 }
 
 static const char list_usage[] =
-    "usage: cygnet list [--sas|--conns|--certs|--algs|--pools|--authorities] [--json] [--uri URI]\n"
-    "  SAs that are up by default; what is loaded with the others.\n";
+    "usage: cygnet list [--sas|--conns|--certs|--algs|--pools [--leases]|--authorities] [--json] [--uri URI]\n"
+    "  SAs that are up by default; what is loaded with the others.\n"
+    "  --leases: who holds which address of the pools.\n";
 
 static bool list_parse(int argc, char **argv, struct list_words *words)
 {
     static const struct option options[] = {
         {"sas", no_argument, NULL, 's'},   {"conns", no_argument, NULL, 'c'}, {"certs", no_argument, NULL, 'x'},
         {"algs", no_argument, NULL, 'a'},  {"pools", no_argument, NULL, 'p'}, {"authorities", no_argument, NULL, 'A'},
-        {"json", no_argument, NULL, 'j'},  {"uri", required_argument, NULL, 'u'}, {"help", no_argument, NULL, 'h'}, {0},
+        {"leases", no_argument, NULL, 'l'}, {"json", no_argument, NULL, 'j'},  {"uri", required_argument, NULL, 'u'}, {"help", no_argument, NULL, 'h'}, {0},
     };
     int option;
     optind = 1;
@@ -250,12 +256,13 @@ static bool list_parse(int argc, char **argv, struct list_words *words)
         case 'a': words->kind = LIST_ALGS; break;
         case 'p': words->kind = LIST_POOLS; break;
         case 'A': words->kind = LIST_AUTHORITIES; break;
+        case 'l': words->leases = true; break;
         case 'j': words->json = true; break;
         case 'u': words->vici = optarg; break;
         default: return false;
         }
     }
-    return optind == argc;
+    return optind == argc && (!words->leases || words->kind == LIST_POOLS);
 }
 
 int cli_list(int argc, char **argv)

@@ -33,7 +33,7 @@ enum ike_in_kind {
     IKE_IN_ADDRESS,
     IKE_IN_CONN_LOAD, // adds or replaces by name; the core holds a reference
     IKE_IN_CONN_UNLOAD,
-    IKE_IN_ANCHORS, // hashes of trust anchors for CERTREQ
+    IKE_IN_ANCHORS,     // hashes of trust anchors for CERTREQ
     IKE_IN_POOL_LOAD,   // adds or replaces by name; leases stay
     IKE_IN_POOL_UNLOAD, // addresses that are held stay so until their holders go
 };

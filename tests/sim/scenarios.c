@@ -267,6 +267,51 @@ static void many_half_open_ask_for_cookies(struct sim *sim, uint64_t seed)
     CHECK(sim, SIM_A(sim)->sent == 3);
 }
 
+static bool leases_are(const struct sim *sim, uint32_t online, uint32_t offline)
+{
+    struct ike_pool_info pool;
+    return ike_pool_after(sim->hosts[1].core, NULL, &pool) && pool.online == online && pool.offline == offline;
+}
+
+static bool both_say_10_3_0_1(struct sim *sim)
+{
+    struct addr addr = addr_v4(10, 3, 0, 1);
+    struct ike_sa_info a, b;
+    return ike_sa_info(SIM_A(sim)->core, ike_sa_after(SIM_A(sim)->core, 0), &a) && a.vip_count == 1 && addr_equal(&a.vips[0], &addr) &&
+           ike_sa_info(SIM_B(sim)->core, ike_sa_after(SIM_B(sim)->core, 0), &b) && b.remote_vip_count == 1 &&
+           addr_equal(&b.remote_vips[0], &addr);
+}
+
+// RFC 7296 2.19 test: a client has one address through rekeyings by both ends, and the same when it comes again.
+static void a_virtual_address_is_kept(struct sim *sim, uint64_t seed)
+{
+    sim_pair_of(sim, seed, "vips = 0.0.0.0", "local_ts = dynamic", "pools = office", "remote_ts = dynamic");
+    sim_start(sim);
+    sim_pool(SIM_B(sim), "office", "10.3.0.1-10.3.0.9");
+    for (unsigned round = 0; round < 2; round++) {
+        sim_command(SIM_A(sim), "up lan");
+        sim_run(sim, nsec_seconds(1));
+        one_of_all(sim);
+        CHECK(sim, both_say_10_3_0_1(sim) && leases_are(sim, 1, 0));
+        sim->loss_percent = 20;
+        sim->jitter = nsec_ms(50);
+        for (unsigned end = 0; end < 2; end++) {
+            sim_command(&sim->hosts[end], "rekey ike");
+            sim_run(sim, nsec_seconds(100));
+            sim_quiesce(sim);
+        }
+        sim->loss_percent = 0;
+        sim->jitter = 0;
+        one_of_all(sim);
+        CHECK(sim, both_say_10_3_0_1(sim) && leases_are(sim, 1, 0));
+        sim_command(SIM_A(sim), "down ike");
+        sim_quiesce(sim);
+        sim_run(sim, nsec_seconds(1));
+        nothing_of_all(sim);
+        CHECK(sim, leases_are(sim, 0, 1));
+    }
+}
+
 #define ROW(name) {#name, name}
 const struct scenario scenarios[] = {
     ROW(a_child_comes_up),
@@ -293,5 +338,6 @@ const struct scenario scenarios[] = {
     ROW(a_packet_triggers_the_trap),
     ROW(lifetimes_rekey_by_themselves),
     ROW(many_half_open_ask_for_cookies),
+    ROW(a_virtual_address_is_kept),
 };
 const size_t scenario_count = sizeof scenarios / sizeof *scenarios;

@@ -76,6 +76,15 @@ void sim_start(struct sim *sim)
     }
 }
 
+void sim_pool(struct sim_host *host, const char *name, const char *addrs)
+{
+    struct pool_conf pool = {.name = name};
+    if (range_parse(addrs, &pool.range)) sim_fail(host->sim, __FILE__, __LINE__, "the range is good");
+    pool.base = pool.range.low;
+    struct ike_in in = {.kind = IKE_IN_POOL_LOAD, .pool = &pool};
+    input(host, &in);
+}
+
 static void plane_clear(struct sim_host *host)
 {
     for (size_t i = 0; i < host->sa_count; i++) {

@@ -83,6 +83,7 @@ void sim_pair(struct sim *sim, uint64_t seed, const char *conn_lines, const char
 // The same with different lines for the two.
 void sim_pair_of(struct sim *sim, uint64_t seed, const char *a_conn, const char *a_child, const char *b_conn, const char *b_child);
 void sim_start(struct sim *sim);          // loads the connections; settings may be changed before
+void sim_pool(struct sim_host *host, const char *name, const char *addrs);   // after sim_start
 void sim_free(struct sim *sim);
 void sim_run(struct sim *sim, nsec span);
 void sim_quiesce(struct sim *sim);        // until nothing is on the link and no exchange is under way, at most a minute

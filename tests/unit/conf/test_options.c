@@ -119,6 +119,7 @@ static const struct {
     {IKE_SECRET, "secret = 0s***", 10, "secret: expected Base64 behind 0s"},
     {IKE_SECRET, "secret = \"\"", 10, "secret is empty"},
     {POOL, "addrs = 10.3.0.0/33", 9, "addrs = 10.3.0.0/33: expected a prefix or a range like 10.3.0.0/24 or 10.3.0.1-10.3.0.99"},
+    {POOL, "dns = 10.0.0.1, 10.0.0.0/8", 17, "dns = 10.0.0.0/8: expected an address"},
     // what contradicts itself
     {CHILD, "rekey_time = 1h\nlife_time = 1h", 0, NULL},
     {CONN, "rand_time = 4h", 1,
@@ -168,7 +169,7 @@ static const struct {
     {REMOTE, "id = \"C=CH, O=Acme, CN=*\""}, {REMOTE, "id = %any"}, {REMOTE, "cacert-1 { file = a.pem }"}, {LOCAL, "round = 1"},
     {IKE_SECRET, "secret = 0x00ff"}, {IKE_SECRET, "secret = 0sAAEC\nid-a = 192.0.2.1\nid-b = gw.example.org"},
     {SECRETS, "private-a { file = a.pem\n secret = x }"}, {SECRETS, "rsa { file = a.pem\n secret = x }"},
-    {POOL, "dns = 192.0.2.1, 192.0.2.2"}, {POOL, "28673 = x"}, {POOL, "split_include = 10.0.0.0/8"},
+    {CONN, "vips = 0.0.0.0, ::"}, {POOL, "dns = 192.0.2.1, 192.0.2.2"}, {POOL, "28673 = x"}, {POOL, "split_include = 10.0.0.0/8"},
     {REMOTE, "auth = ike:rsa/pss-sha512"}, {REMOTE, "auth = ecdsa"}, {CHILD, "mode = pass"}, {CHILD, "mode = drop"},
     {CHILD, "copy_df = yes"}, {CONN, "reauth_time = 1d"}, {TOP, ""},
 };

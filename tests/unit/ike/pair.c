@@ -428,6 +428,8 @@ struct conn *conn_make(const struct host *local, const struct host *remote,
         conn->local[0].cert_count = 1;
     }
     if (text->vip) assert_int_equal(addr_parse(text->vip, &conn->vips[conn->vip_count++]), OK);
+    for (unsigned i = 0; i < 2 && text->pools[i]; i++)
+        conn->pools[conn->pool_count++] = text->pools[i];
     unsigned count = 1;
     while (count < 4 && text->child[count]) count++;
     if (text->no_child) count = 0;

@@ -116,7 +116,7 @@ struct conf_text {
     uint8_t unique, childless, mode;
     bool encap, no_fragmentation, responder_only, transport, any_remote_id, no_child;
     nsec inactivity;
-    const char *vip;
+    const char *vip, *pools[2];
     size_t cert_size; // a made-up certificate of that size is sent
 };
 struct conn *conn_make(const struct host *local, const struct host *remote,
