@@ -83,7 +83,8 @@ bool convert_attribute(const char *name, const char *text, struct arena *arena,
         return wrong_say(wrong, FAULT_OPTION_VALUE, 0, "is longer than %d bytes", POOL_VALUE_MAX);
     out->type = good && prefix.addr.family == ADDR_V6 ? known->v6 : known->v4;
     if (!out->type) return wrong_say(wrong, FAULT_OPTION_VALUE, 0, "takes IPv4 only");
-    if (!good) return convert_secret(bytes_of_text(arena_text(arena, bytes_of_text(text))), arena, &out->value, wrong);
+    struct bytes kept = bytes_of_text(arena_text(arena, bytes_of_text(text)));
+    if (!good) return convert_secret(kept, arena, &out->value, wrong);
     if (known->form == FORM_ADDRESS || (known->form == FORM_ANYTHING && !has_bits))
         out->value = arena_copy(arena, addr_bytes(&prefix.addr));
     else

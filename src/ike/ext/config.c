@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Configuration payloads (RFC 7296 2.19, 3.15): a client asks for virtual addresses and takes them, a
-// server gives them out of its pools, with what else the pools say.
+// Configuration payloads (RFC 7296 2.19, 3.15): a client asks for virtual addresses and takes them,
+// a server gives them out of its pools, with what else the pools say.
 //
 //     CP(CFG_REQUEST: INTERNAL_IP4_ADDRESS, INTERNAL_IP4_DNS)                  -->
 //                    <--  CP(CFG_REPLY: INTERNAL_IP4_ADDRESS(10.0.0.7), INTERNAL_IP4_DNS(10.0.0.1))
@@ -17,7 +17,9 @@ static uint8_t address_family(uint16_t type)
 
 static uint8_t dns_family(uint16_t type)
 {
-    return type == ATTR_INTERNAL_IP4_DNS ? ADDR_V4 : type == ATTR_INTERNAL_IP6_DNS ? ADDR_V6 : ADDR_NONE;
+    return type == ATTR_INTERNAL_IP4_DNS   ? ADDR_V4
+           : type == ATTR_INTERNAL_IP6_DNS ? ADDR_V6
+                                           : ADDR_NONE;
 }
 
 // Without a value it is any address of the family. An IPv6 address has its prefix length behind it.

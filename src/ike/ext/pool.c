@@ -6,8 +6,8 @@
 //      ├───── by address
 //      └───── by identity: one may have several
 //
-// An identity that comes again takes what it had before, as long as nobody else needed it: addresses
-// that never belonged to anybody go first, then the one that has been free for longest.
+// An identity that comes again takes what it had before, as long as nobody else needed it:
+// addresses that never belonged to anybody go first, then the one that has been free for longest.
 #include "ike/internal.h"
 
 enum { LEASES_MAX = 1 << 20, KEY_MAX = IDENTITY_SIZE_MAX + 1 };
