@@ -421,7 +421,8 @@ static void pool_forget(struct control *control, const char *name)
     }
 }
 
-// A client is refused while addresses are in use; what has gone from the file goes as soon as its addresses are free.
+// A client is refused while addresses are in use, and then a reload may still find that the pool has gone from the file; what has
+// gone from there goes as soon as its addresses are free.
 void control_unload_pool(struct control *control, uint32_t client, const char *name)
 {
     struct pending *pending = pending_new(control, client, PENDING_SUCCESS);
@@ -430,7 +431,7 @@ void control_unload_pool(struct control *control, uint32_t client, const char *n
     struct wr out = send_begin(control, MESSAGE_POOL_UNLOAD, pending);
     pool_unload_put(&out, &message);
     link_send(control->ike, &out);
-    pool_forget(control, name);
+    if (client == 0) pool_forget(control, name);
 }
 
 // --- our own file

@@ -326,14 +326,15 @@ static void pool_unload(struct ike_role *role, uint64_t number, struct rd *field
     struct ike_pool_info pool;
     AUTOFREE_MEM char *text = NULL;
     enum fault fault = pool_unload_get(fields, &arena, &message);
-    if (!fault && (!message.name || !pool_find(role, message.name, &pool))) {
+    bool there = !fault && message.name && pool_find(role, message.name, &pool);
+    if (!fault && !there && !message.in_use_too) {
         fault = FAULT_CONN_UNKNOWN;
         text = mem_printf("no pool \"%s\" is loaded", message.name ? message.name : "");
-    } else if (!fault && pool.online && !message.in_use_too) {
+    } else if (there && pool.online && !message.in_use_too) {
         fault = FAULT_POOL_IN_USE;
         text = mem_printf("%u addresses of pool \"%s\" are in use", pool.online, message.name);
     }
-    if (!fault) {
+    if (!fault && there) {
         struct ike_in in = {.kind = IKE_IN_POOL_UNLOAD, .name = message.name};
         ike_role_step(role, &in);
     }

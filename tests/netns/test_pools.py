@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Virtual addresses out of pools: cygnet as client and server, and each with Debian's strongSwan at the other end."""
 import json
+import shutil
 
 import strongswan
 from cases import SECRET, Skip, case, cases, gateways
-from lab import check, wait_for
+from lab import check, run, wait_for
 
 IKE, ESP = "aes128gcm16-prfsha256-curve25519", "aes128gcm16"
 
@@ -133,9 +134,27 @@ def a_lease_is_kept_and_a_full_pool_says_so(lab):
     server.cygnet("reload")
     out = second.cygnet("up", "net", check_status=False)
     check("no virtual address" in out, out)
+    wait_for("no IKE SA without an address", lambda: not second.sas())
     server.wait_log("no virtual address is left for the peer: c.example.org asks for an IPv4 address; pool office has 1 addresses, 1 are in use")
     out = server.swanctl("--list-pools")
     check("1 / 0 / 1" in out, out)
+
+
+@case
+def a_pool_goes_when_its_addresses_are_free(lab):
+    if not shutil.which("swanctl"):
+        raise Skip("swanctl is not installed")
+    a, b = gateways(lab)
+    server, client = b.cygnet(server_config()), a.cygnet(client_config("a"))
+    client.cygnet("up", "net")
+    server.configure(server_config().split("pools {")[0])
+    out = run("env", f"SWANCTL_DIR={server.etc}", "swanctl", "--load-pools", "--uri", server.vici, "--file", server.etc / "swanctl.conf", check_status=False)
+    check("1 addresses of pool \"office\" are in use" in out, out)
+    server.cygnet("reload")   # what the operator took out of the file goes, but not before its last address
+    check(a.pings("10.2.0.1") == 3 and "1 / 0 / 6" in server.swanctl("--list-pools"), server.swanctl("--list-pools"))
+    client.cygnet("down", "--ike", "home")
+    wait_for("the pool to go", lambda: "office" not in server.swanctl("--list-pools"))
+    check("no virtual address" in client.cygnet("up", "net", check_status=False), "nothing is given any more")
 
 
 def strongswan_or_skip():

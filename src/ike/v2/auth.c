@@ -323,6 +323,20 @@ static enum fault auth_agree_child(struct exchange *x)
     return OK;
 }
 
+// RFC 7296 3.15.4: whoever lacks the address that it must have may close the IKE SA. A child made in
+// it later would use another address, and a new IKE SA is what asks again.
+static void close_without_address(struct sa *sa)
+{
+    LIST_EACH (struct task, link, task, &sa->tasks) {
+        if (task->kind != TASK_CHILD) continue;
+        task_failed(sa, task, FAULT_PEER_ADDRESS, NULL);
+        task_drop(sa, task);
+    }
+    report(sa->ike, ABOUT_SA(sa), IKE_ERROR, FAULT_PEER_ADDRESS, "IKE SA is closed: %s",
+           fault_sentence(FAULT_PEER_ADDRESS));
+    task_add(sa, TASK_DELETE_IKE);
+}
+
 static enum fault auth_go_on(struct exchange *x)
 {
     struct sa *sa = x->sa;
@@ -337,6 +351,7 @@ static enum fault auth_go_on(struct exchange *x)
         child_install(x, &keymat, INSTALL_BOTH);
         task_done(sa, x->task);
     }
+    if (sa->conn->vip_count && !sa->vip_count) close_without_address(sa);
     return OK;
 }
 
@@ -389,6 +404,8 @@ static enum fault auth_accept_peer(struct exchange *x)
 static enum fault auth_assign(struct exchange *x)
 {
     x->child_fault = config_assign(x);
+    // RFC 7296 2.21.2: what cannot be read is not a matter of the child alone.
+    if (fault_notify(x->child_fault) == NOTIFY_INVALID_SYNTAX) return x->child_fault;
     x->child_why = x->why;
     x->why = NULL;
     return OK;

@@ -169,7 +169,7 @@ static void an_address_beyond_the_pool_is_not_given(void **state)
     pair_free(p);
 }
 
-// RFC 7296 3.15.4 test: the IKE SA stands, without a child.
+// RFC 7296 3.15.4 test: there is no child, and the client closes the IKE SA.
 static void a_full_pool_is_told(void **state)
 {
     (void)state;
@@ -178,13 +178,27 @@ static void a_full_pool_is_told(void **state)
     become(p, "c.example");
     up(p);
     assert_int_equal(p->a.done_fault, FAULT_PEER_ADDRESS);
-    assert_int_equal(sas_up(&p->b), 2);
+    assert_int_equal(sas_up(&p->b), 1);
     assert_int_equal(children(&p->b), 1);
     const struct line *line = said(&p->b, FAULT_POOLS_EXHAUSTED);
     assert_non_null(line);
     assert_non_null(strstr(line->text, "c.example asks for an IPv4 address; pool office has 1 "
                                        "addresses, 1 are in use, pool more is not loaded"));
     assert_pool(p, 1, 0);
+    pair_free(p);
+}
+
+static void whoever_got_no_address_may_ask_again(void **state)
+{
+    (void)state;
+    struct pair *p = pair_with_pool(NULL);
+    up(p);
+    assert_int_equal(p->a.done_fault, FAULT_PEER_ADDRESS);
+    assert_int_equal(sas_all(&p->a), 0);
+    pool_in(p, "office", "10.3.0.1-10.3.0.1");
+    up(p);
+    assert_up(p, 1);
+    assert_vip(p, "10.3.0.1");
     pair_free(p);
 }
 
@@ -290,6 +304,7 @@ int main(void)
         cmocka_unit_test(the_address_that_is_asked_for_is_given_when_it_is_free),
         cmocka_unit_test(an_address_beyond_the_pool_is_not_given),
         cmocka_unit_test(a_full_pool_is_told),
+        cmocka_unit_test(whoever_got_no_address_may_ask_again),
         cmocka_unit_test(a_second_pool_is_taken_when_the_first_is_full),
         cmocka_unit_test(without_a_pool_of_the_family_nothing_is_given),
         cmocka_unit_test(a_rekeyed_ike_sa_keeps_the_address),
