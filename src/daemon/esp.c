@@ -27,7 +27,7 @@ struct esp_role {
     struct batch_backend *backend;
     struct plane *plane;
     struct worker worker;
-    struct event *tick;
+    struct event *tick, *release;
     struct drop_log drops[FAULT_COUNT];
     unsigned unknown_reported;
     nsec usage_told; // SAs used since then have news
@@ -110,8 +110,8 @@ static void sa_add(struct esp_role *role, struct rd *fields, struct arena *arena
     enum fault fault = plane_sa_add(role->plane, spec);
     failure_tell(role, fault, spec->spi, spec->policy,
                  spec->direction == SA_IN ? "take the inbound SA" : "take the outbound SA");
-    if (!fault && spec->direction == SA_OUT)
-        worker_release(&role->worker, role_now() - nsec_seconds(HELD_SECONDS));
+    // Not at once: this may have been called for by a worker that has a burst in its hands.
+    if (!fault && spec->direction == SA_OUT) event_active(role->release, EV_TIMEOUT, 0);
 }
 
 static void sa_move(struct esp_role *role, struct rd *fields, struct arena *arena)
@@ -224,6 +224,14 @@ static void drops_log(struct esp_role *role, nsec now)
     }
 }
 
+static void release(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what;
+    struct esp_role *role = context;
+    worker_release(&role->worker, role_now() - nsec_seconds(HELD_SECONDS));
+    events_tell(role);
+}
+
 static void tick(evutil_socket_t fd, short what, void *context)
 {
     (void)fd, (void)what;
@@ -269,6 +277,7 @@ int role_esp(const struct role_options *options)
     watch(role, role->worker.tun, tun_readable);
     for (unsigned kind = 0; kind < SOCKET_KINDS; kind++)
         watch(role, role->worker.sockets[kind], socket_readable);
+    role->release = event_new(role->base, -1, 0, release, role);
     role->tick = event_new(role->base, -1, EV_PERSIST, tick, role);
     event_add(role->tick, &(struct timeval){.tv_sec = TICK_SECONDS});
     int code = role_loop(role->base, options->alive);
