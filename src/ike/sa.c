@@ -158,6 +158,7 @@ void sa_move_children(struct sa *from, struct sa *to)
     to->child_count += from->child_count;
     from->child_count = 0;
     tasks_move(from, to);
+    sa_set_timer(to, TIMER_TASKS, to->ike->now); // those that had to wait do so there
     free_later(to->ike, to->vips);
     to->vips = from->vips;
     to->vip_count = from->vip_count;
