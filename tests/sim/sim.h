@@ -6,7 +6,15 @@
 #include "base/mem.h"
 #include "ike/ike.h"
 
-enum { SIM_HOSTS_MAX = 4, SIM_SAS_MAX = 512, SIM_POLICIES_MAX = 64, SIM_EVENTS_MAX = 16 };
+enum {
+    SIM_HOSTS_MAX = 10,
+    SIM_SAS_MAX = 256,
+    SIM_POLICIES_MAX = 64,
+    SIM_EVENTS_MAX = 16,
+    SIM_MAPPINGS_MAX = 16,
+    SIM_PLACES_MAX = 64,
+    SIM_COMMANDS_MAX = 256,
+};
 
 struct sim;
 
@@ -17,8 +25,32 @@ struct sim_sa {                 // what the data plane would hold
     bool reported;
 };
 
+// Where messages came from or went to, for the limit of what an unproven address is sent.
+struct sim_place {
+    struct endpoint at;
+    uint64_t in, out;
+    bool proven;   // or we spoke first
+};
+
+// A NAT box before one host. A mapping that is not used for `timeout` is forgotten; the next packet
+// out gets another port.
+struct sim_nat {
+    struct sim_host *inside;
+    struct addr outside;
+    nsec timeout;
+    uint16_t port_next;
+    struct {
+        struct endpoint inner;
+        uint16_t port;   // outside; 0: free
+        nsec used;
+    } mappings[SIM_MAPPINGS_MAX];
+};
+
 struct sim_host {
     struct sim *sim;
+    struct sim_nat *nat;         // before it, or NULL
+    struct sim_place places[SIM_PLACES_MAX];
+    size_t place_count;
     const char *name;
     struct addr addr;
     struct ike *core;
@@ -39,7 +71,7 @@ struct sim_host {
         uint32_t command;
         enum fault fault;
         bool done;
-    } commands[64];
+    } commands[SIM_COMMANDS_MAX];
     uint32_t command_count;
     enum fault last_fault;       // of a report
     uint64_t fault_counts[FAULT_COUNT];
@@ -61,9 +93,18 @@ struct sim {
     struct rng_seeded rng;
     nsec now;
     struct sim_host hosts[SIM_HOSTS_MAX];
+    struct sim_nat nats[SIM_HOSTS_MAX];
+    size_t nat_count;
     size_t host_count;
     nsec delay, jitter;
     unsigned loss_percent, duplicate_percent;
+    unsigned burst_percent;      // so often a burst begins: its packets are late, or come three times
+    unsigned burst_left, burst_copies;
+    nsec burst_delay;
+    bool hostile;                // one end lies: what needs two honest ends is not asked for
+    // Changes what is sent, before it is on the link; NULL: nothing does.
+    void (*edit)(struct sim *sim, struct sim_host *from, struct buf *datagram);
+    void *edit_context;
     bool filter_on;
     bool (*filter)(struct sim *sim, struct bytes bytes);   // false: lost; for scenarios that lose a certain message
     struct sim_flight *flights;
@@ -82,21 +123,36 @@ struct sim {
 void sim_pair(struct sim *sim, uint64_t seed, const char *conn_lines, const char *child_lines);
 // The same with different lines for the two.
 void sim_pair_of(struct sim *sim, uint64_t seed, const char *a_conn, const char *a_child, const char *b_conn, const char *b_child);
+// One hub and `count` spokes that know only the hub: "hub" is hosts[0], the spokes are the others.
+void sim_star(struct sim *sim, uint64_t seed, size_t count, const char *hub_conn, const char *spoke_conn,
+              const char *spoke_child);
+// A pair with a NAT box before a; b takes anybody.
+void sim_pair_nat(struct sim *sim, uint64_t seed, const char *a_conn, const char *b_conn);
+void sim_nat_put(struct sim *sim, struct sim_host *inside, struct addr outside);   // sim_start() comes later
+void sim_nat_forget(struct sim_host *host, const struct addr *outside);   // it was restarted; perhaps with another address
 void sim_start(struct sim *sim);          // loads the connections; settings may be changed before
 void sim_pool(struct sim_host *host, const char *name, const char *addrs);   // after sim_start
 void sim_free(struct sim *sim);
 void sim_run(struct sim *sim, nsec span);
 void sim_quiesce(struct sim *sim);        // until nothing is on the link and no exchange is under way, at most a minute
 
+void sim_jump(struct sim *sim, nsec span);   // the clocks jump: nobody has run meanwhile
+void sim_acquire(struct sim_host *host, uint32_t policy, const struct flow *flow);
+void sim_inject(struct sim_host *to, const struct endpoint *from, struct bytes bytes);
+void sim_checks(struct sim *sim);          // what always holds
+void sim_checks_settled(struct sim *sim);  // what holds when nothing is under way
+bool sim_clean(const struct sim_host *host);   // nothing is left
+
 #define SIM_A(sim) (&(sim)->hosts[0])
 #define SIM_B(sim) (&(sim)->hosts[1])
-// "up lan", "up ike", "down lan", "down ike", "rekey lan", "rekey ike"; returns the command's number.
+// "up lan", "up ike", "down lan", "down ike", "rekey lan", "rekey ike", "reauth ike",
+// "install lan", "uninstall lan"; returns the command's number.
 uint32_t sim_command(struct sim_host *host, const char *text);
 bool sim_done(const struct sim_host *host, uint32_t command, enum fault *fault);
 void sim_reload(struct sim_host *host);   // a new core: the host was restarted
 unsigned sim_children(const struct sim_host *host, const char *name);   // in use
 unsigned sim_sas(const struct sim_host *host);
-bool sim_paired(struct sim *sim);         // both ends have the same children with the same SPIs, and SAs for them
+bool sim_paired(struct sim *sim);         // both ends of all have the same children with the same SPIs, and SAs for them
 void sim_fail(struct sim *sim, const char *file, int line, const char *claim);
 
 #define CHECK(sim, claim)                                              \
@@ -108,5 +164,15 @@ struct scenario {
     const char *name;
     void (*play)(struct sim *sim, uint64_t seed);
 };
-extern const struct scenario scenarios[];
-extern const size_t scenario_count;
+// Each theme is a file; its table ends with a row without a name.
+extern const struct scenario scenarios_setup[], scenarios_rekey[], scenarios_collide[], scenarios_delete[],
+    scenarios_trouble[], scenarios_nat[], scenarios_choice[];
+#define SCENARIO(function) {#function, function}
+
+// What the themes share.
+void play_up(struct sim *sim);             // starts, brings up "lan" from a, and it is there
+void play_one_of_all(struct sim *sim);     // one IKE SA, one child, at both ends, and nothing else
+void play_nothing_of_all(struct sim *sim);
+
+// Many peers on one responder (peers.c).
+int peers_run(unsigned count, uint64_t seed);

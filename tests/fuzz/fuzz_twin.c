@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0
+// The hostile twin: two IKE cores in one simulated world, one of whom lies. What either sends is
+// opened with the keys of its key log, edited as the fuzzer's bytes say, and sealed again: so what
+// is fuzzed lies behind the encryption, and is genuine, in every state of an SA.
+//
+// The input is a seed for the world, then records of five bytes: what is done (an edit of the n-th
+// message, or a command), and what with. After all records the liar's editing ends, both ends are
+// told to take everything down, and nothing may be left.
+#include "../sim/sim.h"
+#include "crypto/crypto.h"
+#include "fuzz.h"
+#include "wire/payload.h"
+#include <stdio.h>
+
+enum { KEYS_MAX = 64, RECORD = 5, RECORDS_MAX = 64, OPS_EDIT = 12, GENERIC = 4 };
+
+struct known_key { // of one IKE SA, aes128gcm16
+    uint64_t spi_i, spi_r;
+    uint8_t of_initiator[20], of_responder[20];
+};
+
+static struct {
+    struct ike_keylog log;
+    struct known_key keys[KEYS_MAX];
+    size_t key_count;
+    const uint8_t *records;
+    size_t record_count, next;
+    struct bytes former; // plaintext of a message before: spare parts
+} twin;
+
+// --- keys
+
+static bool hex_in(const char **text, uint8_t *out, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        unsigned value;
+        if (sscanf(*text, "%2x", &value) != 1) return false;
+        out[i] = (uint8_t)value;
+        *text += 2;
+    }
+    return *(*text)++ == ',';
+}
+
+static void key_learn(struct ike_keylog *log, const char *line)
+{
+    (void)log;
+    uint8_t spis[2][8];
+    struct known_key *key = &twin.keys[twin.key_count % KEYS_MAX];
+    if (strncmp(line, "ike ", 4) != 0) return;
+    line += 4;
+    if (!hex_in(&line, spis[0], 8) || !hex_in(&line, spis[1], 8) || !hex_in(&line, key->of_initiator, 20) ||
+        !hex_in(&line, key->of_responder, 20))
+        return;
+    struct rd rd = rd_over(BYTES_ARRAY(spis[0]));
+    key->spi_i = rd_u64(&rd);
+    rd = rd_over(BYTES_ARRAY(spis[1]));
+    key->spi_r = rd_u64(&rd);
+    twin.key_count++;
+}
+
+static struct sealer sealer_of(const struct ike_header *header, bool *known)
+{
+    struct sealer sealer = {.encr = ENCR_AES_GCM_16, .key_bits = 128};
+    *known = false;
+    for (size_t i = 0; i < KEYS_MAX && i < twin.key_count; i++) {
+        const struct known_key *key = &twin.keys[i];
+        if (key->spi_i != header->spi_i || key->spi_r != header->spi_r) continue;
+        bool initiator = header->flags & FLAG_INITIATOR;
+        sealer.encr_key = bytes_of(initiator ? key->of_initiator : key->of_responder, 20);
+        *known = true;
+    }
+    return sealer;
+}
+
+// --- edits of a chain of payloads; `place` finds the payload, `value` says what with
+
+struct edit {
+    uint8_t op, place, value, more;
+};
+
+static void splice(struct buf *chain, size_t at, size_t gone, struct bytes put)
+{
+    AUTOFREE_BUF struct buf rest = BUF(65536);
+    buf_add(&rest, bytes_of(chain->at + at + gone, chain->size - at - gone));
+    chain->size = at;
+    buf_add(chain, put);
+    buf_add(chain, buf_bytes(&rest));
+}
+
+static void length_set(struct buf *chain, size_t at, size_t size)
+{
+    chain->at[at + 2] = (uint8_t)(size >> 8);
+    chain->at[at + 3] = (uint8_t)size;
+}
+
+// The n-th payload, where its type stands (SIZE_MAX: before the chain).
+struct found {
+    size_t at, size, type_at;
+};
+
+static bool payload_find(uint8_t first, const struct buf *chain, unsigned n, struct found *found)
+{
+    size_t at = 0, type_at = SIZE_MAX, count = 0;
+    struct found all[32];
+    for (uint8_t type = first; type && at + GENERIC <= chain->size && count < 32;) {
+        size_t size = (size_t)(chain->at[at + 2] << 8 | chain->at[at + 3]);
+        if (size < GENERIC || size > chain->size - at) break;
+        all[count++] = (struct found){at, size, type_at};
+        type = chain->at[at];
+        type_at = at;
+        at += size;
+    }
+    if (!count) return false;
+    *found = all[n % count];
+    return true;
+}
+
+static void edit_chain(const struct edit *edit, uint8_t *first, struct buf *chain)
+{
+    struct found found;
+    if (!payload_find(*first, chain, edit->place, &found)) return;
+    size_t body = found.size - GENERIC, in = body ? edit->value % body : 0;
+    uint8_t *type = found.type_at == SIZE_MAX ? first : &chain->at[found.type_at];
+    switch (edit->op) {
+    case 0: // a byte of the body
+        if (body) chain->at[found.at + GENERIC + in] = edit->more;
+        break;
+    case 1: // a bit of it
+        if (body) chain->at[found.at + GENERIC + in] ^= (uint8_t)(1u << edit->more % 8);
+        break;
+    case 2: // the type
+        *type = edit->value;
+        break;
+    case 3: // the critical bit and the reserved ones
+        chain->at[found.at + 1] = edit->value;
+        break;
+    case 4: // a wrong length
+        length_set(chain, found.at, found.size + edit->value - 128);
+        break;
+    case 5: { // it is left out
+        uint8_t next = chain->at[found.at];
+        *type = next;
+        splice(chain, found.at, found.size, BYTES_NONE);
+        break;
+    }
+    case 6: { // it stands there twice
+        AUTOFREE_BUF struct buf copy = BUF(65536);
+        buf_add(&copy, bytes_of(chain->at + found.at, found.size));
+        copy.at[0] = *type;
+        splice(chain, found.at, 0, buf_bytes(&copy));
+        break;
+    }
+    case 7: { // its body is cut
+        splice(chain, found.at + GENERIC + in, body - in, BYTES_NONE);
+        length_set(chain, found.at, GENERIC + in);
+        break;
+    }
+    case 8: { // something is put into it
+        uint8_t put[8] = {edit->more, edit->value, 0, 8, 0, 0, 0, edit->more};
+        splice(chain, found.at + GENERIC + in, 0, bytes_of(put, 1 + edit->more % 8u));
+        length_set(chain, found.at, found.size + 1 + edit->more % 8u);
+        break;
+    }
+    case 9: { // a notify before it, any type
+        uint8_t put[8] = {*type, 0, 0, 8, 0, 0, edit->value, edit->more};
+        *type = PAYLOAD_NOTIFY;
+        splice(chain, found.at, 0, BYTES_ARRAY(put));
+        break;
+    }
+    case 10: { // a Delete before it: of the IKE SA, or of a child
+        uint8_t put[12] = {*type, 0, 0, 8, edit->value & 1 ? PROTOCOL_IKE : PROTOCOL_ESP, 0, 0, 0};
+        *type = PAYLOAD_DELETE;
+        splice(chain, found.at, 0, bytes_of(put, 8));
+        break;
+    }
+    default: // the body of something before
+        if (!twin.former.size) break;
+        splice(chain, found.at + GENERIC, body, twin.former);
+        length_set(chain, found.at, GENERIC + twin.former.size);
+    }
+}
+
+static void keep_part(const struct buf *chain, uint8_t first, unsigned n)
+{
+    struct found found;
+    if (!payload_find(first, chain, n, &found) || found.size - GENERIC > 1024) return;
+    mem_drop(&twin.former);
+    if (found.size > GENERIC) twin.former = mem_copy(bytes_of(chain->at + found.at + GENERIC, found.size - GENERIC));
+}
+
+static void edit_clear(const struct edit *edit, struct buf *datagram)
+{
+    AUTOFREE_BUF struct buf chain = BUF(65536);
+    buf_add(&chain, bytes_of(datagram->at + IKE_HEADER_SIZE, datagram->size - IKE_HEADER_SIZE));
+    edit_chain(edit, &datagram->at[16], &chain);
+    datagram->size = IKE_HEADER_SIZE;
+    buf_add(datagram, buf_bytes(&chain));
+}
+
+// SK: header | next, 0, length | IV | sealed. Opened, edited, sealed under the same IV.
+static void edit_sealed(const struct edit *edit, const struct sealer *key, struct buf *datagram)
+{
+    size_t prefix = IKE_HEADER_SIZE + GENERIC, size;
+    struct bytes body = bytes_of(datagram->at + prefix, datagram->size - prefix);
+    uint8_t iv[8], *plain = mem_array(body.size + 1, 1);
+    if (body.size >= 24 && sealer_open(key, bytes_of(datagram->at, prefix), body, plain, &size) == OK && size) {
+        memcpy(iv, body.at, sizeof iv);
+        AUTOFREE_BUF struct buf chain = BUF(65536);
+        buf_add(&chain, bytes_of(plain, size - 1 - plain[size - 1]));
+        edit_chain(edit, &datagram->at[IKE_HEADER_SIZE], &chain);
+        keep_part(&chain, datagram->at[IKE_HEADER_SIZE], edit->more);
+        buf_add(&chain, bytes_of("", 1)); // no padding
+        datagram->size = prefix;
+        uint8_t *room = buf_space(datagram, sizeof iv + chain.size + 16);
+        length_set(datagram, IKE_HEADER_SIZE, datagram->size - IKE_HEADER_SIZE);
+        for (unsigned i = 0; i < 4; i++) datagram->at[24 + i] = (uint8_t)(datagram->size >> (24 - 8 * i));
+        if (sealer_seal(key, bytes_of(datagram->at, prefix), BYTES_ARRAY(iv), buf_bytes(&chain), room) != OK)
+            datagram->size = 0;
+    }
+    free(plain);
+}
+
+// The hook: the record that is next says whether this message is edited.
+static void datagram_edit(struct sim *sim, struct sim_host *from, struct buf *datagram)
+{
+    (void)sim;
+    (void)from;
+    struct ike_header header;
+    bool known;
+    if (twin.next >= twin.record_count || ike_header_read(buf_bytes(datagram), &header) != OK) return;
+    const uint8_t *record = twin.records + twin.next * RECORD;
+    if (record[0] >= 200) return; // a command: not here
+    twin.next++;
+    if (record[0] % 3 == 0) return; // this message goes as it is
+    struct edit edit = {record[1] % OPS_EDIT, record[2], record[3], record[4]};
+    struct sealer key = sealer_of(&header, &known);
+    if (header.next == PAYLOAD_SK && known) edit_sealed(&edit, &key, datagram);
+    else if (header.exchange == EXCHANGE_IKE_SA_INIT) edit_clear(&edit, datagram);
+    if (datagram->size < IKE_HEADER_SIZE) return;
+    for (unsigned i = 0; i < 4; i++) datagram->at[24 + i] = (uint8_t)(datagram->size >> (24 - 8 * i));
+}
+
+// --- the play
+
+static const char *const commands[] = {
+    "up lan", "up other", "rekey lan", "rekey ike", "down lan", "reauth ike", "down ike", "up ike",
+};
+
+static void command_next(struct sim *sim)
+{
+    const uint8_t *record = twin.records + twin.next++ * RECORD;
+    struct sim_host *host = &sim->hosts[record[1] % 2];
+    if (host->command_count + 8 < SIM_COMMANDS_MAX) sim_command(host, commands[record[2] % (sizeof commands / sizeof *commands)]);
+    sim_run(sim, nsec_ms(record[3] * 4));
+}
+
+static void play(struct sim *sim, uint64_t seed)
+{
+    sim_pair(sim, seed, "dpd_delay = 60s", "close_action = none");
+    sim->hostile = true;
+    sim->jitter = nsec_ms(10);
+    sim_start(sim);
+    for (size_t i = 0; i < 2; i++) ike_set_keylog(sim->hosts[i].core, &twin.log);
+    sim->edit = datagram_edit;
+    sim_command(SIM_A(sim), "up lan");
+    sim_run(sim, nsec_ms(500));
+    for (unsigned guard = 0; twin.next < twin.record_count && guard < RECORDS_MAX; guard++) {
+        if (twin.records[twin.next * RECORD] >= 200) command_next(sim);
+        else sim_command(&sim->hosts[guard % 2], guard % 3 ? "rekey lan" : "up other");
+        sim_run(sim, nsec_ms(300));
+    }
+    sim->edit = NULL;
+    sim_run(sim, nsec_seconds(400));
+    // What is half done is over now; the rest goes on command.
+    for (size_t i = 0; i < 2; i++) sim_command(&sim->hosts[i], "down ike");
+    sim_run(sim, nsec_seconds(400));
+    for (size_t i = 0; i < 2; i++) CHECK(sim, sim_clean(&sim->hosts[i]));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct sim sim;
+    crypto_start();
+    if (size < 1) return 0;
+    memset(&twin, 0, sizeof twin);
+    twin.log.line = key_learn;
+    twin.records = data + 1;
+    twin.record_count = (size - 1) / RECORD < RECORDS_MAX ? (size - 1) / RECORD : RECORDS_MAX;
+    sim.verbose = getenv("TWIN_VERBOSE") != NULL;
+    play(&sim, data[0]);
+    mem_drop(&twin.former);
+    if (sim.failure) {
+        fprintf(stderr, "%s\n", sim.failure_text);
+        abort();
+    }
+    sim_free(&sim);
+    return 0;
+}
