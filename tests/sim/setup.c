@@ -173,7 +173,9 @@ static void nine_peers_come_up_at_once(struct sim *sim, uint64_t seed)
 
 static void many_peers_rekey_while_traffic_flows(struct sim *sim, uint64_t seed)
 {
-    sim_star(sim, seed, 4, "rekey_time = 60s", "rekey_time = 80s", "rekey_time = 40s");
+    // Who meets an exchange of the other end tries again after some ten seconds: there is time for it.
+    sim_star(sim, seed, 4, "rekey_time = 60s\n over_time = 60s", "rekey_time = 80s\n over_time = 60s",
+             "rekey_time = 40s\n life_time = 100s\n rand_time = 10s");
     sim->jitter = nsec_ms(5);
     star_up(sim, 4);
     sim->traffic = true;

@@ -8,13 +8,15 @@
 // RFC 7296 2.1 test: lost messages are sent again.
 static void it_comes_up_under_loss(struct sim *sim, uint64_t seed)
 {
-    sim_pair(sim, seed, "", "");
+    sim_pair(sim, seed, "dpd_delay = 20s", "");
     sim->loss_percent = 30;
     sim->jitter = nsec_ms(200);
     sim->duplicate_percent = 10;
     sim_start(sim);
     sim_command(SIM_A(sim), "up lan");
     sim_run(sim, UP_LIMIT);
+    sim->loss_percent = 0;
+    sim_run(sim, nsec_seconds(300));
     sim_quiesce(sim);
     // Either it is up at both ends or, when all tries of a request were lost, at none for long.
     if (sim_children(SIM_A(sim), "lan")) play_one_of_all(sim);
