@@ -188,9 +188,9 @@ static void from_control(void *context, const struct message_head *head, struct 
 
 // --- proofs
 
-// The octets to sign: message | nonce | prf(SK_p, ID body).
+// The octets to sign: message | nonce | prf(SK_p, ID body) | what went through IKE_INTERMEDIATE.
 struct signed_octets {
-    struct bytes pieces[3];
+    struct bytes pieces[4];
     struct secret id_mac;
 };
 
@@ -200,6 +200,7 @@ static enum fault octets_make(const struct auth_octets *in, struct signed_octets
     out->pieces[0] = in->message;
     out->pieces[1] = in->nonce;
     out->pieces[2] = secret_bytes(&out->id_mac);
+    out->pieces[3] = in->int_auth;
     return OK;
 }
 
@@ -217,7 +218,7 @@ static enum fault sign(struct keys_role *role, const struct prove_message *prove
     }
     enum fault fault = octets_make(&prove->octets, &octets);
     if (!fault)
-        fault = auth_sign(key->key, prove->hashes, prove->schemes, (struct bytes_list){octets.pieces, 3}, method, data);
+        fault = auth_sign(key->key, prove->hashes, prove->schemes, (struct bytes_list){octets.pieces, 4}, method, data);
     secret_wipe(&octets.id_mac);
     return fault;
 }
@@ -283,7 +284,7 @@ static enum fault mac(struct keys_role *role, const struct prove_message *prove,
     }
     enum fault fault = prf(prove->octets.prf, secret_bytes(&secret->secret), PIECES(BYTES("Key Pad for IKEv2")), &padded);
     if (!fault) fault = octets_make(&prove->octets, &octets);
-    if (!fault) fault = prf(prove->octets.prf, secret_bytes(&padded), (struct bytes_list){octets.pieces, 3}, out);
+    if (!fault) fault = prf(prove->octets.prf, secret_bytes(&padded), (struct bytes_list){octets.pieces, 4}, out);
     secret_wipe(&octets.id_mac);
     return fault;
 }

@@ -183,6 +183,7 @@ static void field_octets(struct codec *c, struct auth_octets *octets)
     field_bytes(c, &octets->nonce);
     field_bytes(c, &octets->sk_p);
     field_bytes(c, &octets->id_body);
+    field_bytes(c, &octets->int_auth);
 }
 
 static void field_flow(struct codec *c, struct flow *flow)

@@ -86,7 +86,7 @@ static enum fault signature_check(const struct judge_message *message, const str
     const struct auth_octets *octets = &message->octets;
     TRY(prf(octets->prf, octets->sk_p, PIECES(octets->id_body), &id_mac));
     return auth_verify(cert_public_key(peer), message->method, message->data, message->schemes,
-                       PIECES(octets->message, octets->nonce, secret_bytes(&id_mac)), scheme);
+                       PIECES(octets->message, octets->nonce, secret_bytes(&id_mac), octets->int_auth), scheme);
 }
 
 static void auth_conf_rebuild(const struct judge_message *message, struct auth_conf *auth)

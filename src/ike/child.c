@@ -335,7 +335,9 @@ void child_abandon(struct exchange *x)
     struct child *child = x->child;
     x->child = NULL;
     if (!child) return;
-    if (x->part == PART_CONCLUDE && x->in.payloads && message_first(&x->in, PAYLOAD_SA)) {
+    uint8_t made_by = x->round ? PAYLOAD_KE : PAYLOAD_SA;
+    bool last = !round_after(&x->suite, x->round);
+    if (x->part == PART_CONCLUDE && x->in.payloads && last && message_first(&x->in, made_by)) {
         struct task *task = task_add(x->sa, TASK_DELETE_SPI);
         task->spi = child->spi_in;
         task->protocol = child->protocol;

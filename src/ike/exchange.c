@@ -28,6 +28,7 @@ void exchange_free(struct exchange *x)
     packets_free(ike, &x->sent);
     secret_later(ike, &x->ke_private);
     secret_later(ike, &x->ke_shared);
+    secret_later(ike, &x->ke_more);
     if (x->child) child_end(x->child, OK);
     if (x->fresh) sa_end(x->fresh, OK, NULL);
     if (x->task) task_free(x->task);
@@ -45,7 +46,7 @@ static void exchange_finish(struct exchange *x)
         sa->answering = NULL;
     else
         sa->asking = NULL;
-    exchange_free(x);
+    if (x != sa->parked) exchange_free(x);
     sa_pump(sa);
 }
 

@@ -34,6 +34,7 @@ static const struct {
     {NOTIFY_TS_UNACCEPTABLE, FAULT_PEER_TS_UNACCEPTABLE},
     {NOTIFY_TEMPORARY_FAILURE, FAULT_PEER_BUSY},
     {NOTIFY_CHILD_SA_NOT_FOUND, FAULT_PEER_CHILD_GONE},
+    {NOTIFY_STATE_NOT_FOUND, FAULT_PEER_STATE_GONE},
 };
 
 enum fault notify_fault(uint16_t notify)
@@ -88,6 +89,7 @@ static enum ike_level level_of(enum fault fault)
     case FAULT_KE_GROUP_OTHER:
     case FAULT_CHILD_NOT_FOUND:
     case FAULT_PEER_CHILD_GONE:
+    case FAULT_PEER_STATE_GONE:
         return IKE_DETAIL;
     default:
         return IKE_ERROR;
@@ -205,7 +207,9 @@ static void fail_own(struct exchange *x, enum fault fault)
         attempt_failed(sa, fault, x->why);
         return;
     }
-    if (fault == FAULT_PEER_BUSY && x->task && task_retry(sa, x->task)) x->task = NULL;
+    // RFC 9370 2.2.4: a peer that has forgotten the first rounds is asked from the beginning.
+    bool again = fault == FAULT_PEER_BUSY || fault == FAULT_PEER_STATE_GONE;
+    if (again && x->task && task_retry(sa, x->task)) x->task = NULL;
     if (sa->state == DEAD) return;
     // RFC 7296 2.21.3: whoever answers INVALID_SYNTAX has dropped the IKE SA.
     if (fault == FAULT_PEER_SYNTAX) {

@@ -136,14 +136,15 @@ enum ike_operation_kind {
 };
 enum ike_prove_kind { IKE_PROVE_SIGN = 1, IKE_PROVE_MAC, IKE_PROVE_MAC_CHECK };
 
-// RFC 7296 2.15: what is signed is message | nonce | prf(sk_p, id_body); the one who signs puts it
-// together.
+// RFC 7296 2.15: what is signed is message | nonce | prf(sk_p, id_body) | int_auth; the one who signs
+// puts it together.
 struct auth_octets {
     uint16_t prf;
     struct bytes message; // the signer's first message as it was on the wire
     struct bytes nonce;   // the other side's
     struct bytes sk_p;    // the signer's
     struct bytes id_body; // the signer's ID payload behind its generic header
+    struct bytes int_auth; // RFC 9242: of the IKE_INTERMEDIATEs; empty without any
 };
 
 struct ike_operation {

@@ -43,6 +43,7 @@ enum sa_timer {
     TIMER_EXPIRE, // rekeying or reauthentication did not come about
     TIMER_DPD,
     TIMER_KEEPALIVE,
+    TIMER_PARKED, // the peer did not go on with the further key exchanges of a request
     SA_TIMERS,
 };
 enum child_timer {
@@ -73,6 +74,8 @@ struct message {
     struct bytes raw; // the datagram; of a sealed message the first one
     struct payloads *payloads;
     bool sealed;   // it was, and the SA's keys opened it
+    uint8_t first;      // of a sealed message: type of the first payload inside …
+    struct bytes plain; // … and all of them in clear
     uint64_t hash; // of the datagram, of a fragmented message's first one
 };
 
@@ -126,6 +129,7 @@ struct recipe {
 struct plan {
     uint8_t exchange; // enum iana_exchange
     struct recipe ask, conclude;
+    const struct plan *followup; // its further key exchanges (RFC 9370); NULL: it has none
 };
 
 enum exchange_part { PART_ASK = 1, PART_CONCLUDE, PART_ANSWER };
@@ -157,6 +161,10 @@ struct exchange {
     struct bytes ke_public; // ours, in the arena
     struct bytes ke_peer;   // the peer's, in the arena
     struct secret ke_private, ke_shared;
+    uint8_t round;         // of the additional key exchanges: 1 to 7; 0: the first one
+    struct secret ke_more; // secrets of the rounds so far, one behind the other
+    struct bytes link;     // what ties its rounds together, in the arena
+    const struct recipe *resume; // answering: parked until the peer's IKE_FOLLOWUP_KE comes
     struct proposals *offered; // by whoever asked
     struct suite suite;
     struct child *child;              // being made; owned until it is installed
@@ -308,6 +316,7 @@ enum sa_bits {
     PEER_AUTHENTICATED = 1 << 13,
     SELF_PROVED = 1 << 14,
     ENCAP_FORCED = 1 << 15, // the connection wants ESP in UDP without a NAT
+    PEER_INTERMEDIATE = 1 << 16, // RFC 9242
 };
 
 // What is needed only until the SA is established.
@@ -317,6 +326,8 @@ struct handshake {
     uint8_t ni[NONCE_SIZE_MAX], nr[NONCE_SIZE_MAX];
     uint16_t ni_size, nr_size;
     struct secret sk_pi, sk_pr;
+    struct secret int_auth_i, int_auth_r; // RFC 9242: sums of what went through IKE_INTERMEDIATE
+    uint8_t round, intermediates;         // additional key exchanges done; IKE_INTERMEDIATEs
     struct bytes cookie;    // to be sent first; owned
     struct bytes ke_public; // kept for a retry with the cookie; owned
     struct secret ke_private;
@@ -362,6 +373,7 @@ struct sa {
     struct packets response;     // to the peer's last request
     uint64_t request_hash;       // of that request
     struct exchange *asking, *answering;
+    struct exchange *parked; // the peer's, between its rounds (RFC 9370 2.2.4)
     struct reassembly *reassembly;
     struct handshake *handshake; // NULL once established
     struct list tasks;
@@ -653,7 +665,7 @@ struct sealer sa_sealer(const struct sa *sa, bool outbound);
 enum fault keymat_ike(struct exchange *x, struct sa *sa, struct bytes ni, struct bytes nr,
                       const struct secret *shared, const struct sa *old);
 enum fault keymat_child(const struct sa *sa, const struct suite *suite, struct bytes shared,
-                        struct bytes ni, struct bytes nr, struct secret *out);
+                        struct bytes ni, struct bytes nr, struct bytes more, struct secret *out);
 void keymat_child_sizes(const struct suite *suite, size_t *encr, size_t *integ);
 struct bytes sk_d(const struct sa *sa);
 
@@ -794,3 +806,34 @@ void leases_move(struct sa *from, struct sa *to);
 // none; false when there is no nth.
 bool pool_attributes(const struct sa *sa, unsigned number, const struct pool_attribute **out,
                      unsigned *count);
+
+// ext/intermediate.c
+extern const struct plan plan_intermediate;
+extern const struct recipe intermediate_answer;
+bool intermediate_is_due(const struct sa *sa); // before IKE_AUTH
+void intermediate_withdraw(struct proposals *offered); // what needs it, where the peer lacks it
+struct bytes int_auth(const struct sa *sa);            // the end of what is signed; in the step
+
+// ext/multi_ke.c
+uint8_t round_after(const struct suite *suite, uint8_t round); // 0: there is none
+bool suite_has_rounds(const struct suite *suite);
+bool proposals_have_rounds(const struct proposals *proposals);
+uint16_t round_method(const struct exchange *x);
+extern const struct step followup_ask_steps[];
+extern const struct recipe followup_answer; // of one that belongs to nothing
+enum fault followup_begin(struct exchange *x); // after the response: the first further round, if any
+enum fault followup_heed(struct exchange *x);
+enum fault followup_read(struct exchange *x);
+enum fault followup_share(struct exchange *x);
+enum fault followup_shared(struct exchange *x, struct ike_answer *answer);
+enum fault followup_more(struct exchange *x); // asks for the next round, or goes on
+// Answers with a link to the rounds that follow, writes, and parks the exchange.
+void followup_park(struct exchange *x, struct draft *draft, const struct recipe *resume);
+enum fault followup_answer_start(struct exchange *x);
+enum fault followup_answer_done(struct exchange *x, struct ike_answer *answer);
+enum fault followup_answer_more(struct exchange *x); // answers and waits for the next round
+void followup_write(struct exchange *x, struct draft *draft);
+bool followup_continues(const struct sa *sa, const struct message *message);
+struct exchange *followup_resume(struct sa *sa, struct exchange *x);
+void parked_drop(struct sa *sa);
+bool parked_wins(struct exchange *ours); // over ours that it crossed; dropped when it does not

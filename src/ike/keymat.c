@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Keys out of shared secrets and nonces (RFC 7296 2.14, 2.17, 2.18).
 //
-//     SKEYSEED = prf(Ni | Nr, g^ir), when rekeying prf(SK_d of the old SA, g^ir | Ni | Nr)
+//     SKEYSEED = prf(Ni | Nr, g^ir), when rekeying prf(SK_d of the old SA, g^ir | Ni | Nr | more)
 //     SK_d | SK_ai | SK_ar | SK_ei | SK_er | SK_pi | SK_pr = prf+(SKEYSEED, Ni | Nr | SPIi | SPIr)
-//     KEYMAT = prf+(SK_d, [g^ir |] Ni | Nr)
+//     KEYMAT = prf+(SK_d, [g^ir |] Ni | Nr | more)
+//
+// more: the secrets of additional key exchanges (RFC 9370 2.2.4). Those of the first IKE SA are mixed
+// in one after the other, each as if the SA were rekeyed in its place (RFC 9370 2.2.2).
 #include "ike/internal.h"
 #include <assert.h>
 
@@ -48,14 +51,13 @@ static bool key_sizes(const struct suite *suite, size_t *a, size_t *e, size_t *d
 enum fault keymat_ike(struct exchange *x, struct sa *sa, struct bytes ni, struct bytes nr,
                       const struct secret *shared, const struct sa *old)
 {
-    (void)x;
     SECRET(seed);
     SECRET(all);
     size_t a, e, d;
     if (!key_sizes(&sa->suite, &a, &e, &d)) return FAULT_UNSUPPORTED_CIPHER;
     // RFC 7296 2.18: the seed is made with the PRF of the old SA, all else with the new one.
     if (old)
-        TRY(prf(old->suite.prf, sk_d(old), PIECES(secret_bytes(shared), ni, nr), &seed));
+        TRY(prf(old->suite.prf, sk_d(old), PIECES(secret_bytes(shared), ni, nr, secret_bytes(&x->ke_more)), &seed));
     else
         TRY(skeyseed_first(sa->suite.prf, ni, nr, shared, &seed));
 
@@ -92,9 +94,9 @@ void keymat_child_sizes(const struct suite *suite, size_t *encr, size_t *integ)
 // RFC 7296 2.17: keys of what the exchange's initiator sends come first; in each half the cipher's
 // before the integrity's.
 enum fault keymat_child(const struct sa *sa, const struct suite *suite, struct bytes shared,
-                        struct bytes ni, struct bytes nr, struct secret *out)
+                        struct bytes ni, struct bytes nr, struct bytes more, struct secret *out)
 {
     size_t encr, integ;
     keymat_child_sizes(suite, &encr, &integ);
-    return prf_plus(sa->suite.prf, sk_d(sa), PIECES(shared, ni, nr), 2 * (encr + integ), out);
+    return prf_plus(sa->suite.prf, sk_d(sa), PIECES(shared, ni, nr, more), 2 * (encr + integ), out);
 }

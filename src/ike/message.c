@@ -242,6 +242,8 @@ enum fault message_open(struct sa *sa, struct message *message, struct arena *ar
         reassembly_free(sa);
     }
     message->sealed = true;
+    message->first = first;
+    message->plain = plain;
     message->payloads = arena_new(arena, sizeof *message->payloads);
     return payloads_read(first, plain, message->payloads, NULL);
 }

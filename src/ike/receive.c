@@ -112,6 +112,11 @@ static void request_again(struct sa *sa, const struct message *message)
 static void request_in(struct sa *sa, const struct rule *rule, struct exchange *x)
 {
     sa->expect_id++;
+    if (rule->recipe == &followup_answer && followup_continues(sa, &x->in)) {
+        x = followup_resume(sa, x);
+        exchange_answer(sa, x->resume, x);
+        return;
+    }
     exchange_answer(sa, rule->recipe, x);
 }
 

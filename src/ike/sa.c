@@ -67,6 +67,8 @@ void handshake_free(struct handshake *handshake)
     secret_wipe(&handshake->ke_private);
     secret_wipe(&handshake->sk_pi);
     secret_wipe(&handshake->sk_pr);
+    secret_wipe(&handshake->int_auth_i);
+    secret_wipe(&handshake->int_auth_r);
     free(handshake);
 }
 
@@ -228,6 +230,7 @@ void sa_end(struct sa *sa, enum fault fault, const char *why)
     sa_untable(sa);
     exchange_abandon(sa, sa->asking, fault, why);
     exchange_abandon(sa, sa->answering, fault, why);
+    exchange_abandon(sa, sa->parked, fault, why);
     LIST_EACH (struct child, link, child, &sa->children) child_end(child, OK);
     LIST_EACH (struct task, link, task, &sa->tasks) {
         task_failed(sa, task, fault ? fault : FAULT_TERMINATED, why);
@@ -287,6 +290,7 @@ void sa_free(struct sa *sa)
     map_remove(&ike->by_id, map_key_u32(&sa->id));
     exchange_free(sa->asking);
     exchange_free(sa->answering);
+    exchange_free(sa->parked);
     reassembly_free(sa);
     handshake_free(sa->handshake);
     secret_wipe(&sa->keys.all);
@@ -390,6 +394,9 @@ static void timer_run(struct sa *sa, enum sa_timer timer)
     case TIMER_KEEPALIVE:
         nat_keepalive(sa);
         break;
+    case TIMER_PARKED:
+        parked_drop(sa);
+        break;
     case SA_TIMERS:
         break;
     }
@@ -415,7 +422,8 @@ const char *sa_state_text(const struct sa *sa)
         [ESTABLISHED] = "ESTABLISHED",   [REKEYED] = "REKEYED",
         [DELETING] = "DELETING",         [DEAD] = "DELETING",
     };
-    if (sa->state == ESTABLISHED && sa->asking && sa->asking->plan == &plan_rekey_ike)
+    if (sa->state == ESTABLISHED && sa->asking &&
+        (sa->asking->plan == &plan_rekey_ike || sa->asking->plan == plan_rekey_ike.followup))
         return "REKEYING";
     return texts[sa->state];
 }

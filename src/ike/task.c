@@ -182,7 +182,7 @@ void sa_pump(struct sa *sa)
 {
     if (sa->state == DEAD || sa->asking) return;
     if (sa->state == EXPECT_AUTH && sa->initiator) {
-        exchange_ask(sa, &plan_auth, NULL);
+        exchange_ask(sa, intermediate_is_due(sa) ? &plan_intermediate : &plan_auth, NULL);
         return;
     }
     nsec later = NSEC_NEVER;

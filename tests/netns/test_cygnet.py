@@ -52,11 +52,33 @@ def esp_suites_carry_packets(lab, suite):
 
 @cases([(suite, suite) for suite in ("aes256gcm16-prfsha384-ecp384", "chacha20poly1305-prfsha512-x448", "aes256-sha384-modp3072",
                                      "aes128ctr-sha256-ecp256", "aes128-aesxcbc-modp2048", "aes256gcm16-prfaescmac-ecp521",
-                                     "aes128gcm8-prfsha256-ecp256bp", "chacha20poly1305-sha384-curve25519")])
+                                     "aes128gcm8-prfsha256-ecp256bp", "chacha20poly1305-sha384-curve25519", "aes256gcm16-prfsha256-mlkem768")])
 def ike_suites_agree(lab, suite):
     (a, b), here, there = pair(lab, ike=suite)
     here.cygnet("up", "net4")
     traffic(a, b, count=1)
+
+
+@cases([("psk", "psk"), ("ed25519", "pubkey")])
+def a_hybrid_comes_up_and_rekeys(lab, auth):
+    """RFC 9370 2.2.2, 2.2.4 test: ML-KEM beside X25519, in the IKE SA and in its child."""
+    files = None
+    if auth == "pubkey":
+        certs = Certificates(lab, "ed25519", True)
+        files = {"a": certs.files("a", "b"), "b": certs.files("b", "a")}
+    (a, b), here, there = pair(lab, files, auth=auth, ike="aes256gcm16-prfsha384-curve25519-ke1_mlkem768",
+                               esp="aes256gcm16-curve25519-ke1_mlkem768")
+    capture = a.capture("to-b")
+    here.cygnet("up", "net4")
+    traffic(a, b)
+    here.cygnet("rekey", "--child", "net4")
+    there.cygnet("rekey", "--ike", "gw")
+    wait_for("one IKE SA with one child", lambda: len(here.sas()) == 1 and len(here.children()) == 1)
+    traffic(a, b)
+    capture.stop()
+    text = "\n".join(capture.lines())
+    check("MLKEM768" in str(here.sas()) or "ML_KEM_768" in str(here.sas()) or "mlkem768" in str(here.sas()).lower(), f"no ML-KEM: {here.sas()}")
+    check(text.count("isakmp") or text.count("UDP"), f"nothing captured: {text[:300]}")
 
 
 @case

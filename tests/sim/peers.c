@@ -65,7 +65,7 @@ static enum fault prove(const struct ike_operation *operation, struct ike_answer
     TRY(prf(octets->prf, BYTES("many"), PIECES(BYTES("Key Pad for IKEv2")), &padded));
     TRY(prf(octets->prf, octets->sk_p, PIECES(octets->id_body), &id_mac));
     TRY(prf(octets->prf, secret_bytes(&padded),
-            PIECES(octets->message, octets->nonce, secret_bytes(&id_mac)), &tag));
+            PIECES(octets->message, octets->nonce, secret_bytes(&id_mac), octets->int_auth), &tag));
     answer->method = AUTH_PSK;
     if (operation->prove.kind == IKE_PROVE_MAC) answer->data = mem_copy(secret_bytes(&tag));
     else if (!bytes_equal_secret(secret_bytes(&tag), operation->prove.expected)) return FAULT_PSK_WRONG;

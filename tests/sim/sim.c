@@ -462,7 +462,7 @@ static enum fault mac_make(const struct sim_host *host, const struct auth_octets
     SECRET(id_mac);
     TRY(prf(octets->prf, bytes_of_text(host->secret), PIECES(BYTES("Key Pad for IKEv2")), &padded));
     TRY(prf(octets->prf, octets->sk_p, PIECES(octets->id_body), &id_mac));
-    return prf(octets->prf, secret_bytes(&padded), PIECES(octets->message, octets->nonce, secret_bytes(&id_mac)), out);
+    return prf(octets->prf, secret_bytes(&padded), PIECES(octets->message, octets->nonce, secret_bytes(&id_mac), octets->int_auth), out);
 }
 
 static void prove(struct sim_host *host, const struct ike_operation *operation, struct ike_answer *answer)

@@ -6,7 +6,8 @@
 //     HDR, SK{IDi, [CERT,] [CERTREQ,] [IDr,] AUTH, [CP,] SAi2, TSi, TSr}  -->
 //                                   <--  HDR, SK{IDr, [CERT,] AUTH, [CP,] SAr2, TSi, TSr}
 //
-// What is signed: the first message of the signer | the other side's nonce | prf(SK_p, ID payload)
+// What is signed: the first message of the signer | the other side's nonce | prf(SK_p, ID payload),
+// and the sum of all IKE_INTERMEDIATEs if there were any
 #include "ike/internal.h"
 #include <stdio.h>
 
@@ -29,6 +30,7 @@ static struct auth_octets octets_of(const struct sa *sa, bool ours)
                               : bytes_of(handshake->ni, handshake->ni_size),
         .sk_p = sk_p(sa, of_initiator),
         .id_body = ours ? handshake->id_local : handshake->id_remote,
+        .int_auth = int_auth(sa),
     };
 }
 
@@ -223,7 +225,7 @@ static enum fault first_child_keys(const struct exchange *x, struct secret *keym
     const struct handshake *handshake = x->sa->handshake;
     struct bytes ni = bytes_of(handshake->ni, handshake->ni_size),
                  nr = bytes_of(handshake->nr, handshake->nr_size);
-    return keymat_child(x->sa, &x->suite, BYTES_NONE, ni, nr, keymat);
+    return keymat_child(x->sa, &x->suite, BYTES_NONE, ni, nr, BYTES_NONE, keymat);
 }
 
 // --- ask
@@ -381,6 +383,7 @@ const struct plan plan_auth = {
 static enum fault auth_read(struct exchange *x)
 {
     const struct payload *wanted = message_first(&x->in, PAYLOAD_IDR);
+    if (intermediate_is_due(x->sa)) return FAULT_KE_ROUND;
     x->sa->path = x->in.path; // RFC 7296 2.23: the initiator may have changed ports
     if (message_first(&x->in, PAYLOAD_CERTREQ)) x->sa->bits |= CERT_WANTED;
     if (wanted) TRY(id_read(wanted->body, &x->wanted_id));

@@ -9,3 +9,5 @@ enum fault child_take_answer(struct exchange *x);
 enum fault child_keys(struct exchange *x, struct secret *keymat);
 enum fault child_read_request(struct exchange *x);
 enum fault child_answer_nonce(struct exchange *x);
+enum fault child_answer_first(struct exchange *x, const struct recipe *resume);
+void child_answer_last(struct exchange *x); // writes the last answer of it

@@ -49,7 +49,8 @@ enum fault child_may_create(struct exchange *x)
     const struct sa *sa = x->sa;
     if (sa->state != ESTABLISHED) return exchange_why(x, FAULT_BUSY, "the IKE SA is being closed");
     const struct plan *plan = plan_under_way(sa);
-    if (plan == &plan_rekey_ike) return exchange_why(x, FAULT_BUSY, "the IKE SA is being rekeyed");
+    if (plan == &plan_rekey_ike || plan == plan_rekey_ike.followup)
+        return exchange_why(x, FAULT_BUSY, "the IKE SA is being rekeyed");
     if (plan == &plan_delete_ike) return exchange_why(x, FAULT_BUSY, "the IKE SA is being closed");
     return OK;
 }
@@ -60,6 +61,9 @@ enum fault child_may_rekey(struct exchange *x, struct child *old)
     TRY(child_may_create(x));
     if (old->state == CHILD_DELETING || old->state == CHILD_REKEYED || old->replaced_by)
         return exchange_why(x, FAULT_BUSY, "the child is being closed");
+    // RFC 9370 2.2.4: which of two crossing requests goes on is settled before the further rounds.
+    if (plan_under_way(x->sa) == plan_rekey_child.followup && x->sa->asking->old_id == old->id)
+        return exchange_why(x, FAULT_BUSY, "the child is being rekeyed");
     return OK;
 }
 
@@ -72,5 +76,7 @@ enum fault ike_may_rekey(struct exchange *x)
     if (!plan || plan == &plan_liveness) return OK;
     if (plan == &plan_rekey_ike && sa->asking->is_sent) return OK;
     if (plan == &plan_delete_ike) return exchange_why(x, FAULT_BUSY, "the IKE SA is being closed");
+    if (plan == plan_rekey_ike.followup)
+        return exchange_why(x, FAULT_BUSY, "the IKE SA is being rekeyed");
     return exchange_why(x, FAULT_BUSY, "one of its children is being created, rekeyed or closed");
 }

@@ -87,8 +87,9 @@ enum fault child_take_answer(struct exchange *x)
 enum fault child_keys(struct exchange *x, struct secret *keymat)
 {
     TRY(keymat_child(x->sa, &x->suite, secret_bytes(&x->ke_shared), exchange_ni(x), exchange_nr(x),
-                     keymat));
+                     secret_bytes(&x->ke_more), keymat));
     secret_later(x->sa->ike, &x->ke_shared);
+    secret_later(x->sa->ike, &x->ke_more);
     return OK;
 }
 
@@ -105,7 +106,13 @@ static enum fault child_conclude(struct exchange *x)
 static const struct step child_conclude_steps[] = {
     STEP(child_heed_new),                                         // INVALID_KE_PAYLOAD: asks again
     STEP(child_take_answer), WAIT(ke_share_start, ke_share_done), // waits: KE_SHARE, with PFS
-    STEP(child_conclude),    END,
+    STEP(followup_begin), STEP(child_conclude), END,
+};
+
+static const struct step child_followup_steps[] = {
+    STEP(followup_heed), STEP(followup_read),
+    WAIT(followup_share, followup_shared), // waits: KE_SHARE
+    STEP(followup_more), STEP(child_conclude), END,
 };
 
 static void child_failed(struct exchange *x, enum fault fault)
@@ -114,10 +121,17 @@ static void child_failed(struct exchange *x, enum fault fault)
     child_abandon(x);
 }
 
+static const struct plan plan_child_followup = {
+    .exchange = EXCHANGE_IKE_FOLLOWUP_KE,
+    .ask = {"IKE_FOLLOWUP_KE", FAILURE_STAYS, followup_ask_steps, child_failed},
+    .conclude = {"IKE_FOLLOWUP_KE", FAILURE_STAYS, child_followup_steps, child_failed},
+};
+
 const struct plan plan_child = {
     .exchange = EXCHANGE_CREATE_CHILD_SA,
     .ask = {"CREATE_CHILD_SA", FAILURE_STAYS, child_ask_steps, child_failed},
     .conclude = {"CREATE_CHILD_SA", FAILURE_STAYS, child_conclude_steps, child_failed},
+    .followup = &plan_child_followup,
 };
 
 // --- answer
@@ -147,14 +161,41 @@ enum fault child_answer_nonce(struct exchange *x)
     return OK;
 }
 
+static const struct recipe child_resume;
+
+// RFC 9370 2.2.4: with additional key exchanges the child is there only after the last of them.
+enum fault child_answer_first(struct exchange *x, const struct recipe *resume)
+{
+    struct draft draft;
+    if (!suite_has_rounds(&x->suite)) return OK;
+    draft_begin(x->sa->ike, &draft);
+    child_write_answer(x, &draft);
+    followup_park(x, &draft, resume);
+    return OK;
+}
+
+static enum fault child_answer_begin(struct exchange *x)
+{
+    return child_answer_first(x, &child_resume);
+}
+
+void child_answer_last(struct exchange *x)
+{
+    struct draft draft;
+    draft_begin(x->sa->ike, &draft);
+    if (x->round)
+        followup_write(x, &draft);
+    else
+        child_write_answer(x, &draft);
+    respond(x, &draft);
+}
+
 static enum fault child_answer_write(struct exchange *x)
 {
     SECRET(keymat);
-    struct draft draft;
+    TRY(child_may_create(x));
     TRY(child_keys(x, &keymat));
-    draft_begin(x->sa->ike, &draft);
-    child_write_answer(x, &draft);
-    respond(x, &draft);
+    child_answer_last(x);
     child_install(x, &keymat, INSTALL_BOTH);
     return OK;
 }
@@ -165,8 +206,18 @@ static const struct step child_answer_steps[] = {
     STEP(child_choose_new),
     WAIT(ke_answer_start, ke_answer_done), // waits: KE_ANSWER, with PFS
     STEP(child_answer_nonce),
+    STEP(child_answer_begin), // with additional key exchanges: until the next request
     STEP(child_answer_write),
     END,
 };
 const struct recipe child_answer = {"CREATE_CHILD_SA", FAILURE_STAYS, child_answer_steps,
                                     child_failed};
+
+static const struct step child_resume_steps[] = {
+    WAIT(followup_answer_start, followup_answer_done), // waits: KE_ANSWER
+    STEP(followup_answer_more),
+    STEP(child_answer_write),
+    END,
+};
+static const struct recipe child_resume = {"IKE_FOLLOWUP_KE", FAILURE_STAYS, child_resume_steps,
+                                           child_failed};

@@ -80,17 +80,23 @@ static void delete_later(struct child *child)
         task_add(child->sa, TASK_DELETE_CHILD)->child_id = child->id;
 }
 
+// The peer's rekeying is the one that stands.
+static void rekey_superseded(struct child *old)
+{
+    struct child *theirs = child_by_id(old->sa->ike, old->rival->id);
+    if (!theirs || theirs->state == CHILD_GONE) return;
+    child_replaced(old, theirs);
+    child_rival_settled(theirs);
+}
+
 // Ours has the lowest nonce: it is deleted before it is used, and the peer's child is the one that
 // goes on.
 static void rekey_lost(struct exchange *x, struct child *old)
 {
-    struct child *theirs = child_by_id(x->sa->ike, old->rival->id);
     report(x->sa->ike, ABOUT_CHILD(old), IKE_DETAIL, OK,
            "rekeying crossed the peer's, which stands");
     child_abandon(x);
-    if (!theirs || theirs->state == CHILD_GONE) return;
-    child_replaced(old, theirs);
-    child_rival_settled(theirs);
+    rekey_superseded(old);
 }
 
 static void rekey_won(struct exchange *x, struct child *old, struct secret *keymat)
@@ -127,10 +133,34 @@ static enum fault rekey_conclude(struct exchange *x)
     return OK;
 }
 
+// RFC 9370 2.2.4: of two requests that crossed the one with the lowest nonce ends here; nothing has
+// been made of it.
+static enum fault rekey_followup(struct exchange *x)
+{
+    struct child *old = old_child(x);
+    bool lost = old && suite_has_rounds(&x->suite) &&
+                ((old->rival && nonces_lose(x, old->rival)) || parked_wins(x));
+    if (!lost) return followup_begin(x);
+    exchange_skip_rest(x);
+    child_end(x->child, OK);
+    x->child = NULL;
+    if (old->rival)
+        rekey_superseded(old);
+    else
+        old->state = CHILD_INSTALLED; // the peer goes on
+    return OK;
+}
+
 static const struct step rekey_conclude_steps[] = {
     STEP(rekey_heed),                                             // INVALID_KE_PAYLOAD: asks again
     STEP(child_take_answer), WAIT(ke_share_start, ke_share_done), // waits: KE_SHARE, with PFS
-    STEP(rekey_conclude),    END,
+    STEP(rekey_followup), STEP(rekey_conclude), END,
+};
+
+static const struct step rekey_followup_steps[] = {
+    STEP(followup_heed), STEP(followup_read),
+    WAIT(followup_share, followup_shared), // waits: KE_SHARE
+    STEP(followup_more), STEP(rekey_conclude), END,
 };
 
 // RFC 7296 2.25: the peer does not have the child. If it has rekeyed it itself that is as it should
@@ -163,10 +193,17 @@ static void rekey_failed(struct exchange *x, enum fault fault)
         old->state = CHILD_INSTALLED;
 }
 
+static const struct plan plan_rekey_followup = {
+    .exchange = EXCHANGE_IKE_FOLLOWUP_KE,
+    .ask = {"IKE_FOLLOWUP_KE (rekey)", FAILURE_STAYS, followup_ask_steps, rekey_failed},
+    .conclude = {"IKE_FOLLOWUP_KE (rekey)", FAILURE_STAYS, rekey_followup_steps, rekey_failed},
+};
+
 const struct plan plan_rekey_child = {
     .exchange = EXCHANGE_CREATE_CHILD_SA,
     .ask = {"CREATE_CHILD_SA (rekey)", FAILURE_STAYS, rekey_ask_steps, rekey_failed},
     .conclude = {"CREATE_CHILD_SA (rekey)", FAILURE_STAYS, rekey_conclude_steps, rekey_failed},
+    .followup = &plan_rekey_followup,
 };
 
 // --- answer
@@ -214,17 +251,24 @@ static bool crosses(const struct exchange *x)
     return ours && ours->plan == &plan_rekey_child && ours->old_id == x->old_id && ours->is_sent;
 }
 
+static const struct recipe rekey_resume;
+
+static enum fault rekey_answer_begin(struct exchange *x)
+{
+    struct child *old = old_child(x);
+    if (!old) return FAULT_CHILD_NOT_FOUND;
+    TRY(child_may_rekey(x, old));
+    return child_answer_first(x, &rekey_resume);
+}
+
 static enum fault rekey_answer_write(struct exchange *x)
 {
     SECRET(keymat);
-    struct draft draft;
     struct child *old = old_child(x), *child = x->child;
     if (!old) return FAULT_CHILD_NOT_FOUND;
     TRY(child_may_rekey(x, old)); // much may have happened while the key exchange was computed
     TRY(child_keys(x, &keymat));
-    draft_begin(x->sa->ike, &draft);
-    child_write_answer(x, &draft);
-    respond(x, &draft);
+    child_answer_last(x);
     if (crosses(x)) {
         free(old->rival);
         old->rival = rival_new(child->id, x);
@@ -247,8 +291,18 @@ static const struct step rekey_answer_steps[] = {
     STEP(rekey_choose),
     WAIT(ke_answer_start, ke_answer_done), // waits: KE_ANSWER, with PFS
     STEP(child_answer_nonce),
+    STEP(rekey_answer_begin), // with additional key exchanges: until the next request
     STEP(rekey_answer_write),
     END,
 };
 const struct recipe rekey_child_answer = {"CREATE_CHILD_SA (rekey)", FAILURE_STAYS,
                                           rekey_answer_steps, rekey_answer_failed};
+
+static const struct step rekey_resume_steps[] = {
+    WAIT(followup_answer_start, followup_answer_done), // waits: KE_ANSWER
+    STEP(followup_answer_more),
+    STEP(rekey_answer_write),
+    END,
+};
+static const struct recipe rekey_resume = {"IKE_FOLLOWUP_KE (rekey)", FAILURE_STAYS,
+                                           rekey_resume_steps, rekey_answer_failed};

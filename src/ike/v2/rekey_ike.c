@@ -47,6 +47,7 @@ static enum fault fresh_make(struct exchange *x, bool initiator, uint64_t peer_s
     fresh->suite = x->suite;
     TRY(keymat_ike(x, fresh, exchange_ni(x), exchange_nr(x), &x->ke_shared, sa));
     secret_later(sa->ike, &x->ke_shared);
+    secret_later(sa->ike, &x->ke_more);
     sa_inherit(fresh, sa);
     return OK;
 }
@@ -55,6 +56,7 @@ static enum fault fresh_make(struct exchange *x, bool initiator, uint64_t peer_s
 static void take_over(struct sa *old, struct sa *fresh)
 {
     struct ike *ike = old->ike;
+    parked_drop(old);
     sa_move_children(old, fresh);
     if (old->state == ESTABLISHED) sa_set_state(old, REKEYED);
     ike->stats.ike_rekeys++;
@@ -194,16 +196,42 @@ static void ike_failed(struct exchange *x, enum fault fault)
     if (theirs && !x->sa->replaced_by) take_over(x->sa, theirs);
 }
 
+// RFC 9370 2.2.4: of two requests that crossed the one with the lowest nonce ends here; nothing has
+// been made of it.
+static enum fault ike_followup(struct exchange *x)
+{
+    struct sa *sa = x->sa;
+    bool stands = rival_sa(sa) && nonces_lose(x, sa->rival);
+    bool lost = suite_has_rounds(&x->suite) && (stands || parked_wins(x));
+    if (!lost) return followup_begin(x);
+    exchange_skip_rest(x);
+    ike_failed(x, OK);
+    return OK;
+}
+
 static const struct step ike_conclude_steps[] = {
     STEP(ike_heed),                                          // INVALID_KE_PAYLOAD: asks again
     STEP(ike_agree),    WAIT(ke_share_start, ke_share_done), // waits: KE_SHARE
-    STEP(ike_conclude), END,
+    STEP(ike_followup), STEP(ike_conclude), END,
+};
+
+static const struct step ike_followup_steps[] = {
+    STEP(followup_heed), STEP(followup_read),
+    WAIT(followup_share, followup_shared), // waits: KE_SHARE
+    STEP(followup_more), STEP(ike_conclude), END,
+};
+
+static const struct plan plan_ike_followup = {
+    .exchange = EXCHANGE_IKE_FOLLOWUP_KE,
+    .ask = {"IKE_FOLLOWUP_KE (rekey IKE)", FAILURE_STAYS, followup_ask_steps, ike_failed},
+    .conclude = {"IKE_FOLLOWUP_KE (rekey IKE)", FAILURE_STAYS, ike_followup_steps, ike_failed},
 };
 
 const struct plan plan_rekey_ike = {
     .exchange = EXCHANGE_CREATE_CHILD_SA,
     .ask = {"CREATE_CHILD_SA (rekey IKE)", FAILURE_STAYS, ike_ask_steps, ike_failed},
     .conclude = {"CREATE_CHILD_SA (rekey IKE)", FAILURE_STAYS, ike_conclude_steps, ike_failed},
+    .followup = &plan_ike_followup,
 };
 
 // --- answer
@@ -211,6 +239,7 @@ const struct plan plan_rekey_ike = {
 static enum fault ike_admit(struct exchange *x)
 {
     TRY(ike_may_rekey(x));
+    parked_drop(x->sa); // the peer begins anew
     x->sa->bits |= REKEY_ANSWERING;
     return OK;
 }
@@ -246,21 +275,45 @@ static bool crosses(const struct sa *sa)
     return sa->asking && sa->asking->plan == &plan_rekey_ike && sa->asking->is_sent;
 }
 
+static const struct recipe ike_resume;
+
+// The answer to CREATE_CHILD_SA itself.
+static void ike_answer_draft(struct exchange *x, struct draft *draft)
+{
+    struct proposals *answer = arena_new(&x->arena, sizeof *answer);
+    answer->count = 1;
+    suite_proposal(&x->suite, &answer->at[0]);
+    spi_set(answer, x->fresh->spi_r);
+    payloads_write(x, draft, answer, exchange_nr(x), x->suite.ke);
+}
+
+// RFC 9370 2.2.4: with additional key exchanges the new SA is there only after the last of them.
+static enum fault ike_answer_begin(struct exchange *x)
+{
+    struct draft draft;
+    TRY(ike_may_rekey(x));
+    exchange_nonce(x, false);
+    x->fresh = sa_new(x->sa->ike, NULL, false);
+    if (!suite_has_rounds(&x->suite)) return OK;
+    ike_answer_draft(x, &draft);
+    followup_park(x, &draft, &ike_resume);
+    return OK;
+}
+
 static enum fault ike_answer_write(struct exchange *x)
 {
-    struct sa *old = x->sa;
+    struct sa *old = x->sa, *fresh = x->fresh;
+    struct draft draft;
     uint64_t peer_spi;
     TRY(ike_may_rekey(x));
     TRY(spi_get(&x->offered->at[0], &peer_spi));
-    exchange_nonce(x, false);
     TRY(fresh_make(x, false, peer_spi));
-    struct sa *fresh = x->fresh;
-    struct proposals *answer = arena_new(&x->arena, sizeof *answer);
-    struct draft draft;
-    answer->count = 1;
-    suite_proposal(&x->suite, &answer->at[0]);
-    spi_set(answer, fresh->spi_r);
-    payloads_write(x, &draft, answer, exchange_nr(x), x->suite.ke);
+    if (x->round) {
+        draft_begin(old->ike, &draft);
+        followup_write(x, &draft);
+    } else {
+        ike_answer_draft(x, &draft);
+    }
     respond(x, &draft);
 
     x->fresh = NULL;
@@ -288,8 +341,17 @@ static const struct step ike_answer_steps[] = {
     STEP(ike_admit),
     STEP(ike_choose),
     WAIT(ke_answer_start, ke_answer_done), // waits: KE_ANSWER
+    STEP(ike_answer_begin), // with additional key exchanges: until the next request
     STEP(ike_answer_write),
     END,
 };
+static const struct step ike_resume_steps[] = {
+    WAIT(followup_answer_start, followup_answer_done), // waits: KE_ANSWER
+    STEP(followup_answer_more),
+    STEP(ike_answer_write),
+    END,
+};
+static const struct recipe ike_resume = {"IKE_FOLLOWUP_KE (rekey IKE)", FAILURE_STAYS,
+                                         ike_resume_steps, ike_answer_failed};
 const struct recipe rekey_ike_answer = {"CREATE_CHILD_SA (rekey IKE)", FAILURE_STAYS,
                                         ike_answer_steps, ike_answer_failed};

@@ -63,6 +63,8 @@ static void extensions_read(struct sa *sa, const struct message *message)
         sa->bits |= PEER_FRAGMENTS;
     if (message_notify(message, NOTIFY_CHILDLESS_IKEV2_SUPPORTED, &notify))
         sa->bits |= PEER_CHILDLESS;
+    if (message_notify(message, NOTIFY_INTERMEDIATE_EXCHANGE_SUPPORTED, &notify))
+        sa->bits |= PEER_INTERMEDIATE;
     if (message_first(message, PAYLOAD_CERTREQ)) sa->bits |= CERT_WANTED;
     nat_agree(sa, message);
 }
@@ -145,6 +147,10 @@ static void first_request_fill(struct exchange *x, struct draft *draft)
     nat_offer(sa, draft, sa->spi_i, 0, &sa->path);
     if (sa->conn->fragmentation != FRAGMENTATION_NO)
         draft_notify(draft, NOTIFY_IKEV2_FRAGMENTATION_SUPPORTED, BYTES_NONE);
+    // RFC 9370 2.2.1: whoever offers additional key exchanges says that it does the exchange for
+    // them.
+    if (proposals_have_rounds(&sa->conn->ike))
+        draft_notify(draft, NOTIFY_INTERMEDIATE_EXCHANGE_SUPPORTED, BYTES_NONE);
     hashes_write(draft);
 }
 
@@ -256,6 +262,9 @@ static enum fault sa_init_agree(struct exchange *x)
     if (x->in.header.spi_r == 0) return FAULT_SPI_WRONG;
     sa->spi_r = x->in.header.spi_r;
     extensions_read(sa, &x->in);
+    if (suite_has_rounds(&x->suite) && !(sa->bits & PEER_INTERMEDIATE))
+        return exchange_why(x, FAULT_PROPOSAL_NOT_OFFERED,
+                            "it chose additional key exchanges without the exchange for them");
     mem_drop(&sa->handshake->peer_init);
     sa->handshake->peer_init = mem_copy(x->in.raw);
     secret_move(&x->ke_private, &sa->handshake->ke_private);
@@ -267,7 +276,7 @@ static enum fault sa_init_go_on(struct exchange *x)
     struct sa *sa = x->sa;
     sa_set_state(sa, EXPECT_AUTH);
     nat_float(sa);
-    return OK; // IKE_AUTH follows
+    return OK; // IKE_INTERMEDIATE or IKE_AUTH follows
 }
 
 static const struct step sa_init_conclude_steps[] = {
@@ -383,6 +392,9 @@ static void first_request_in(struct ike *ike, struct message *message)
     if (!fault) fault = limits_check(ike, message);
     if (!fault) fault = sa_read(message_first(message, PAYLOAD_SA)->body, offered);
     if (!fault) fault = ke_read(message_first(message, PAYLOAD_KE)->body, &ke);
+    struct notify notify;
+    if (!fault && !message_notify(message, NOTIFY_INTERMEDIATE_EXCHANGE_SUPPORTED, &notify))
+        intermediate_withdraw(offered);
     if (!fault) fault = conn_by_addresses(ike, &message->path, offered, ke.group, &choice);
     if (!fault && ke.group != choice.suite.ke) {
         uint8_t group[2] = {(uint8_t)(choice.suite.ke >> 8), (uint8_t)choice.suite.ke};
@@ -447,6 +459,8 @@ static enum fault sa_init_write(struct exchange *x)
     nat_offer(sa, &draft, sa->spi_i, sa->spi_r, &x->in.path);
     if (sa->bits & PEER_FRAGMENTS)
         draft_notify(&draft, NOTIFY_IKEV2_FRAGMENTATION_SUPPORTED, BYTES_NONE);
+    if (suite_has_rounds(&x->suite))
+        draft_notify(&draft, NOTIFY_INTERMEDIATE_EXCHANGE_SUPPORTED, BYTES_NONE);
     if (sa->handshake->peer_hashes) hashes_write(&draft);
     if (sa->conn->childless != CHILDLESS_NEVER)
         draft_notify(&draft, NOTIFY_CHILDLESS_IKEV2_SUPPORTED, BYTES_NONE);

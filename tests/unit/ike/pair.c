@@ -127,7 +127,7 @@ static void mac(const char *key, const struct auth_octets *octets, struct secret
     assert_int_equal(prf(octets->prf, bytes_of_text(key), PIECES(BYTES("Key Pad for IKEv2")), &pad),
                      OK);
     assert_int_equal(prf(octets->prf, secret_bytes(&pad),
-                         PIECES(octets->message, octets->nonce, secret_bytes(&id_mac)), out),
+                         PIECES(octets->message, octets->nonce, secret_bytes(&id_mac), octets->int_auth), out),
                      OK);
 }
 

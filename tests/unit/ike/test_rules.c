@@ -9,6 +9,7 @@ static const uint8_t exchanges[] = {EXCHANGE_IKE_SA_INIT,
                                     EXCHANGE_INFORMATIONAL,
                                     EXCHANGE_IKE_SESSION_RESUME,
                                     EXCHANGE_IKE_INTERMEDIATE,
+                                    EXCHANGE_IKE_FOLLOWUP_KE,
                                     99};
 
 // What is allowed, written down a second time, in another form than the table's.
@@ -19,7 +20,10 @@ static bool allowed(uint8_t exchange, bool response, enum sa_state state)
         return response ? state == EXPECT_SA_INIT : state == NOTHING;
     case EXCHANGE_IKE_AUTH:
         return state == EXPECT_AUTH;
+    case EXCHANGE_IKE_INTERMEDIATE: // RFC 9242 3.1 test
+        return state == EXPECT_AUTH;
     case EXCHANGE_CREATE_CHILD_SA:
+    case EXCHANGE_IKE_FOLLOWUP_KE:
     case EXCHANGE_INFORMATIONAL:
         return state == ESTABLISHED || state == REKEYED || state == DELETING;
     default:
