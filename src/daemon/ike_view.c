@@ -48,6 +48,11 @@ static void suite_add(struct arena *arena, struct tree *to, const struct suite *
     if (suite->integ) text_add(arena, to, "integ-alg", iana_integ_name(suite->integ));
     if (ike && suite->prf) tree_add_printf(arena, to, "prf-alg", "PRF_%s", iana_prf_name(suite->prf));
     if (suite->ke) text_add(arena, to, "dh-group", iana_ke_name(suite->ke));
+    for (unsigned i = 0; i < SUITE_ADDKE_MAX; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "ake%u", i + 1);
+        if (suite->addke[i]) text_add(arena, to, name, iana_ke_name(suite->addke[i]));
+    }
 }
 
 static void usage_add(struct arena *arena, struct tree *to, const struct sa_usage *usage, const char *way, nsec now)

@@ -347,6 +347,10 @@ static const struct {
     enum iana_protocol protocol;
     const char *text;
 } defaults[] = {
+    // RFC 9370 2.2.1: a peer that knows nothing of additional key exchanges takes one of the others.
+    {PROTOCOL_IKE,
+     "aes256gcm16-aes128gcm16-chacha20poly1305-prfsha384-prfsha256-prfsha512-"
+     "curve25519-ecp256-ecp384-ecp521-curve448-ke1_mlkem768-ke1_mlkem1024"},
     {PROTOCOL_IKE,
      "aes256gcm16-aes128gcm16-chacha20poly1305-prfsha384-prfsha256-prfsha512-"
      "curve25519-ecp256-ecp384-ecp521-curve448-modp3072-modp4096-modp2048"},

@@ -7,6 +7,7 @@ from lab import check, wait_for
 SUITES = {
     "gcm": ("aes128gcm16-prfsha256-curve25519", "aes128gcm16"),
     "chacha": ("chacha20poly1305-prfsha256-curve25519", "chacha20poly1305"),
+    "default": ("default", "default"),
     "cbc": ("aes256-sha256-modp2048", "aes256-sha256"),
 }
 
@@ -31,7 +32,7 @@ def together(lab, ours_initiates, suite="gcm", auth="psk", files=None, outer=4, 
 
 
 @cases([(f"{suite}-{'cygnet' if ours else 'strongswan'}-initiates-outer{outer}", suite, ours, outer)
-        for suite in SUITES for ours in (True, False) for outer in (4, 6)])
+        for suite in ("gcm", "chacha", "cbc") for ours in (True, False) for outer in (4, 6)])
 def psk(lab, suite, ours, outer):
     a, b, _, _ = together(lab, ours, suite, outer=outer, inner=(4, 6) if outer == 4 else (4,))
     traffic(a, b, (4, 6) if outer == 4 else (4,))
@@ -87,6 +88,13 @@ def an_unwanted_group_is_retried(lab):
     b.strongswan(config("b", "a", ike="aes128gcm16-prfsha256-ecp384", conn="encap = yes"))
     ours = a.cygnet(config("a", "b", ike="aes128gcm16-prfsha256-curve25519-ecp384", conn="encap = yes"))
     ours.cygnet("up", "net4")
+    traffic(a, b, count=1)
+
+
+@cases([("cygnet-initiates", True), ("strongswan-initiates", False)])
+def defaults_meet(lab, ours):
+    """RFC 9370 2.2.1 test: our default offers a hybrid first; a peer that may know nothing of it comes up all the same."""
+    a, b, _, _ = together(lab, ours, "default")
     traffic(a, b, count=1)
 
 

@@ -213,7 +213,7 @@ static void the_defaults_are_sound_and_without_legacy(void **state)
     static const struct {
         enum iana_protocol protocol;
         size_t count;
-    } rows[] = {{PROTOCOL_IKE, 2}, {PROTOCOL_ESP, 2}, {PROTOCOL_AH, 1}};
+    } rows[] = {{PROTOCOL_IKE, 3}, {PROTOCOL_ESP, 2}, {PROTOCOL_AH, 1}};
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct proposals set;
         proposals_default(rows[i].protocol, &set);
