@@ -812,7 +812,10 @@ extern const struct plan plan_intermediate;
 extern const struct recipe intermediate_answer;
 bool intermediate_is_due(const struct sa *sa); // before IKE_AUTH
 void intermediate_withdraw(struct proposals *offered); // what needs it, where the peer lacks it
-struct bytes int_auth(const struct sa *sa);            // the end of what is signed; in the step
+// Adds a message to what IKE_AUTH authenticates; first, plain: the payloads inside.
+enum fault intermediate_sum(struct sa *sa, bool of_initiator, const struct ike_header *message,
+                            uint8_t first, struct bytes plain);
+struct bytes int_auth(const struct sa *sa); // the end of what is signed; in the step
 
 // ext/multi_ke.c
 uint8_t round_after(const struct suite *suite, uint8_t round); // 0: there is none

@@ -42,8 +42,8 @@ void intermediate_withdraw(struct proposals *offered)
 
 // RFC 9242 3.3.2: prf(SK_p, sum so far | IKE header and header of the encrypted payload as if it
 // held plain text in one piece | payloads).
-static enum fault sum_add(struct sa *sa, bool of_initiator, const struct ike_header *message,
-                          uint8_t first, struct bytes plain)
+enum fault intermediate_sum(struct sa *sa, bool of_initiator, const struct ike_header *message,
+                            uint8_t first, struct bytes plain)
 {
     struct handshake *handshake = sa->handshake;
     struct secret *sum = of_initiator ? &handshake->int_auth_i : &handshake->int_auth_r;
@@ -65,7 +65,7 @@ static enum fault sum_add(struct sa *sa, bool of_initiator, const struct ike_hea
 }
 
 // Of a message of ours that is about to be sealed.
-static enum fault sum_add_own(struct sa *sa, const struct draft *draft, uint32_t message_id)
+static enum fault sum_own(struct sa *sa, const struct draft *draft, uint32_t message_id)
 {
     struct ike_header header = {.spi_i = sa->spi_i,
                                 .spi_r = sa->spi_r,
@@ -73,8 +73,8 @@ static enum fault sum_add_own(struct sa *sa, const struct draft *draft, uint32_t
                                 .exchange = EXCHANGE_IKE_INTERMEDIATE,
                                 .flags = sa->initiator ? FLAG_INITIATOR : FLAG_RESPONSE,
                                 .message_id = message_id};
-    return sum_add(sa, sa->initiator, &header, draft->out.at[0],
-                   bytes_of(draft->out.at + 1, draft->out.size - 1));
+    return intermediate_sum(sa, sa->initiator, &header, draft->out.at[0],
+                            bytes_of(draft->out.at + 1, draft->out.size - 1));
 }
 
 // RFC 9242 3.3.2: IntAuth_i | IntAuth_r | message ID of the first IKE_AUTH.
@@ -133,7 +133,7 @@ static enum fault intermediate_ask(struct exchange *x)
 {
     struct draft draft;
     value_write(x, &draft);
-    TRY(sum_add_own(x->sa, &draft, x->sa->send_id));
+    TRY(sum_own(x->sa, &draft, x->sa->send_id));
     request(x, &draft);
     return OK;
 }
@@ -149,7 +149,7 @@ static const struct step intermediate_ask_steps[] = {
 static enum fault intermediate_agree(struct exchange *x)
 {
     TRY(value_read(x));
-    return sum_add(x->sa, false, &x->in.header, x->in.first, x->in.plain);
+    return intermediate_sum(x->sa, false, &x->in.header, x->in.first, x->in.plain);
 }
 
 static const struct step intermediate_conclude_steps[] = {
@@ -176,14 +176,14 @@ static enum fault intermediate_read(struct exchange *x)
     sa->path = x->in.path; // RFC 7296 2.23: the initiator may have changed ports
     x->round = round_after(&x->suite, sa->handshake->round);
     TRY(value_read(x));
-    return sum_add(sa, true, &x->in.header, x->in.first, x->in.plain);
+    return intermediate_sum(sa, true, &x->in.header, x->in.first, x->in.plain);
 }
 
 static enum fault intermediate_answer_write(struct exchange *x)
 {
     struct draft draft;
     value_write(x, &draft);
-    TRY(sum_add_own(x->sa, &draft, x->in.header.message_id));
+    TRY(sum_own(x->sa, &draft, x->in.header.message_id));
     respond(x, &draft);
     return keys_update(x);
 }
