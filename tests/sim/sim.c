@@ -258,12 +258,18 @@ static struct sim_place *place_of(struct sim_host *host, const struct endpoint *
     return place;
 }
 
-static void place_sent(struct sim_host *host, const struct endpoint *to, size_t size)
+// Who begins sends to an address of its configuration; only answers are limited.
+static bool begins(struct bytes message)
+{
+    return message.size >= 20 && message.at[18] == EXCHANGE_IKE_SA_INIT && (message.at[19] & 0x28) == 0x08;
+}
+
+static void place_sent(struct sim_host *host, const struct endpoint *to, struct bytes message)
 {
     struct sim_place *place = place_of(host, to);
     if (!place) return;
-    if (!place->in) place->proven = true;   // we begin: the address is of our configuration
-    place->out += size;
+    if (!place->in || begins(message)) place->proven = true;
+    place->out += message.size;
 }
 
 static void place_received(struct sim_host *host, const struct endpoint *from, size_t size)
@@ -303,7 +309,7 @@ static void datagram_out(struct sim_host *from, const struct path *path, struct 
     }
     from->sent++;
     from->sent_bytes += bytes.size;
-    place_sent(from, &path->remote, bytes.size);
+    place_sent(from, &path->remote, bytes);
     digest_add(sim, bytes);
     if (!to || keepalive || from->cut || to->cut || chance(sim, sim->loss_percent)) return;
     if (sim->filter_on && !sim->filter(sim, bytes)) return;
