@@ -132,6 +132,7 @@ static void on_get_secrets(struct control *control, uint32_t client, const struc
 }
 
 static void on_clear_creds(struct control *c, uint32_t client, const struct tree *m) { (void)m; control_clear_creds(c, client); }
+// Nothing is fetched, so there is no cache of certificates to flush.
 static void on_flush_certs(struct control *c, uint32_t client, const struct tree *m) { (void)m; success_respond(c, client, OK, NULL, NULL); }
 static void on_unload_authority(struct control *c, uint32_t client, const struct tree *m) { control_unload_section(c, client, &c->authorities, tree_text(m, "name", "")); }
 static void on_unload_pool(struct control *c, uint32_t client, const struct tree *m) { control_unload_pool(c, client, tree_text(m, "name", "")); }

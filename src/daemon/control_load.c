@@ -367,6 +367,10 @@ void control_load_authority(struct control *control, uint32_t client, const stru
         success_respond(control, client, fault, NULL, "authority");
         return;
     }
+    // A client is told like a file is: these load and are not used yet.
+    if (tree_find(section, "crl_uris") || tree_find(section, "ocsp_uris"))
+        role_log(ROLE_CONTROL, IKE_ERROR, FAULT_NOT_SUPPORTED,
+                 "authority %s: its crl_uris and ocsp_uris are not fetched from yet", section->name);
     section_keep(control, &control->authorities, section);
     cert_send(control, client, cert_der(cert), "X509", "CA");
     cert_free(cert);
