@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// Messages, exchanges and the recipes that they follow.
+#pragma once
+#include "base/list.h"
+#include "base/mem.h"
+#include "crypto/crypto.h"
+#include "ike/ike.h"
+#include "wire/payload.h"
+
+enum {
+    NONCE_SIZE = 32, // RFC 7296 2.10: at least half the key of any PRF that we know
+    CERTS_MAX = 16,  // CERT payloads of one message that are looked at
+};
+
+// --- who waits for the answer to an operation
+
+enum waiter_kind { WAITER_EXCHANGE = 1, WAITER_POLICY };
+struct waiter {
+    uint64_t number; // 0: nobody waits
+    uint8_t kind;
+};
+
+// --- messages
+
+enum message_kind { MESSAGE_REQUEST = 1, MESSAGE_RESPONSE };
+
+// One message as it came: header, and the payloads that count (decrypted where they were sealed).
+struct message {
+    struct ike_header header;
+    struct path path;
+    struct bytes raw; // the datagram; of a sealed message the first one
+    struct payloads *payloads;
+    bool sealed;        // it was, and the SA's keys opened it
+    uint8_t first;      // of a sealed message: type of the first payload inside …
+    struct bytes plain; // … and all of them in clear
+    uint64_t hash;      // of the datagram, of a fragmented message's first one
+};
+
+// One message as it is being written, in the core's scratch space.
+struct draft {
+    struct wr out;
+    struct chain chain;
+};
+
+// Datagrams one behind the other, each with its length in its IKE header.
+struct packets {
+    uint8_t *at;
+    size_t size;
+};
+
+// --- exchanges
+
+struct exchange;
+typedef enum fault (*step_run)(struct exchange *x);
+typedef enum fault (*step_after)(struct exchange *x, struct ike_answer *answer);
+
+// A named step of a recipe. One that may wait for an operation has a second half that takes the
+// answer.
+struct step {
+    const char *name;
+    step_run run;
+    step_after after;
+};
+// clang-format off
+#define STEP(function)            {#function, function, NULL}
+#define WAIT(function, answered)  {#function, function, answered}
+#define END                       {NULL, NULL, NULL}
+// clang-format on
+
+// What becomes of things when a step finds a fault.
+enum consequence {
+    FAILURE_FORGETS, // answering a first message: a notify at most, and no state is left
+    FAILURE_ENDS_SA, // the IKE SA cannot be
+    FAILURE_STAYS,   // the exchange failed, the IKE SA goes on
+};
+
+struct recipe {
+    const char *name;    // "IKE_AUTH", for people
+    uint8_t consequence; // enum consequence
+    const struct step *steps;
+    // Undoes what the steps did, before the consequence; may be NULL.
+    void (*failed)(struct exchange *x, enum fault fault);
+};
+
+// An exchange that we begin: what is asked, and what is done with the response.
+struct plan {
+    uint8_t exchange; // enum iana_exchange
+    struct recipe ask, conclude;
+    const struct plan *followup; // its further key exchanges (RFC 9370); NULL: it has none
+};
+
+enum exchange_part { PART_ASK = 1, PART_CONCLUDE, PART_ANSWER };
+
+struct exchange {
+    struct sa *sa;
+    const struct plan *plan; // ours; NULL when answering
+    const struct recipe *recipe;
+    const struct step *at, *next; // next: set by a step that goes on elsewhere
+    uint8_t part;                 // enum exchange_part
+    struct waiter waiter;
+    struct arena arena;         // lives as long as the exchange
+    struct arena message_arena; // concluding: the response's
+    struct message in;          // request or response being worked on
+    struct task *task;          // what it is done for; owned
+    const char *why;            // says more than the fault's sentence; in the arena or the step's
+    enum fault child_fault;     // the child failed, the IKE SA goes on
+    const char *child_why;
+
+    uint32_t message_id;
+    struct packets sent; // ask: the request
+    unsigned tries, retries;
+    nsec first_sent;
+    bool is_sent, is_over; // over: there is nothing to ask any more
+
+    uint8_t ni[NONCE_SIZE_MAX], nr[NONCE_SIZE_MAX];
+    uint16_t ni_size, nr_size;
+    uint16_t ke;            // method of the KE payload, ours or the peer's
+    struct bytes ke_public; // ours, in the arena
+    struct bytes ke_peer;   // the peer's, in the arena
+    struct secret ke_private, ke_shared;
+    uint8_t round;               // of the additional key exchanges: 1 to 7; 0: the first one
+    struct secret ke_more;       // secrets of the rounds so far, one behind the other
+    struct bytes link;           // what ties its rounds together, in the arena
+    const struct recipe *resume; // answering: parked until the peer's IKE_FOLLOWUP_KE comes
+    struct proposals *offered;   // by whoever asked
+    struct suite suite;
+    struct child *child;              // being made; owned until it is installed
+    struct selectors *local, *remote; // of that child, in the arena
+    uint8_t mode;                     // of that child, enum sa_mode
+    uint32_t old_id;                  // of the child that is rekeyed or deleted
+    uint8_t auth_method;
+    struct bytes auth_data;        // AUTH payload, ours or the peer's, in the arena
+    struct bytes certs[CERTS_MAX]; // of the peer, in the message
+    uint8_t cert_count;
+    struct identity wanted_id; // who the peer wants us to be; type 0: no matter
+    struct sa *fresh;          // IKE SA that a rekey makes; owned until it is entered
+    uint16_t group_wanted;     // FAULT_KE_GROUP_OTHER: what INVALID_KE_PAYLOAD says
+    struct bytes notify_spi;   // CHILD_SA_NOT_FOUND: which
+    uint8_t notify_critical;   // UNSUPPORTED_CRITICAL_PAYLOAD: which
+};

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// Extensions of IKEv2, a file each.
+#pragma once
+#include "ike/state.h"
+
+bool cookie_wanted(const struct ike *ike);
+void cookie_make(struct ike *ike, unsigned which, const struct message *message, struct bytes ni,
+                 uint8_t out[33]);
+bool cookie_is_good(struct ike *ike, const struct message *message, struct bytes ni,
+                    struct bytes cookie);
+void nat_offer(const struct sa *sa, struct draft *draft, uint64_t spi_i, uint64_t spi_r,
+               const struct path *path);
+void nat_agree(struct sa *sa, const struct message *message);
+void nat_first_path(struct sa *sa); // which port and marker the first message takes
+void nat_float(struct sa *sa);
+bool nat_encap(const struct sa *sa); // do its children go in UDP?
+void nat_keepalive(struct sa *sa);
+void nat_child_moved(struct child *child, const struct endpoint *from);
+void nat_heard_from(struct sa *sa,
+                    const struct path *path); // an authentic message came along this path
+// Keeps a fragment; OK when it was the last one missing: then *plain is the whole and *first its
+// first payload's type.
+enum fault fragment_join(struct sa *sa, struct message *message, uint16_t number, uint16_t total,
+                         uint8_t *first, struct bytes *plain, struct arena *arena);
+size_t fragment_limit(const struct sa *sa);
+void reassembly_free(struct sa *sa);
+void config_offer(struct exchange *x, struct draft *draft);
+enum fault config_agree(struct exchange *x);
+enum fault config_assign(struct exchange *x); // answers: takes leases; a fault is one of the child
+void config_answer(struct exchange *x, struct draft *draft);
+void pool_load(struct ike *ike, const struct pool_conf *conf);
+void pool_unload(struct ike *ike, const char *name);
+void pools_free(struct ike *ike);
+bool pool_info(const struct ike *ike, const char *name, struct ike_pool_info *out);
+// An address of the connection's pools in the family of `wanted`, that very one if it can be; NULL
+// when none is left.
+const struct addr *lease_take(struct sa *sa, const struct addr *wanted);
+void leases_release(struct sa *sa);
+void leases_move(struct sa *from, struct sa *to);
+// What the nth pool of the connection tells the peer, if its addresses come from there or it has
+// none; false when there is no nth.
+bool pool_attributes(const struct sa *sa, unsigned number, const struct pool_attribute **out,
+                     unsigned *count);
+
+// ext/intermediate.c
+extern const struct plan plan_intermediate;
+extern const struct recipe intermediate_answer;
+bool intermediate_is_due(const struct sa *sa);         // before IKE_AUTH
+void intermediate_withdraw(struct proposals *offered); // what needs it, where the peer lacks it
+// Adds a message to what IKE_AUTH authenticates; first, plain: the payloads inside.
+enum fault intermediate_sum(struct sa *sa, bool of_initiator, const struct ike_header *message,
+                            uint8_t first, struct bytes plain);
+struct bytes int_auth(const struct sa *sa); // the end of what is signed; in the step
+
+// ext/multi_ke.c
+uint8_t round_after(const struct suite *suite, uint8_t round); // 0: there is none
+bool suite_has_rounds(const struct suite *suite);
+bool proposals_have_rounds(const struct proposals *proposals);
+uint16_t round_method(const struct exchange *x);
+extern const struct step followup_ask_steps[];
+extern const struct recipe followup_answer; // of one that belongs to nothing
+enum fault
+followup_begin(struct exchange *x); // after the response: the first further round, if any
+enum fault followup_heed(struct exchange *x);
+enum fault followup_read(struct exchange *x);
+enum fault followup_share(struct exchange *x);
+enum fault followup_shared(struct exchange *x, struct ike_answer *answer);
+enum fault followup_more(struct exchange *x); // asks for the next round, or goes on
+// Answers with a link to the rounds that follow, writes, and parks the exchange.
+void followup_park(struct exchange *x, struct draft *draft, const struct recipe *resume);
+enum fault followup_answer_start(struct exchange *x);
+enum fault followup_answer_done(struct exchange *x, struct ike_answer *answer);
+enum fault followup_answer_more(struct exchange *x); // answers and waits for the next round
+void followup_write(struct exchange *x, struct draft *draft);
+bool followup_continues(const struct sa *sa, const struct message *message);
+struct exchange *followup_resume(struct sa *sa, struct exchange *x);
+void parked_drop(struct sa *sa);
+bool parked_wins(struct exchange *ours); // over ours that it crossed; dropped when it does not

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: Apache-2.0
+// The state of the core. Everything hangs on one tree of owners:
+//
+//     ike ── loaded connections ── policies of their children
+//      └──── IKE SAs ── tasks to do, exchanges under way (one each way)
+//                └───── children (pairs of ESP SAs)
+//
+// Whatever dies is buried: it is taken out of all tables at once but freed only when the next step
+// begins, so that outputs, events and reports may point to it, and no function has to fear that its
+// SA vanishes under it.
+#pragma once
+#include "base/heap.h"
+#include "base/map.h"
+#include "ike/exchange.h"
+
+enum {
+    EXCHANGE_RETRIES_MAX = 5, // of one request because of INVALID_KE_PAYLOAD or COOKIE
+    TASKS_MAX = 4096,         // of one SA
+    SPI_MIN = 256,            // RFC 4303 2.1: those below are reserved
+};
+
+// --- time: one heap of alarms; each alarm is the least of its owner's named timers
+
+enum alarm_owner { ALARM_SA = 1, ALARM_CHILD, ALARM_POLICY };
+struct alarm {
+    struct heap_item item;
+    uint8_t owner;
+};
+
+enum sa_timer {
+    TIMER_START,      // a further attempt begins
+    TIMER_RETRANSMIT, // of our request
+    TIMER_HALF_OPEN,  // the peer did not finish what it began
+    TIMER_TASKS,      // a task that had to wait may go on
+    TIMER_REKEY,
+    TIMER_REAUTH,
+    TIMER_EXPIRE, // rekeying or reauthentication did not come about
+    TIMER_DPD,
+    TIMER_KEEPALIVE,
+    TIMER_PARKED, // the peer did not go on with the further key exchanges of a request
+    SA_TIMERS,
+};
+enum child_timer {
+    CHILD_TIMER_REKEY,
+    CHILD_TIMER_EXPIRE,
+    CHILD_TIMER_OUTBOUND, // the outbound half of a rekeyed child is used now
+    CHILD_TIMER_GONE,     // the inbound half of a replaced child goes
+    CHILD_TIMER_INACTIVE,
+    CHILD_TIMERS,
+};
+
+// --- what an IKE SA still has to do
+
+enum task_kind {
+    TASK_CHILD = 1, // create a child
+    TASK_REKEY_CHILD,
+    TASK_DELETE_CHILD,
+    TASK_REKEY_IKE,
+    TASK_DELETE_IKE,
+    TASK_LIVENESS,
+    TASK_DELETE_SPI, // a child that the peer has and we could not take
+};
+struct task {
+    struct list link;
+    uint8_t kind;
+    uint8_t tries;
+    uint32_t spi; // DELETE_SPI
+    uint8_t protocol;
+    uint32_t command;              // for whom; 0: nobody
+    uint32_t child_id;             // REKEY_CHILD, DELETE_CHILD
+    const struct child_conf *conf; // CHILD: in the SA's conn, or in the one it holds
+    struct conn *conn;             // held
+    struct flow *flow;             // CHILD: the packet that triggered it; owned
+    nsec not_before;
+    uint16_t ke; // the group that the peer asked for, 0: the first one
+};
+
+// Both sides' selectors in no more memory than they need; most have one each.
+struct packed_sides {
+    uint8_t local_count, remote_count;
+    struct selector at[]; // local ones, then remote ones
+};
+
+// --- policies: what the data plane protects for one child of one connection (or of one peer)
+
+struct policy {
+    struct list link; // of the connection's, or of itself
+    struct ike *ike;
+    struct alarm alarm;
+    struct waiter waiter; // RESOLVE: a trap whose selectors depend on our address
+    uint32_t number;
+    struct conn *conn; // held
+    const struct child_conf *conf;
+    uint8_t key[20]; // digest of names and selectors: equal ones share a policy
+    bool trap;       // stays without children: of the configuration
+    bool installed;
+    uint32_t users;  // children whose SAs serve it
+    uint32_t coming; // id of a child whose outbound half is not in use yet
+    uint32_t
+        guard; // number of the policy that blocks what a narrowed child leaves of a trap; 0: none
+    struct packed_sides *sides;      // in force; owned
+    struct packed_sides *trap_sides; // of the trap; NULL: as in force
+    struct path path;
+    nsec retry_at;  // acquires are not heeded before
+    uint32_t sa_id; // of the SA that was asked for a child; 0: none
+};
+
+// --- children
+
+enum child_state {
+    CHILD_CREATED = 1,
+    CHILD_INSTALLED,
+    CHILD_REKEYING,
+    CHILD_REKEYED,
+    CHILD_DELETING,
+    CHILD_GONE
+};
+enum { CHILD_HAS_IN = 1, CHILD_HAS_OUT = 2 };
+
+// A rekey by the peer that crossed ours: the exchange with the lowest nonce loses (RFC
+// 7296 2.8.1, 2.8.2).
+struct rival {
+    uint32_t id;                   // of the child or IKE SA that the peer's exchange made
+    uint8_t nonce[NONCE_SIZE_MAX]; // the lower one of its two
+    uint16_t nonce_size;
+};
+
+struct child {
+    struct list link; // of the SA's
+    struct sa *sa;
+    struct alarm alarm;
+    uint32_t id;
+    uint8_t state; // enum child_state
+    uint8_t protocol, mode;
+    uint8_t halves;    // CHILD_HAS_…: what the data plane has
+    bool doomed;       // lost a collision: the peer deletes it
+    bool awaits_rival; // whether it stands is known when our own rekeying ends
+    uint32_t spi_in, spi_out;
+    uint32_t replaces; // id of the child that this one rekeyed
+    uint32_t replaced_by;
+    uint32_t command; // of a terminate that waits for its end
+    struct suite suite;
+    struct conn *conn; // held; conf lives in it
+    const struct child_conf *conf;
+    struct policy *policy;
+    struct child *same_spi_out; // of another peer
+    struct secret
+        keys_out; // cipher's, then integrity's: of an outbound half that is not installed yet
+    struct rival *rival;
+    nsec installed;
+    nsec timers[CHILD_TIMERS];
+    uint64_t rekey_bytes, rekey_packets; // this child's soft limits; 0: none
+    struct sa_usage in, out;
+};
+
+// --- IKE SAs
+
+enum sa_state {
+    NOTHING = 0,
+    EXPECT_SA_INIT,
+    EXPECT_AUTH,
+    ESTABLISHED,
+    REKEYED,
+    DELETING,
+    DEAD,
+    SA_STATES
+};
+
+enum sa_bits {
+    PEER_FRAGMENTS = 1 << 0, // RFC 7383
+    PEER_CHILDLESS = 1 << 1, // RFC 6023
+    NAT_LOCAL = 1 << 2,
+    NAT_REMOTE = 1 << 3,
+    NAT_SEEN = 1 << 4,    // NAT detection took place
+    CERT_WANTED = 1 << 5, // the peer sent CERTREQ
+    INITIAL_CONTACT_SENT = 1 << 6,
+    REKEY_ANSWERING = 1 << 7, // the peer's rekey of the IKE SA is being answered
+    IN_HALF_OPEN = 1 << 8,    // counted as half-open
+    IN_IDS = 1 << 9,          // found by its identities
+    WAS_ESTABLISHED = 1 << 10,
+    BY_PEER = 1 << 11,      // the peer began the first exchange of this SA's line
+    REAUTH_ASKED = 1 << 12, // it is being replaced by reauthentication
+    PEER_AUTHENTICATED = 1 << 13,
+    SELF_PROVED = 1 << 14,
+    ENCAP_FORCED = 1 << 15,      // the connection wants ESP in UDP without a NAT
+    PEER_INTERMEDIATE = 1 << 16, // RFC 9242
+};
+
+// What is needed only until the SA is established.
+struct handshake {
+    nsec began;
+    struct bytes own_init, peer_init; // first messages as they were on the wire; owned
+    uint8_t ni[NONCE_SIZE_MAX], nr[NONCE_SIZE_MAX];
+    uint16_t ni_size, nr_size;
+    struct secret sk_pi, sk_pr;
+    struct secret int_auth_i, int_auth_r; // RFC 9242: sums of what went through IKE_INTERMEDIATE
+    uint8_t round, intermediates;         // additional key exchanges done; IKE_INTERMEDIATEs
+    struct bytes cookie;                  // to be sent first; owned
+    struct bytes ke_public;               // kept for a retry with the cookie; owned
+    struct secret ke_private;
+    uint16_t ke;          // method of our KE payload
+    uint16_t ke_wanted;   // what INVALID_KE_PAYLOAD asked for
+    uint32_t peer_hashes; // 1 << HASH_…
+    unsigned attempts;    // of keyingtries
+    uint32_t candidate;   // of the remote addresses
+    uint32_t command;     // of an initiate without a child
+    enum fault rumour;    // an unprotected error that came; believed when nothing better follows
+    bool path_known;      // nothing is to be resolved
+    struct bytes id_local, id_remote; // bodies of the ID payloads; owned
+    struct addr source;               // half-open: who is counted
+    uint8_t half_open_key[32];
+    uint8_t half_open_key_size;
+};
+
+// Keys of an established SA, one behind the other in one secret.
+struct sa_keys {
+    struct secret all;
+    uint16_t d, a, e; // sizes of SK_d, of one SK_a, of one SK_e
+};
+
+struct reassembly; // RFC 7383: pieces that came so far
+
+struct sa {
+    struct list link;      // of all
+    struct list of_loaded; // of its connection's
+    struct ike *ike;
+    struct alarm alarm;
+    uint32_t id;
+    uint8_t state;     // enum sa_state
+    bool initiator;    // of this IKE SA's first exchange: whose keys are whose
+    uint32_t bits;     // enum sa_bits
+    struct conn *conn; // held; NULL until chosen
+    uint64_t spi_i, spi_r;
+    struct path path;
+    struct identity local_id, remote_id; // owned
+    struct suite suite;
+    struct sa_keys keys;
+    uint64_t iv_counter;
+    uint32_t send_id, expect_id; // message IDs of our next request and the peer's
+    struct packets response;     // to the peer's last request
+    uint64_t request_hash;       // of that request
+    struct exchange *asking, *answering;
+    struct exchange *parked; // the peer's, between its rounds (RFC 9370 2.2.4)
+    struct reassembly *reassembly;
+    struct handshake *handshake; // NULL once established
+    struct list tasks;
+    uint32_t task_count;
+    struct list children;
+    uint32_t child_count;
+    struct rival *rival;
+    struct sa *same_ids;  // next one with the same identities
+    uint32_t replaced_by; // id of the SA that inherited
+    uint32_t reauth_of;   // id of the SA that goes when this one has its children
+    uint32_t command;     // of a terminate that waits for its end
+    char peer_scheme[32]; // how the peer was authenticated; "" when not yet
+    struct addr *vips;    // owned
+    struct addr *dns;     // name servers that came with them; owned
+    uint8_t vip_count, dns_count;
+    uint8_t lease_count;      // virtual addresses of the peer
+    struct lease **leases;    // owned array
+    struct addr *remote_vips; // theirs; owned
+    nsec established, last_heard, last_sent, troubled_since;
+    nsec timers[SA_TIMERS];
+};
+
+// --- the host
+
+struct loaded { // a connection as it was loaded
+    struct list link;
+    struct conn *conn;    // held
+    struct list sas;      // those that belong to it by name
+    struct list policies; // traps
+};
+
+// So many a second, and no more.
+struct budget {
+    nsec since;
+    unsigned spent;
+};
+
+struct command_wait { // a terminate that waits until all is gone
+    struct list link;
+    uint32_t number;
+    uint32_t matches, left;
+};
+
+struct out_item {
+    struct ike_out out;
+    struct out_item *next;
+};
+
+struct ike {
+    struct rng *rng;
+    struct ike_settings settings;
+    struct ike_keylog *keylog;
+    nsec now;
+    struct arena arena; // of one step
+    struct out_item *outs, **outs_last;
+    struct list buried_sas, buried_children, buried_policies;
+    struct buf spent; // pointers to free when the next step begins
+    struct secret *spent_secrets;
+    size_t spent_secret_count;
+    struct conn **spent_conns;
+    size_t spent_conn_count;
+    uint8_t *plain, *sealed; // scratch: messages being written
+    struct selectors *shown; // both sides of the child that was looked at last
+
+    struct heap alarms;
+    struct map by_spi;    // our IKE SPI -> sa
+    struct map by_id;     // unique number -> sa
+    struct map half_open; // the peer's SPI and endpoint -> sa
+    struct map sources;   // address -> struct source
+    struct map by_ids;    // digest of both identities -> sa, chained
+    struct map children_by_id, children_in, children_out;
+    struct map policies, policies_by_key;
+    struct map operations; // number -> struct waiter
+    struct list sas;       // by unique number
+    struct list loaded;    // in the order of loading
+    struct list pools;     // likewise
+    struct map loaded_by_name;
+    struct list commands;
+    uint32_t last_sa_id, last_child_id, last_policy;
+    uint64_t last_operation;
+    struct secret cookie_secret[2]; // the current one and the one before
+    uint8_t cookie_version;
+    nsec cookie_changed;
+    struct budget answers, lines; // for what anybody can make us send, and say
+    uint8_t (*anchors)[20];
+    size_t anchor_count;
+    struct ike_stats stats;
+};
