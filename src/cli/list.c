@@ -4,7 +4,7 @@
 #include <getopt.h>
 #include <stdio.h>
 
-enum list_kind { LIST_SAS, LIST_CONNS, LIST_CERTS, LIST_ALGS, LIST_POOLS, LIST_AUTHORITIES };
+enum list_kind { LIST_SAS, LIST_CONNS, LIST_CERTS, LIST_ALGS, LIST_POOLS, LIST_AUTHORITIES, LIST_POLICIES, LIST_COUNTERS };
 
 struct list_words {
     const char *vici;
@@ -28,6 +28,8 @@ static const struct {
     [LIST_ALGS] = {"get-algorithms", NULL},
     [LIST_POOLS] = {"get-pools", NULL},
     [LIST_AUTHORITIES] = {"list-authorities", "list-authority"},
+    [LIST_POLICIES] = {"list-policies", "list-policy"},
+    [LIST_COUNTERS] = {"get-counters", NULL},
 };
 
 // --- spans and sizes for people
@@ -169,6 +171,23 @@ static void section_print(const struct tree *section, unsigned depth)
     }
 }
 
+static void policies_print(const struct tree *message)
+{
+    TREE_EACH(policy, message) {
+        printf("%s: %s", policy->name, tree_text(policy, "mode", "?"));
+        list_print(", local", policy, "local-ts");
+        list_print(", remote", policy, "remote-ts");
+        printf("\n");
+    }
+}
+
+static void counters_print(const struct tree *root)
+{
+    TREE_EACH(of, tree_section(root, "counters")) {
+        TREE_EACH(counter, of) printf("%-22s %12s\n", counter->name, tree_text(of, counter->name, "?"));
+    }
+}
+
 static void algorithms_print(const struct tree *root)
 {
     TREE_EACH(kind, root) {
@@ -191,6 +210,8 @@ static void entry_print(const struct list_words *words, const struct tree *messa
     switch (words->kind) {
     case LIST_SAS: TREE_EACH(sa, message) sa_print(sa); break;
     case LIST_CONNS: TREE_EACH(conn, message) conn_print(conn); break;
+    case LIST_POLICIES: policies_print(message); break;
+    case LIST_COUNTERS: counters_print(message); break;
     case LIST_CERTS: cert_print_line(message); break;
     case LIST_ALGS: algorithms_print(message); break;
     default: section_print(message, 0);
@@ -224,6 +245,8 @@ static int list_ask(const struct list_words *words)
     if (words->json) printf("[");
     struct tree *request = tree_new(&arena);
     if (words->leases) tree_add_text(&arena, request, "leases", "yes");
+    static const char *const kinds[] = {"trap", "pass", "drop"};
+    for (unsigned i = 0; words->kind == LIST_POLICIES && i < 3; i++) tree_add_text(&arena, request, kinds[i], "yes");
     if (!fault) fault = client_ask(client, questions[words->kind].command, request, &arena, &events, &response);
     if (!fault && !event) entry_take(&collected, "", response);
     if (words->json) printf("]\n");
@@ -235,8 +258,10 @@ static int list_ask(const struct list_words *words)
 }
 
 static const char list_usage[] =
-    "usage: cygnet list [--sas|--conns|--certs|--algs|--pools [--leases]|--authorities] [--json] [--uri URI]\n"
+    "usage: cygnet list [--sas|--conns|--certs|--algs|--pools [--leases]|--authorities|--policies|--counters]\n"
+    "                   [--json] [--uri URI]\n"
     "  SAs that are up by default; what is loaded with the others.\n"
+    "  --policies: what is trapped, passed and dropped by the configuration.\n"
     "  --leases: who holds which address of the pools.\n";
 
 static bool list_parse(int argc, char **argv, struct list_words *words)
@@ -244,6 +269,7 @@ static bool list_parse(int argc, char **argv, struct list_words *words)
     static const struct option options[] = {
         {"sas", no_argument, NULL, 's'},   {"conns", no_argument, NULL, 'c'}, {"certs", no_argument, NULL, 'x'},
         {"algs", no_argument, NULL, 'a'},  {"pools", no_argument, NULL, 'p'}, {"authorities", no_argument, NULL, 'A'},
+        {"policies", no_argument, NULL, 'P'}, {"counters", no_argument, NULL, 'n'},
         {"leases", no_argument, NULL, 'l'}, {"json", no_argument, NULL, 'j'},  {"uri", required_argument, NULL, 'u'}, {"help", no_argument, NULL, 'h'}, {0},
     };
     int option;
@@ -256,6 +282,8 @@ static bool list_parse(int argc, char **argv, struct list_words *words)
         case 'a': words->kind = LIST_ALGS; break;
         case 'p': words->kind = LIST_POOLS; break;
         case 'A': words->kind = LIST_AUTHORITIES; break;
+        case 'P': words->kind = LIST_POLICIES; break;
+        case 'n': words->kind = LIST_COUNTERS; break;
         case 'l': words->leases = true; break;
         case 'j': words->json = true; break;
         case 'u': words->vici = optarg; break;

@@ -108,7 +108,6 @@ void control_list_conns(struct control *control, uint32_t client, const struct t
 void control_get_names(struct control *control, uint32_t client, const char *list);
 void control_list_certs(struct control *control, uint32_t client, const struct tree *message);
 void control_list_authorities(struct control *control, uint32_t client, const struct tree *message);
-void control_get_pools(struct control *control, uint32_t client, const struct tree *message);
 void control_get_algorithms(struct control *control, uint32_t client);
 void control_version(struct control *control, uint32_t client);
 

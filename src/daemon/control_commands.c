@@ -73,17 +73,35 @@ static void on_uninstall(struct control *c, uint32_t client, const struct tree *
 
 // --- questions to the core
 
-static void on_list_sas(struct control *control, uint32_t client, const struct tree *message)
+// The ike role knows; it gets the client's own words.
+static void core_ask(struct control *control, uint32_t client, const struct tree *message, enum message_type type, enum pending_kind kind)
 {
-    struct pending *pending = pending_new(control, client, PENDING_ITEMS);
+    struct pending *pending = pending_new(control, client, kind);
     if (!pending) return;
     uint8_t space[1024];
-    struct wr filter = wr_over(space, sizeof space);
-    message_write(&filter, message);
-    struct load_message load = {.tree = wr_done(&filter)};
-    struct wr out = message_begin(control->space, IPC_MESSAGE_MAX, MESSAGE_LIST_SAS, pending->number);
+    struct wr words = wr_over(space, sizeof space);
+    message_write(&words, message);
+    struct load_message load = {.tree = words.failed ? BYTES_NONE : wr_done(&words)};
+    struct wr out = message_begin(control->space, IPC_MESSAGE_MAX, type, pending->number);
     load_put(&out, &load);
     link_send(control->ike, &out);
+}
+
+static void on_list_sas(struct control *c, uint32_t client, const struct tree *m) { core_ask(c, client, m, MESSAGE_LIST_SAS, PENDING_ITEMS); }
+static void on_list_policies(struct control *c, uint32_t client, const struct tree *m) { core_ask(c, client, m, MESSAGE_LIST_POLICIES, PENDING_ITEMS); }
+static void on_get_pools(struct control *c, uint32_t client, const struct tree *m) { core_ask(c, client, m, MESSAGE_LIST_POOLS, PENDING_TREE); }
+static void on_get_counters(struct control *c, uint32_t client, const struct tree *m) { core_ask(c, client, m, MESSAGE_COUNTERS, PENDING_TREE); }
+
+static void on_reset_counters(struct control *control, uint32_t client, const struct tree *message)
+{
+    struct arena arena = {0};
+    struct tree *words = tree_new(&arena);
+    const char *name = tree_text(message, "name", NULL);
+    if (name) tree_add_text(&arena, words, "name", name);
+    if (flag_of(message, "all")) tree_add_text(&arena, words, "all", "yes");
+    tree_add_text(&arena, words, "reset", "yes");
+    core_ask(control, client, words, MESSAGE_COUNTERS, PENDING_TREE);
+    arena_free(&arena);
 }
 
 static void on_stats(struct control *control, uint32_t client, const struct tree *message)
@@ -153,8 +171,6 @@ static void on_get_algorithms(struct control *c, uint32_t client, const struct t
 static void on_version(struct control *c, uint32_t client, const struct tree *m) { (void)m; control_version(c, client); }
 static void on_redirect(struct control *c, uint32_t client, const struct tree *m) { (void)m; refuse(c, client, "redirect is not supported yet"); }
 static void on_load_token(struct control *c, uint32_t client, const struct tree *m) { (void)m; refuse(c, client, "keys on tokens are not supported yet"); }
-static void on_list_policies(struct control *c, uint32_t client, const struct tree *m) { (void)m; refuse(c, client, "list-policies is not supported yet"); }
-static void on_counters(struct control *c, uint32_t client, const struct tree *m) { (void)m; refuse(c, client, "counters are not supported yet"); }
 
 static const struct {
     const char *name;
@@ -192,10 +208,10 @@ static const struct {
     {"unload-authority", on_unload_authority},
     {"load-pool", control_load_pool},
     {"unload-pool", on_unload_pool},
-    {"get-pools", control_get_pools},
+    {"get-pools", on_get_pools},
     {"get-algorithms", on_get_algorithms},
-    {"get-counters", on_counters},
-    {"reset-counters", on_counters},
+    {"get-counters", on_get_counters},
+    {"reset-counters", on_reset_counters},
 };
 
 static handler *handler_of(const char *command)

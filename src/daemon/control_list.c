@@ -72,11 +72,9 @@ static void round_add(struct arena *arena, struct tree *to, const char *side, un
 
 static void child_add(struct arena *arena, struct tree *to, const struct child_conf *child)
 {
-    static const char *const modes[] = {"", "TUNNEL", "TRANSPORT", "BEET", "IPTFS", "GATEWAY-TRANSPORT"};
     static const char *const after[] = {"clear", "trap", "restart"};
     struct tree *section = tree_add_section(arena, to, child->name);
-    const char *mode = child->action == POLICY_BYPASS ? "PASS" : child->action == POLICY_DISCARD ? "DROP" : modes[child->mode];
-    tree_add_text(arena, section, "mode", mode);
+    tree_add_text(arena, section, "mode", child_mode_text(child));
     if (child->rekey_time) seconds_add(arena, section, "rekey_time", child->rekey_time);
     if (child->rekey_bytes) tree_add_printf(arena, section, "rekey_bytes", "%llu", (unsigned long long)child->rekey_bytes);
     if (child->rekey_packets) tree_add_printf(arena, section, "rekey_packets", "%llu", (unsigned long long)child->rekey_packets);
@@ -179,6 +177,19 @@ void control_list_certs(struct control *control, uint32_t client, const struct t
 
 // --- authorities, pools
 
+static void list_copy(struct arena *arena, struct tree *to, const struct tree *from, const char *name)
+{
+    struct tree *list = tree_add_list(arena, to, name);
+    const struct tree *items = tree_find(from, name);
+    if (items && items->kind == TREE_LIST) TREE_EACH(item, items) tree_add_item(arena, list, item->value);
+}
+
+static void text_copy(struct arena *arena, struct tree *to, const struct tree *from, const char *name)
+{
+    const char *text = tree_text(from, name, NULL);
+    if (text) tree_add_text(arena, to, name, text);
+}
+
 void control_list_authorities(struct control *control, uint32_t client, const struct tree *message)
 {
     const char *only = tree_text(message, "name", NULL);
@@ -192,27 +203,14 @@ void control_list_authorities(struct control *control, uint32_t client, const st
         struct identity subject = cert_subject(cert);
         char text[IDENTITY_TEXT];
         tree_add_text(&arena, section, "cacert", identity_print(&subject, text, sizeof text));
-        tree_add_list(&arena, section, "crl_uris");
-        tree_add_list(&arena, section, "ocsp_uris");
+        list_copy(&arena, section, tree, "crl_uris");
+        list_copy(&arena, section, tree, "ocsp_uris");
+        text_copy(&arena, section, tree, "cert_uri_base");
         event_send(control, client, VICI_LIST_AUTHORITY, root);
         cert_free(cert);
         arena_free(&arena);
     }
     vici_respond(control->vici, client, NULL);
-}
-
-// The ike role knows who holds what.
-void control_get_pools(struct control *control, uint32_t client, const struct tree *message)
-{
-    struct pending *pending = pending_new(control, client, PENDING_TREE);
-    if (!pending) return;
-    uint8_t space[2000];
-    struct wr encoded = wr_over(space, sizeof space);
-    message_write(&encoded, message);
-    struct load_message load = {.tree = encoded.failed ? BYTES_NONE : wr_done(&encoded)};
-    struct wr out = message_begin(control->space, IPC_MESSAGE_MAX, MESSAGE_LIST_POOLS, pending->number);
-    load_put(&out, &load);
-    link_send(control->ike, &out);
 }
 
 // --- what we can do

@@ -342,14 +342,17 @@ static void pool_unload(struct ike_role *role, uint64_t number, struct rd *field
     arena_free(&arena);
 }
 
-static void list_pools(struct ike_role *role, uint64_t number, struct rd *fields)
+typedef void view(struct ike_role *role, uint64_t number, const struct tree *request);
+
+// A question that is answered at once; one that cannot be read is answered like one that asks for nothing in particular.
+static void view_ask(struct ike_role *role, uint64_t number, struct rd *fields, view *show)
 {
     struct arena arena = {0};
     struct load_message message;
-    struct tree *filter = NULL;
+    struct tree *request = NULL;
     enum fault fault = load_get(fields, &arena, &message);
-    if (!fault) fault = message_read(message.tree, &arena, &filter);
-    ike_view_pools(role, number, fault ? NULL : filter);
+    if (!fault) fault = message_read(message.tree, &arena, &request);
+    show(role, number, fault ? tree_new(&arena) : request);
     arena_free(&arena);
 }
 
@@ -409,7 +412,9 @@ static void from_control(void *context, const struct message_head *head, struct 
     case MESSAGE_CONN_UNLOAD: conn_unload(role, head->number, fields); break;
     case MESSAGE_POOL_LOAD: pool_load(role, head->number, fields); break;
     case MESSAGE_POOL_UNLOAD: pool_unload(role, head->number, fields); break;
-    case MESSAGE_LIST_POOLS: list_pools(role, head->number, fields); break;
+    case MESSAGE_LIST_POOLS: view_ask(role, head->number, fields, ike_view_pools); break;
+    case MESSAGE_LIST_POLICIES: view_ask(role, head->number, fields, ike_view_policies); break;
+    case MESSAGE_COUNTERS: view_ask(role, head->number, fields, ike_view_counters); break;
     case MESSAGE_COMMAND: command(role, fields); break;
     case MESSAGE_LIST_SAS: list_sas(role, head->number, fields); break;
     case MESSAGE_STATS: ike_view_stats(role, head->number); break;

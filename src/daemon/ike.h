@@ -75,10 +75,12 @@ void ike_operation_proved(struct ike_role *role, uint64_t number, const struct p
 void ike_operation_judged(struct ike_role *role, uint64_t number, const struct judged_message *judged);
 void ike_operation_resolved(struct ike_role *role, uint64_t number, const struct resolved_message *resolved);
 
-// ike_view.c: SAs as VICI sections
+// ike_view.c, ike_view_lists.c: SAs and the rest as VICI sections
 void ike_view_sa(struct ike_role *role, uint32_t id, const struct tree *filter, struct arena *arena, struct tree *parent);
 void ike_view_list(struct ike_role *role, uint64_t number, const struct tree *filter);
 void ike_view_pools(struct ike_role *role, uint64_t number, const struct tree *filter);
+void ike_view_policies(struct ike_role *role, uint64_t number, const struct tree *request);
+void ike_view_counters(struct ike_role *role, uint64_t number, const struct tree *request);
 void ike_view_stats(struct ike_role *role, uint64_t number);
 void ike_view_event(struct ike_role *role, const struct ike_event *event);
 void ike_view_report(struct ike_role *role, const struct ike_report *report);

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The core's SAs, events and reports as other programs see them: sections with the key names of the VICI protocol, log lines for people.
-#include "daemon/ike.h"
+#include "daemon/ike_view.h"
 #include <stdio.h>
 #include <time.h>
-
-enum { LEASES_ROOM = 200000, LEASE_TEXT = 140 };   // bytes of one answer, and of a lease beside its identity
 
 static struct tree *text_add(struct arena *arena, struct tree *to, const char *name, const char *text)
 {
     return text ? tree_add_text(arena, to, name, text) : NULL;
 }
 
-static void number_add(struct arena *arena, struct tree *to, const char *name, uint64_t value)
+void number_add(struct arena *arena, struct tree *to, const char *name, uint64_t value)
 {
     tree_add_printf(arena, to, name, "%llu", (unsigned long long)value);
 }
@@ -27,7 +25,7 @@ static void seconds_add(struct arena *arena, struct tree *to, const char *name, 
     tree_add_printf(arena, to, name, "%lld", (long long)(span > 0 ? span / NSEC_PER_SECOND : 0));
 }
 
-static void host_add(struct arena *arena, struct tree *to, const char *name, const struct addr *addr)
+void host_add(struct arena *arena, struct tree *to, const char *name, const struct addr *addr)
 {
     char text[ADDR_TEXT];
     tree_add_text(arena, to, name, addr_print(addr, text));
@@ -75,12 +73,6 @@ static void selectors_add_list(struct arena *arena, struct tree *to, const char 
     }
 }
 
-static const char *mode_name(uint8_t mode)
-{
-    static const char *const names[] = {"", "TUNNEL", "TRANSPORT", "BEET", "IPTFS", "GATEWAY-TRANSPORT"};
-    return mode < sizeof names / sizeof *names ? names[mode] : "?";
-}
-
 static void child_add(const struct ike_child_info *child, struct arena *arena, struct tree *to)
 {
     nsec now = role_now();
@@ -88,9 +80,9 @@ static void child_add(const struct ike_child_info *child, struct arena *arena, s
     number_add(arena, to, "uniqueid", child->id);
     number_add(arena, to, "reqid", child->policy);
     tree_add_text(arena, to, "state", child->state);
-    tree_add_text(arena, to, "mode", mode_name(child->mode));
+    tree_add_text(arena, to, "mode", mode_text(child->mode));
     if (child->mode_asked && child->mode_asked != child->mode)
-        tree_add_text(arena, to, "mode-asked", mode_name(child->mode_asked));
+        tree_add_text(arena, to, "mode-asked", mode_text(child->mode_asked));
     tree_add_text(arena, to, "protocol", child->protocol == PROTOCOL_AH ? "AH" : "ESP");
     flag_add(arena, to, "encap", child->encap);
     tree_add_printf(arena, to, "spi-in", "%08x", child->spi_in);
@@ -179,7 +171,7 @@ void ike_view_sa(struct ike_role *role, uint32_t id, const struct tree *filter, 
 
 // --- messages to control
 
-static void tree_send(struct ike_role *role, enum message_type type, uint64_t number, const char *name,
+void tree_send(struct ike_role *role, enum message_type type, uint64_t number, const char *name,
                       const struct tree *tree, bool last)
 {
     AUTOFREE_MEM uint8_t *space = mem_new(IPC_MESSAGE_MAX);
@@ -210,85 +202,6 @@ void ike_view_list(struct ike_role *role, uint64_t number, const struct tree *fi
         arena_free(&arena);
     }
     tree_send(role, MESSAGE_ITEM, number, "list-sa", NULL, true);
-}
-
-// --- pools
-
-// As many leases as fit one message; how many were left out is said.
-static void leases_add(struct ike_role *role, const char *pool, struct arena *arena, struct tree *to, unsigned *room)
-{
-    struct tree *list = tree_add_section(arena, to, "leases");
-    struct ike_lease_info lease;
-    struct addr at;
-    unsigned number = 0, left_out = 0;
-    for (const struct addr *after = NULL; ike_lease_after(role->core, pool, after, &lease); after = &at) {
-        at = lease.addr;
-        char key[16], text[ADDR_TEXT], id[IDENTITY_TEXT];
-        identity_print(lease.id, id, sizeof id);
-        unsigned size = (unsigned)strlen(id) + LEASE_TEXT;
-        if (*room < size) {
-            left_out++;
-            continue;
-        }
-        *room -= size;
-        snprintf(key, sizeof key, "%u", number++);
-        struct tree *section = tree_add_section(arena, list, key);
-        tree_add_text(arena, section, "address", addr_print(&lease.addr, text));
-        tree_add_text(arena, section, "identity", id);
-        tree_add_text(arena, section, "status", lease.online ? "online" : "offline");
-    }
-    if (left_out) number_add(arena, to, "leases-left-out", left_out);
-}
-
-void ike_view_pools(struct ike_role *role, uint64_t number, const struct tree *filter)
-{
-    const char *only = filter ? tree_text(filter, "name", NULL) : NULL;
-    bool leases = filter && strcmp(tree_text(filter, "leases", "no"), "no") != 0;
-    struct arena arena = {0};
-    struct tree *root = tree_new(&arena);
-    struct ike_pool_info pool;
-    unsigned room = LEASES_ROOM;
-    for (const char *at = NULL; ike_pool_after(role->core, at, &pool); at = pool.name) {
-        if (only && strcmp(only, pool.name) != 0) continue;
-        struct tree *section = tree_add_section(&arena, root, pool.name);
-        host_add(&arena, section, "base", &pool.base);
-        number_add(&arena, section, "size", pool.size);
-        number_add(&arena, section, "online", pool.online);
-        number_add(&arena, section, "offline", pool.offline);
-        if (leases) leases_add(role, pool.name, &arena, section, &room);
-    }
-    AUTOFREE_MEM uint8_t *space = mem_new(IPC_MESSAGE_MAX);
-    struct wr encoded = wr_over(space, IPC_MESSAGE_MAX);
-    message_write(&encoded, root);
-    struct result_message result = {.tree = wr_done(&encoded)};
-    struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_RESULT, number);
-    result_put(&out, &result);
-    link_send(role->control, &out);
-    arena_free(&arena);
-}
-
-void ike_view_stats(struct ike_role *role, uint64_t number)
-{
-    const struct ike_stats *stats = ike_stats(role->core);
-    struct arena arena = {0};
-    struct tree *root = tree_new(&arena);
-    struct tree *uptime = tree_add_section(&arena, root, "uptime");
-    uint64_t now = (uint64_t)time(NULL);
-    tree_add_printf(&arena, uptime, "running", "%llu seconds", (unsigned long long)(now - role->started));
-    char since[32];
-    time_t started = (time_t)role->started;
-    struct tm tm;
-    strftime(since, sizeof since, "%b %d %H:%M:%S %Y", gmtime_r(&started, &tm));
-    tree_add_text(&arena, uptime, "since", since);
-    struct tree *sas = tree_add_section(&arena, root, "ikesas");
-    number_add(&arena, sas, "total", stats->sas);
-    number_add(&arena, sas, "half-open", stats->half_open);
-    number_add(&arena, root, "children", stats->children);
-    struct tree *faults = tree_add_section(&arena, root, "faults");
-    for (unsigned i = 1; i < FAULT_COUNT; i++)
-        if (stats->faults[i]) number_add(&arena, faults, fault_name((enum fault)i), stats->faults[i]);
-    tree_send(role, MESSAGE_ITEM, number, "stats", root, true);
-    arena_free(&arena);
 }
 
 // --- events

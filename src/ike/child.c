@@ -174,7 +174,7 @@ static void announce(struct child *child)
                    .old_ike_id = old ? child->sa->id : 0,
                    .old_child_id = old ? old->id : 0,
                });
-    if (old) ike->stats.child_rekeys++;
+    if (old) count(ike, child->sa, COUNT_CHILD_REKEY);
 }
 
 // Keys of what the exchange's initiator sends come first.

@@ -248,7 +248,7 @@ static void plane_in(struct ike *ike, const struct ike_plane *plane)
         child_usage(ike, plane);
         break;
     case IKE_PLANE_UNKNOWN_SPI:
-        ike->stats.invalid_spi++;
+        count(ike, NULL, COUNT_INVALID_SPI);
         break;
     case IKE_PLANE_FAILED:
         child_plane_failed(ike, plane);

@@ -164,8 +164,7 @@ void request(struct exchange *x, struct draft *draft)
     packets_free(sa->ike, &x->sent);
     x->message_id = sa->send_id++;
     x->sent = draft_seal(sa, draft, x->plan->exchange, MESSAGE_REQUEST, x->message_id);
-    unsigned place = x->plan->exchange - EXCHANGE_IKE_SA_INIT;
-    if (place < 8) sa->ike->stats.out_requests[place]++;
+    count_message(sa->ike, sa, x->plan->exchange, COUNT_OUT_REQUEST);
     request_sent(x);
 }
 
@@ -175,8 +174,7 @@ void respond(struct exchange *x, struct draft *draft)
     packets_free(sa->ike, &sa->response);
     sa->response =
         draft_seal(sa, draft, x->in.header.exchange, MESSAGE_RESPONSE, x->in.header.message_id);
-    unsigned place = x->in.header.exchange - EXCHANGE_IKE_SA_INIT;
-    if (place < 8) sa->ike->stats.out_responses[place]++;
+    count_message(sa->ike, sa, x->in.header.exchange, COUNT_OUT_RESPONSE);
     // RFC 7296 2.11: a response goes to where its request came from.
     struct path path = x->in.path;
     packets_send(sa->ike, sa, &path, &sa->response);

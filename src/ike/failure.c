@@ -245,7 +245,7 @@ void message_refused(struct ike *ike, struct sa *sa, const struct message *messa
                ? iana_exchange_name(message->header.exchange)
                : "message of an unknown exchange",
            is_request ? "request" : "response", fault_sentence(fault));
-    ike->stats.invalid++;
+    count(ike, sa, COUNT_INVALID);
     alert(ike, sa, "parse-error-body");
     if (!is_request || !message->sealed || fault_notify(fault) == NOTIFY_NONE) return;
     struct exchange *x = exchange_new(sa);

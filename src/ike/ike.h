@@ -99,8 +99,8 @@ struct ike_in {
             struct addr addr;
             bool came; // or went
         } address;
-        struct conn *conn; // CONN_LOAD
-        const char *name;  // CONN_UNLOAD, POOL_UNLOAD
+        struct conn *conn;            // CONN_LOAD
+        const char *name;             // CONN_UNLOAD, POOL_UNLOAD
         const struct pool_conf *pool; // POOL_LOAD; copied
         struct {
             const uint8_t (
@@ -136,14 +136,14 @@ enum ike_operation_kind {
 };
 enum ike_prove_kind { IKE_PROVE_SIGN = 1, IKE_PROVE_MAC, IKE_PROVE_MAC_CHECK };
 
-// RFC 7296 2.15: what is signed is message | nonce | prf(sk_p, id_body) | int_auth; the one who signs
-// puts it together.
+// RFC 7296 2.15: what is signed is message | nonce | prf(sk_p, id_body) | int_auth; the one who
+// signs puts it together.
 struct auth_octets {
     uint16_t prf;
-    struct bytes message; // the signer's first message as it was on the wire
-    struct bytes nonce;   // the other side's
-    struct bytes sk_p;    // the signer's
-    struct bytes id_body; // the signer's ID payload behind its generic header
+    struct bytes message;  // the signer's first message as it was on the wire
+    struct bytes nonce;    // the other side's
+    struct bytes sk_p;     // the signer's
+    struct bytes id_body;  // the signer's ID payload behind its generic header
     struct bytes int_auth; // RFC 9242: of the IKE_INTERMEDIATEs; empty without any
 };
 
@@ -298,7 +298,7 @@ struct ike_sa_info {
     uint8_t vip_count, remote_vip_count, dns_count;
     const struct addr *vips, *remote_vips; // virtual addresses: ours, and what we gave the peer
     const struct addr *dns;                // name servers that the peer told us of
-    const char *peer_scheme; // how the peer was authenticated
+    const char *peer_scheme;               // how the peer was authenticated
     uint32_t children;
 };
 uint32_t ike_sa_after(const struct ike *ike,
@@ -322,11 +322,46 @@ struct ike_lease_info {
 bool ike_pool_after(const struct ike *ike, const char *name, struct ike_pool_info *out);
 bool ike_lease_after(const struct ike *ike, const char *pool, const struct addr *addr,
                      struct ike_lease_info *out);
+struct ike_policy_info {
+    uint32_t number;
+    const struct conn *conn;
+    const struct child_conf *child;
+    const struct selectors *local, *remote; // in force, until the next call or step
+};
+// The nth of what the configuration of that connection asks for by itself: traps, pass, drop.
+bool ike_policy_info(const struct ike *ike, const char *conn, unsigned nth,
+                     struct ike_policy_info *out);
+
+// What is counted for the host and for each connection. Messages of an exchange have four in a row.
+enum ike_counted_message {
+    COUNT_IN_REQUEST,
+    COUNT_IN_RESPONSE,
+    COUNT_OUT_REQUEST,
+    COUNT_OUT_RESPONSE
+};
+enum { IKE_COUNTED_EXCHANGES = 4 };
+enum ike_counter {
+    COUNT_IKE_REKEY_INIT,
+    COUNT_IKE_REKEY_RESP,
+    COUNT_CHILD_REKEY,
+    COUNT_INVALID,
+    COUNT_INVALID_SPI,
+    COUNT_IKE_SA_INIT, // + enum ike_counted_message
+    COUNT_IKE_AUTH = COUNT_IKE_SA_INIT + 4,
+    COUNT_CREATE_CHILD_SA = COUNT_IKE_AUTH + 4,
+    COUNT_INFORMATIONAL = COUNT_CREATE_CHILD_SA + 4,
+    IKE_COUNTERS = COUNT_INFORMATIONAL + 4
+};
+extern const char *const ike_counter_names[IKE_COUNTERS];
+const uint64_t *ike_counters(const struct ike *ike,
+                             const char *conn); // NULL: of the host; none so named: NULL
+void ike_counters_reset(struct ike *ike, const char *conn);          // NULL: all
+const char *ike_conn_after(const struct ike *ike, const char *name); // names of what is loaded
+
 struct ike_stats {
     size_t sas, half_open, children;
-    uint64_t in_requests[8], in_responses[8], out_requests[8],
-        out_responses[8]; // by exchange - IKE_SA_INIT
-    uint64_t ike_rekeys, child_rekeys, invalid, invalid_spi, retransmits_sent, retransmits_received;
+    uint64_t retransmits_sent, retransmits_received;
+    uint64_t counters[IKE_COUNTERS];
     uint64_t faults[FAULT_COUNT];
 };
 const struct ike_stats *ike_stats(const struct ike *ike);

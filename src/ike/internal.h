@@ -44,6 +44,11 @@ void keylog_ike(const struct sa *sa);
 void keylog_child(const struct child *child, enum sa_direction direction, struct bytes encr_key,
                   struct bytes integ_key);
 
+// count.c; `sa` may be NULL
+void count(struct ike *ike, const struct sa *sa, unsigned counter);
+void count_message(struct ike *ike, const struct sa *sa, uint8_t exchange,
+                   enum ike_counted_message which);
+
 // table.c: SAs by SPI, number, source and identities
 void tables_init(struct ike *ike);
 void tables_free(struct ike *ike);

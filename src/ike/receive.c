@@ -12,7 +12,7 @@ enum { MAJOR_2 = 2 };
 static void unwanted(struct ike *ike, struct sa *sa, const struct message *message,
                      enum fault fault)
 {
-    ike->stats.invalid++;
+    count(ike, sa, COUNT_INVALID);
     if (!budget_allows(ike, &ike->lines)) {
         ike->stats.faults[fault]++;
         return;
@@ -20,16 +20,6 @@ static void unwanted(struct ike *ike, struct sa *sa, const struct message *messa
     struct subject subject = {.sa = sa, .remote = &message->path.remote};
     report(ike, subject, IKE_DEBUG, fault, "a message from %s is dropped: %s",
            endpoint_text(ike, &message->path.remote), fault_sentence(fault));
-}
-
-static void count_in(struct ike *ike, const struct ike_header *header)
-{
-    unsigned place = (unsigned)header->exchange - EXCHANGE_IKE_SA_INIT;
-    if (place >= 8) return;
-    if (header->flags & FLAG_RESPONSE)
-        ike->stats.in_responses[place]++;
-    else
-        ike->stats.in_requests[place]++;
 }
 
 static void version_other(struct ike *ike, const struct message *message)
@@ -138,6 +128,8 @@ static void genuine_in(struct sa *sa, struct message *message, struct arena *are
     struct ike *ike = sa->ike;
     bool is_response = message->header.flags & FLAG_RESPONSE;
     const struct rule *rule = NULL;
+    count_message(ike, sa, message->header.exchange,
+                  is_response ? COUNT_IN_RESPONSE : COUNT_IN_REQUEST);
     sa_heard(sa, message, is_response ? MESSAGE_RESPONSE : MESSAGE_REQUEST);
     if (!is_response) sa->request_hash = message->hash;
     if (!fault) fault = rule_find((enum sa_state)sa->state, message, &rule);
@@ -184,6 +176,7 @@ static void first_response_in(struct sa *sa, struct message *message)
     message->payloads = arena_new(&arena, sizeof *message->payloads);
     struct bytes chain = bytes_of(raw.at + IKE_HEADER_SIZE, raw.size - IKE_HEADER_SIZE);
     const struct rule *rule;
+    count_message(sa->ike, sa, EXCHANGE_IKE_SA_INIT, COUNT_IN_RESPONSE);
     enum fault fault = payloads_read(message->header.next, chain, message->payloads, NULL);
     if (!fault) fault = rule_find((enum sa_state)sa->state, message, &rule);
     if (fault)
@@ -206,6 +199,7 @@ static void message_in(struct ike *ike, struct message *message)
 {
     const struct ike_header *header = &message->header;
     if (is_first_request(header)) {
+        count_message(ike, NULL, EXCHANGE_IKE_SA_INIT, COUNT_IN_REQUEST);
         sa_init_receive(ike, message);
         return;
     }
@@ -240,7 +234,6 @@ void datagram_in(struct ike *ike, const struct path *path, struct bytes bytes)
         unwanted(ike, NULL, &message, fault);
         return;
     }
-    count_in(ike, &message.header);
     if (message.header.major != MAJOR_2)
         version_other(ike, &message);
     else

@@ -270,6 +270,7 @@ struct loaded { // a connection as it was loaded
     struct conn *conn;    // held
     struct list sas;      // those that belong to it by name
     struct list policies; // traps
+    uint64_t counters[IKE_COUNTERS];
 };
 
 // So many a second, and no more.

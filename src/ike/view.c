@@ -70,6 +70,24 @@ uint32_t ike_child_after(const struct ike *ike, uint32_t ike_id, uint32_t child_
     return least;
 }
 
+bool ike_policy_info(const struct ike *ike, const char *conn, unsigned nth,
+                     struct ike_policy_info *out)
+{
+    const struct loaded *loaded = loaded_find(ike, conn);
+    if (!loaded) return false;
+    LIST_EACH (const struct policy, link, policy, &loaded->policies) {
+        if (!policy->installed || nth--) continue;
+        policy_sides(policy, &ike->shown[0], &ike->shown[1]);
+        *out = (struct ike_policy_info){.number = policy->number,
+                                        .conn = policy->conn,
+                                        .child = policy->conf,
+                                        .local = &ike->shown[0],
+                                        .remote = &ike->shown[1]};
+        return true;
+    }
+    return false;
+}
+
 bool ike_child_info(const struct ike *ike, uint32_t ike_id, uint32_t child_id,
                     struct ike_child_info *out)
 {

@@ -27,3 +27,20 @@ const struct child_conf *conn_child(const struct conn *conn, const char *name)
         if (strcmp(conn->children[i].name, name) == 0) return &conn->children[i];
     return NULL;
 }
+
+const char *mode_text(uint8_t mode)
+{
+    static const char *const texts[] = {
+        [MODE_TUNNEL] = "TUNNEL", [MODE_TRANSPORT] = "TRANSPORT",
+        [MODE_BEET] = "BEET",     [MODE_IPTFS] = "IPTFS",
+        [MODE_GATEWAY_TRANSPORT] = "GATEWAY-TRANSPORT",
+    };
+    return mode && mode < sizeof texts / sizeof *texts ? texts[mode] : "?";
+}
+
+const char *child_mode_text(const struct child_conf *child)
+{
+    return child->action == POLICY_BYPASS    ? "PASS"
+           : child->action == POLICY_DISCARD ? "DROP"
+                                             : mode_text(child->mode);
+}

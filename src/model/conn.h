@@ -87,3 +87,5 @@ struct conn {
 struct conn *conn_hold(struct conn *conn);
 void conn_release(struct conn *conn);   // frees at the last one
 const struct child_conf *conn_child(const struct conn *conn, const char *name);  // NULL when absent
+const char *mode_text(uint8_t mode);                        // "TUNNEL"; enum sa_mode
+const char *child_mode_text(const struct child_conf *child);  // the same, "PASS" or "DROP"

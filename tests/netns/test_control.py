@@ -59,6 +59,41 @@ def swanctl_drives_everything(lab):
 
 
 @case
+def swanctl_lists_policies_and_counters(lab):
+    a, b = gateways(lab)
+    b.cygnet(config("b", "a"))
+    here = a.cygnet(config("a", "b", start="trap").replace("children {", """children {
+        neighbour {
+            local_ts = 10.1.0.0/24
+            remote_ts = 10.9.0.0/24
+            mode = pass
+            start_action = trap
+        }
+        nowhere {
+            remote_ts = 10.8.0.0/24
+            mode = drop
+            start_action = trap
+        }""", 1))
+    if not shutil.which("swanctl"):
+        raise Skip("swanctl is not installed")
+    out = here.swanctl("--list-pols")
+    for part in ("gw/net4, TUNNEL", "gw/neighbour, PASS", "gw/nowhere, DROP", "10.9.0.0/24"):
+        check(part in out, f"\"{part}\" not in:\n{out}")
+    check("gw/nowhere" not in here.swanctl("--list-pols", "--trap"), "--trap lists more than traps")
+    here.cygnet("up", "net4")
+    here.cygnet("rekey", "--child", "net4")
+    for words in ((), ("--name", "gw")):
+        out = here.swanctl("--counters", *words)
+        values = {line.split(":")[0].strip(): int(line.split(":")[1]) for line in out.splitlines() if ":" in line and line.split(":")[1].strip().isdigit()}
+        for name, least in (("child-rekey", 1), ("ike-init-out-req", 1), ("ike-auth-in-resp", 1), ("create-child-out-req", 1)):
+            check(values.get(name, -1) >= least, f"{name} of {words}: {out}")
+        check(values["ike-init-in-req"] == 0, out)
+    here.swanctl("--counters", "--reset", "--all")
+    check("child-rekey" in here.swanctl("--counters") and json.loads(here.cygnet("list", "--counters", "--json"))[0]["counters"][""]["child-rekey"] == "0", "--reset")
+    check("no connection" in run("swanctl", "--counters", "--name", "nobody", "--uri", here.vici, check_status=False), "an unknown name")
+
+
+@case
 def swanctl_follows_the_log(lab):
     a, b, (here, there) = both_empty(lab)
     load_all(here), load_all(there)
@@ -76,7 +111,7 @@ def lists_are_json(lab):
     b.cygnet(config("b", "a"))
     here = a.cygnet(config("a", "b"))
     here.cygnet("up", "net4")
-    for what in ("--sas", "--conns", "--certs", "--algs", "--pools", "--authorities"):
+    for what in ("--sas", "--conns", "--certs", "--algs", "--pools", "--authorities", "--policies", "--counters"):
         json.loads(here.cygnet("list", what, "--json"))
     json.loads(here.cygnet("status", "--json"))
     traffic(a, b)

@@ -303,10 +303,10 @@ static bool measure(unsigned count, uint64_t seed, struct cost *cost)
     cost->memory = (double)crowd.responder_memory / count;
 
     const struct ike_stats *stats = ike_stats(crowd.cores[RESPONDER]);
-    uint64_t asked = stats->out_requests[EXCHANGE_INFORMATIONAL - EXCHANGE_IKE_SA_INIT];
+    uint64_t asked = stats->counters[COUNT_INFORMATIONAL + COUNT_OUT_REQUEST];
     time = crowd.responder_time;
     run_until(&crowd, crowd.now + nsec_seconds(250));
-    asked = stats->out_requests[EXCHANGE_INFORMATIONAL - EXCHANGE_IKE_SA_INIT] - asked;
+    asked = stats->counters[COUNT_INFORMATIONAL + COUNT_OUT_REQUEST] - asked;
     good = good && asked >= count;
     cost->liveness = each(crowd.responder_time - time, asked);
 

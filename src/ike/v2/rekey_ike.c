@@ -59,7 +59,7 @@ static void take_over(struct sa *old, struct sa *fresh)
     parked_drop(old);
     sa_move_children(old, fresh);
     if (old->state == ESTABLISHED) sa_set_state(old, REKEYED);
-    ike->stats.ike_rekeys++;
+    count(ike, fresh, fresh->initiator ? COUNT_IKE_REKEY_INIT : COUNT_IKE_REKEY_RESP);
     report(ike, ABOUT_SA(fresh), IKE_INFO, OK, "IKE SA rekeyed (%s), it replaces %u",
            suite_text(ike, &fresh->suite), old->id);
     event(ike, (struct ike_event){

@@ -170,7 +170,7 @@ static enum fault sa_init_ask(struct exchange *x)
     sa->send_id = 1;
     mem_drop(&sa->handshake->own_init);
     sa->handshake->own_init = mem_copy(bytes_of(x->sent.at, x->sent.size));
-    ike->stats.out_requests[0]++;
+    count_message(ike, sa, EXCHANGE_IKE_SA_INIT, COUNT_OUT_REQUEST);
     report(ike, ABOUT_SA(sa), IKE_INFO, OK, "connecting from %s to %s%s",
            endpoint_text(ike, &sa->path.local), endpoint_text(ike, &sa->path.remote),
            sa->handshake->cookie.at ? " with the cookie that it wants" : "");
@@ -307,9 +307,9 @@ static void refuse_first(struct ike *ike, const struct message *message, enum fa
         ike->stats.faults[fault]++;
         return;
     }
-    report(ike, ABOUT_REMOTE(&message->path.remote), level, fault, "IKE_SA_INIT of %s failed: %s%s%s",
-           endpoint_text(ike, &message->path.remote), fault_sentence(fault), why ? ": " : "",
-           why ? why : "");
+    report(ike, ABOUT_REMOTE(&message->path.remote), level, fault,
+           "IKE_SA_INIT of %s failed: %s%s%s", endpoint_text(ike, &message->path.remote),
+           fault_sentence(fault), why ? ": " : "", why ? why : "");
     if (fault == FAULT_NO_PROPOSAL_CHOSEN) alert(ike, NULL, "proposal-mismatch-ike");
 }
 
@@ -470,7 +470,7 @@ static enum fault sa_init_write(struct exchange *x)
     certreq_write(sa, &draft, room > draft.out.size ? room - draft.out.size : 0);
     sa->response = draft_finish_clear(&draft);
     sa->handshake->own_init = mem_copy(bytes_of(sa->response.at, sa->response.size));
-    ike->stats.out_responses[0]++;
+    count_message(ike, sa, EXCHANGE_IKE_SA_INIT, COUNT_OUT_RESPONSE);
     packets_send(ike, sa, &x->in.path, &sa->response);
     return OK;
 }

@@ -245,17 +245,19 @@ static void every_flipped_bit_is_noticed(void **state)
     struct packets packets =
         draft_seal(sa, &draft, EXCHANGE_CREATE_CHILD_SA, MESSAGE_REQUEST, sa->send_id);
     struct path path = {{p->b.addr, 500}, {p->a.addr, 500}, false};
-    uint64_t answers = ike_stats(p->b.core)->out_responses[2];
+    uint64_t answers = ike_stats(p->b.core)->counters[COUNT_CREATE_CHILD_SA + COUNT_OUT_RESPONSE];
     for (size_t bit = 0; bit < packets.size * 8; bit++) {
         packets.at[bit / 8] ^= (uint8_t)(1 << bit % 8);
         datagram(p, &p->b, &path, packets.at, packets.size);
         packets.at[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
     for (size_t size = 0; size < packets.size; size++) datagram(p, &p->b, &path, packets.at, size);
-    assert_int_equal(ike_stats(p->b.core)->out_responses[2], answers);
+    assert_int_equal(ike_stats(p->b.core)->counters[COUNT_CREATE_CHILD_SA + COUNT_OUT_RESPONSE],
+                     answers);
     assert_int_equal(children(&p->b), 1);
     datagram(p, &p->b, &path, packets.at, packets.size); // and as it was it is good
-    assert_int_equal(ike_stats(p->b.core)->out_responses[2], answers + 1);
+    assert_int_equal(ike_stats(p->b.core)->counters[COUNT_CREATE_CHILD_SA + COUNT_OUT_RESPONSE],
+                     answers + 1);
     assert_int_equal(children(&p->b), 2);
     free(packets.at);
     pair_free(p);
@@ -306,7 +308,7 @@ static void without_an_sa_answers_are_few(void **state)
     }
     assert_non_null(said(&p->b, FAULT_IKE_SPI_UNKNOWN));
     assert_in_range(p->b.sent, 1, 20);
-    assert_in_range(p->b.line_count, 1, 20);   // nor does anybody fill the log
+    assert_in_range(p->b.line_count, 1, 20); // nor does anybody fill the log
     header.flags |= FLAG_RESPONSE;
     uint64_t sent = p->b.sent;
     p->now += nsec_seconds(5);
@@ -709,7 +711,7 @@ static void a_virtual_address_that_is_not_given_fails_the_child(void **state)
     command(&p->a, IKE_INITIATE, NULL, "lan");
     run_for(p, nsec_seconds(1));
     assert_int_equal(p->a.done_fault, FAULT_PEER_ADDRESS);
-    assert_int_equal(sas_all(&p->a), 0); // and no child without it can be made later
+    assert_int_equal(sas_all(&p->a), 0);  // and no child without it can be made later
     assert_int_equal(children(&p->b), 0); // b has made it and is told
     pair_free(p);
 }
