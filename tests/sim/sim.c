@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The simulated world: an event queue of datagrams and deadlines, and for each host a stand-in for the other processes.
-#include "sim.h"
+// The simulated world: hosts, a stand-in for the other processes, an event
+// queue of datagrams and deadlines, commands.
+#include "world.h"
 #include "conf/options.h"
 #include "crypto/crypto.h"
 #include <assert.h>
@@ -21,8 +22,6 @@ void sim_fail(struct sim *sim, const char *file, int line, const char *claim)
 
 // --- hosts
 
-static void input(struct sim_host *host, struct ike_in *in);
-
 static void conn_in(struct sim_host *host)
 {
     struct arena arena = {0};
@@ -33,7 +32,7 @@ static void conn_in(struct sim_host *host)
         struct conn *conn = options_conn(section, &complaints);
         if (!conn) continue;
         struct ike_in in = {.kind = IKE_IN_CONN_LOAD, .conn = conn};
-        input(host, &in);
+        host_input(host, &in);
         conn_release(conn);
     }
     if (complaints.errors) {
@@ -124,16 +123,7 @@ void sim_pool(struct sim_host *host, const char *name, const char *addrs)
     if (range_parse(addrs, &pool.range)) sim_fail(host->sim, __FILE__, __LINE__, "the range is good");
     pool.base = pool.range.low;
     struct ike_in in = {.kind = IKE_IN_POOL_LOAD, .pool = &pool};
-    input(host, &in);
-}
-
-static void plane_clear(struct sim_host *host)
-{
-    for (size_t i = 0; i < host->sa_count; i++) {
-        secret_wipe(&host->sas[i].encr_key);
-        secret_wipe(&host->sas[i].integ_key);
-    }
-    host->sa_count = host->policy_count = 0;
+    host_input(host, &in);
 }
 
 void sim_reload(struct sim_host *host)
@@ -161,296 +151,6 @@ void sim_free(struct sim *sim)
     }
     map_wipe(&sim->keys_seen);
 }
-
-// --- the link
-
-static bool chance(struct sim *sim, unsigned percent)
-{
-    return percent && rng_below(&sim->rng.rng, 100) < percent;
-}
-
-static void fly(struct sim *sim, struct sim_host *to, const struct path *path, struct bytes bytes, uint32_t spi)
-{
-    struct sim_flight *flight = NEW(struct sim_flight), **at = &sim->flights;
-    nsec extra = sim->jitter ? (nsec)rng_below(&sim->rng.rng, (uint64_t)sim->jitter) : 0;
-    *flight = (struct sim_flight){.at = sim->now + sim->delay + extra, .order = sim->order++, .to = to, .path = *path, .spi = spi};
-    if (bytes.size) flight->bytes = mem_copy(bytes);
-    while (*at && (*at)->at <= flight->at) at = &(*at)->next;
-    flight->next = *at;
-    *at = flight;
-}
-
-static struct sim_host *host_at(struct sim *sim, const struct addr *addr)
-{
-    for (size_t i = 0; i < sim->host_count; i++)
-        if (addr_equal(&sim->hosts[i].addr, addr)) return &sim->hosts[i];
-    return NULL;
-}
-
-static bool mapping_lives(const struct sim *sim, const struct sim_nat *nat, size_t i)
-{
-    return nat->mappings[i].port && sim->now - nat->mappings[i].used < nat->timeout;
-}
-
-// A packet goes out: its source becomes the box's.
-static void nat_outward(struct sim *sim, struct sim_nat *nat, struct endpoint *source)
-{
-    size_t place = SIM_MAPPINGS_MAX;
-    for (size_t i = 0; i < SIM_MAPPINGS_MAX && place == SIM_MAPPINGS_MAX; i++)
-        if (mapping_lives(sim, nat, i) && endpoint_equal(&nat->mappings[i].inner, source)) place = i;
-    for (size_t i = 0; i < SIM_MAPPINGS_MAX && place == SIM_MAPPINGS_MAX; i++) {
-        if (mapping_lives(sim, nat, i)) continue;
-        nat->mappings[i].inner = *source;
-        nat->mappings[i].port = nat->port_next++;
-        place = i;
-    }
-    assert(place < SIM_MAPPINGS_MAX);
-    nat->mappings[place].used = sim->now;
-    *source = (struct endpoint){nat->outside, nat->mappings[place].port};
-}
-
-// A packet comes in: whom is it for?
-static struct sim_host *nat_inward(struct sim *sim, struct sim_nat *nat, struct endpoint *target)
-{
-    for (size_t i = 0; i < SIM_MAPPINGS_MAX; i++) {
-        if (!mapping_lives(sim, nat, i) || nat->mappings[i].port != target->port) continue;
-        nat->mappings[i].used = sim->now;
-        *target = nat->mappings[i].inner;
-        return nat->inside;
-    }
-    return NULL;
-}
-
-// Who gets what is sent along this path, and how the path looks there.
-static struct sim_host *route(struct sim_host *from, const struct path *path, struct path *there)
-{
-    struct sim *sim = from->sim;
-    *there = (struct path){path->remote, path->local, path->encap};
-    if (from->nat) nat_outward(sim, from->nat, &there->remote);
-    for (size_t i = 0; i < sim->nat_count; i++)
-        if (addr_equal(&sim->nats[i].outside, &path->remote.addr)) return nat_inward(sim, &sim->nats[i], &there->local);
-    struct sim_host *to = host_at(sim, &path->remote.addr);
-    return to && to->nat ? NULL : to;
-}
-
-void sim_nat_put(struct sim *sim, struct sim_host *inside, struct addr outside)
-{
-    struct sim_nat *nat = &sim->nats[sim->nat_count++];
-    *nat = (struct sim_nat){.inside = inside, .outside = outside, .timeout = nsec_seconds(60), .port_next = 40000};
-    inside->nat = nat;
-}
-
-void sim_nat_forget(struct sim_host *host, const struct addr *outside)
-{
-    memset(host->nat->mappings, 0, sizeof host->nat->mappings);
-    if (outside) host->nat->outside = *outside;
-}
-
-// --- RFC 7296 2.6 and 2.21.4: how much an address is sent that nobody has proven to be there
-
-static struct sim_place *place_of(struct sim_host *host, const struct endpoint *at)
-{
-    for (size_t i = 0; i < host->place_count; i++)
-        if (endpoint_equal(&host->places[i].at, at)) return &host->places[i];
-    if (host->place_count == SIM_PLACES_MAX) return NULL;
-    struct sim_place *place = &host->places[host->place_count++];
-    *place = (struct sim_place){.at = *at};
-    return place;
-}
-
-// Who begins sends to an address of its configuration; only answers are limited.
-static bool begins(struct bytes message)
-{
-    return message.size >= 20 && message.at[18] == EXCHANGE_IKE_SA_INIT && (message.at[19] & 0x28) == 0x08;
-}
-
-static void place_sent(struct sim_host *host, const struct endpoint *to, struct bytes message)
-{
-    struct sim_place *place = place_of(host, to);
-    if (!place) return;
-    if (!place->in || begins(message)) place->proven = true;
-    place->out += message.size;
-}
-
-static void place_received(struct sim_host *host, const struct endpoint *from, size_t size)
-{
-    struct sim_place *place = place_of(host, from);
-    if (place) place->in += size;
-}
-
-static void digest_add(struct sim *sim, struct bytes bytes)
-{
-    for (size_t i = 0; i < bytes.size; i++) sim->digest = (sim->digest ^ bytes.at[i]) * UINT64_C(1099511628211);
-}
-
-// What is under way for the moment: a burst is a run of packets that are late together or come again and again.
-static void burst_step(struct sim *sim)
-{
-    if (sim->burst_left) {
-        if (--sim->burst_left == 0) sim->burst_delay = sim->burst_copies = 0;
-    } else if (chance(sim, sim->burst_percent)) {
-        sim->burst_left = 2 + (unsigned)rng_below(&sim->rng.rng, 6);
-        if (chance(sim, 50)) sim->burst_delay = nsec_ms((int64_t)rng_below(&sim->rng.rng, 900));
-        else sim->burst_copies = 2;
-    }
-}
-
-static void datagram_out(struct sim_host *from, const struct path *path, struct bytes bytes, bool keepalive)
-{
-    struct sim *sim = from->sim;
-    struct path there;
-    struct sim_host *to = route(from, path, &there);
-    AUTOFREE_BUF struct buf edited = BUF(4 * 65536);
-    if (sim->edit && !keepalive) {
-        buf_add(&edited, bytes);
-        sim->edit(sim, from, &edited);
-        bytes = buf_bytes(&edited);
-        if (!bytes.size) return;
-    }
-    from->sent++;
-    from->sent_bytes += bytes.size;
-    place_sent(from, &path->remote, bytes);
-    digest_add(sim, bytes);
-    if (!to || keepalive || from->cut || to->cut || chance(sim, sim->loss_percent)) return;
-    if (sim->filter_on && !sim->filter(sim, bytes)) return;
-    burst_step(sim);
-    fly(sim, to, &there, bytes, 0);
-    for (unsigned i = 0; i < sim->burst_copies; i++) fly(sim, to, &there, bytes, 0);
-    if (chance(sim, sim->duplicate_percent)) fly(sim, to, &there, bytes, 0);
-}
-
-void sim_inject(struct sim_host *to, const struct endpoint *from, struct bytes bytes)
-{
-    struct path there = {{to->addr, 500}, *from, false};
-    fly(to->sim, to, &there, bytes, 0);
-}
-
-// --- the data plane's stand-in
-
-static struct sim_sa *sa_find(struct sim_host *host, uint32_t spi, uint8_t direction)
-{
-    for (size_t i = 0; i < host->sa_count; i++)
-        if (host->sas[i].spec.spi == spi && host->sas[i].spec.direction == direction) return &host->sas[i];
-    return NULL;
-}
-
-static void sa_add(struct sim_host *host, const struct sa_spec *spec)
-{
-    struct sim *sim = host->sim;
-    if (host->sa_count == SIM_SAS_MAX) {
-        sim_fail(sim, __FILE__, __LINE__, "SAs do not pile up");
-        return;
-    }
-    if (spec->direction == SA_OUT) {   // no key may ever be used for two SAs: its counter would start anew
-        uint8_t key[8 + 64] = {0};
-        size_t size = spec->encr_key.size < 64 ? spec->encr_key.size : 64;
-        memcpy(key, spec->encr_key.at, size);
-        if (map_put(&sim->keys_seen, bytes_of(key, sizeof key), host)) sim_fail(sim, __FILE__, __LINE__, "no key is used twice");
-    }
-    // The peer chooses the outbound SPI, and one that lies may choose the same twice.
-    CHECK(sim, (sim->hostile && spec->direction == SA_OUT) || !sa_find(host, spec->spi, spec->direction));
-    struct sim_sa *sa = &host->sas[host->sa_count++];
-    *sa = (struct sim_sa){.spec = *spec, .usage = {.spi = spec->spi, .direction = spec->direction}};
-    secret_set(&sa->encr_key, spec->encr_key);
-    secret_set(&sa->integ_key, spec->integ_key);
-    sa->spec.encr_key = secret_bytes(&sa->encr_key);
-    sa->spec.integ_key = secret_bytes(&sa->integ_key);
-}
-
-static void sa_del(struct sim_host *host, uint32_t spi, uint8_t direction)
-{
-    struct sim_sa *sa = sa_find(host, spi, direction);
-    CHECK(host->sim, sa);
-    if (!sa) return;
-    secret_wipe(&sa->encr_key);
-    secret_wipe(&sa->integ_key);
-    memmove(sa, sa + 1, (size_t)(&host->sas[host->sa_count] - (sa + 1)) * sizeof *sa);
-    host->sa_count--;
-}
-
-static void policy_set(struct sim_host *host, const struct policy_spec *spec)
-{
-    for (size_t i = 0; i < host->policy_count; i++) {
-        if (host->policies[i].number != spec->number) continue;
-        host->policies[i] = *spec;
-        return;
-    }
-    CHECK(host->sim, host->policy_count < SIM_POLICIES_MAX);
-    if (host->policy_count < SIM_POLICIES_MAX) host->policies[host->policy_count++] = *spec;
-}
-
-static void policy_drop(struct sim_host *host, uint32_t number)
-{
-    for (size_t i = 0; i < host->policy_count; i++)
-        if (host->policies[i].number == number) host->policies[i] = host->policies[--host->policy_count];
-}
-
-// The outbound SA that a policy uses: the newest.
-static struct sim_sa *sa_current(struct sim_host *host, uint32_t policy)
-{
-    for (size_t i = host->sa_count; i-- > 0;)
-        if (host->sas[i].spec.direction == SA_OUT && host->sas[i].spec.policy == policy) return &host->sas[i];
-    return NULL;
-}
-
-static void usage_tell_outbound(struct sim_host *host);
-
-static void traffic_send(struct sim *sim)
-{
-    for (size_t i = 0; i < sim->host_count; i++) {
-        struct sim_host *host = &sim->hosts[i];
-        for (size_t j = 0; j < host->policy_count; j++) {
-            struct sim_sa *sa = sa_current(host, host->policies[j].number);
-            if (!sa) {
-                sim->packets_without_sa++;
-                continue;
-            }
-            struct path there;
-            struct sim_host *to = route(host, &sa->spec.path, &there);
-            sa->usage.packets++;
-            sa->usage.bytes += 100;
-            sa->usage.last_used = sim->now;
-            sim->packets_sent++;
-            if (to && !host->cut && !to->cut) fly(sim, to, &there, BYTES_NONE, sa->spec.spi);
-        }
-        usage_tell_outbound(host);
-    }
-}
-
-static void usage_tell(struct sim_host *host, const struct sim_sa *sa)
-{
-    struct ike_in in = {.kind = IKE_IN_PLANE};
-    in.plane = (struct ike_plane){.kind = IKE_PLANE_USAGE, .spi = sa->spec.spi, .usage = sa->usage};
-    input(host, &in);
-}
-
-static void usage_tell_outbound(struct sim_host *host)
-{
-    for (size_t i = 0; i < host->sa_count; i++) {
-        struct sim_sa *sa = &host->sas[i];
-        if (sa->spec.direction == SA_OUT && sa->usage.packets % 10 == 1) usage_tell(host, sa);
-    }
-}
-
-static void traffic_arrived(struct sim_host *host, uint32_t spi, const struct endpoint *from)
-{
-    struct sim_sa *sa = sa_find(host, spi, SA_IN);
-    if (!sa) {
-        host->sim->packets_lost++;
-        return;
-    }
-    sa->usage.packets++;
-    sa->usage.bytes += 100;
-    sa->usage.last_used = host->sim->now;
-    if (!endpoint_equal(from, &sa->spec.path.remote)) {   // authentic, from elsewhere
-        struct ike_in moved = {.kind = IKE_IN_PLANE};
-        moved.plane = (struct ike_plane){.kind = IKE_PLANE_PEER_MOVED, .spi = spi, .from = *from};
-        input(host, &moved);
-        if (!(sa = sa_find(host, spi, SA_IN))) return;
-    }
-    if (sa->usage.packets % 10 == 1) usage_tell(host, sa);
-}
-
 // --- the other processes' stand-in
 
 static struct ike_answer *answer_new(struct sim_host *host, uint64_t number)
@@ -526,17 +226,17 @@ static void report(struct sim_host *host, const struct ike_report *report)
 static void output(struct sim_host *host, const struct ike_out *out)
 {
     switch (out->kind) {
-    case IKE_OUT_SEND: datagram_out(host, &out->send.path, out->send.bytes, out->send.keepalive); break;
-    case IKE_OUT_SA_ADD: sa_add(host, &out->sa_add); break;
-    case IKE_OUT_SA_DEL: sa_del(host, out->sa_del.spi, out->sa_del.direction); break;
+    case IKE_OUT_SEND: link_send(host, &out->send.path, out->send.bytes, out->send.keepalive); break;
+    case IKE_OUT_SA_ADD: plane_add(host, &out->sa_add); break;
+    case IKE_OUT_SA_DEL: plane_del(host, out->sa_del.spi, out->sa_del.direction); break;
     case IKE_OUT_SA_MOVE: {
-        struct sim_sa *sa = sa_find(host, out->sa_move.spi, out->sa_move.direction);
+        struct sim_sa *sa = plane_find(host, out->sa_move.spi, out->sa_move.direction);
         CHECK(host->sim, sa);
         if (sa) sa->spec.path = out->sa_move.path;
         break;
     }
-    case IKE_OUT_POLICY_ADD: policy_set(host, &out->policy.spec); break;
-    case IKE_OUT_POLICY_DEL: policy_drop(host, out->policy.spec.number); break;
+    case IKE_OUT_POLICY_ADD: plane_policy_set(host, &out->policy.spec); break;
+    case IKE_OUT_POLICY_DEL: plane_policy_drop(host, out->policy.spec.number); break;
     case IKE_OUT_OPERATION: operation_perform(host, &out->operation); break;
     case IKE_OUT_REPORT: report(host, &out->report); break;
     case IKE_OUT_EVENT: host->events[out->event.kind]++; break;
@@ -560,7 +260,7 @@ static void step(struct sim_host *host, struct ike_in *in)
     while (ike_next(host->core, &out)) output(host, &out);
 }
 
-static void input(struct sim_host *host, struct ike_in *in)
+void host_input(struct sim_host *host, struct ike_in *in)
 {
     step(host, in);
     while (host->answer_count) {
@@ -580,14 +280,14 @@ static void input(struct sim_host *host, struct ike_in *in)
 static void arrive(struct sim *sim, struct sim_flight *flight)
 {
     if (!flight->to->cut && !flight->bytes.size) {
-        traffic_arrived(flight->to, flight->spi, &flight->path.remote);
+        plane_arrived(flight->to, flight->spi, &flight->path.remote);
     } else if (!flight->to->cut) {
         struct ike_in in = {.kind = IKE_IN_DATAGRAM};
         in.datagram.path = flight->path;
         in.datagram.bytes = flight->bytes;
         flight->to->received++;
-        place_received(flight->to, &flight->path.remote, flight->bytes.size);
-        input(flight->to, &in);
+        link_received(flight->to, &flight->path.remote, flight->bytes.size);
+        host_input(flight->to, &in);
     }
     mem_drop(&flight->bytes);
     free(flight);
@@ -620,13 +320,13 @@ void sim_run(struct sim *sim, nsec span)
             arrive(sim, flight);
         } else if (sim->traffic && sim->next_traffic <= sim->now) {
             sim->next_traffic += nsec_ms(10);
-            traffic_send(sim);
+            plane_send(sim);
         } else {
             bool due = false;
             for (size_t i = 0; i < sim->host_count && !due; i++) {
                 if (ike_deadline(sim->hosts[i].core) > sim->now) continue;
                 struct ike_in in = {.kind = IKE_IN_TIMER};
-                input(&sim->hosts[i], &in);
+                host_input(&sim->hosts[i], &in);
                 due = true;
             }
             if (!due && sim->now >= end) return;
@@ -673,7 +373,7 @@ uint32_t sim_command(struct sim_host *host, const char *text)
         struct ike_in in = {.kind = IKE_IN_COMMAND};
         in.command = (struct ike_command){.number = number, .kind = verbs[i].kind, .reauth = verbs[i].reauth,
                                           .conn = ike || verbs[i].names_conn ? "gw" : NULL, .child = ike ? NULL : text + size};
-        input(host, &in);
+        host_input(host, &in);
     }
     return number;
 }
@@ -682,163 +382,11 @@ void sim_acquire(struct sim_host *host, uint32_t policy, const struct flow *flow
 {
     struct ike_in in = {.kind = IKE_IN_PLANE};
     in.plane = (struct ike_plane){.kind = IKE_PLANE_ACQUIRE, .policy = policy, .flow = *flow};
-    input(host, &in);
+    host_input(host, &in);
 }
 
 bool sim_done(const struct sim_host *host, uint32_t command, enum fault *fault)
 {
     *fault = host->commands[command - 1].fault;
     return host->commands[command - 1].done;
-}
-
-static bool child_next(const struct sim_host *host, uint32_t *ike, uint32_t *child, struct ike_child_info *info)
-{
-    for (;;) {
-        if (*ike && (*child = ike_child_after(host->core, *ike, *child))) {
-            if (ike_child_info(host->core, *ike, *child, info)) return true;
-            continue;
-        }
-        *child = 0;
-        if (!(*ike = ike_sa_after(host->core, *ike))) return false;
-    }
-}
-
-static bool child_in_use(const struct ike_child_info *info)
-{
-    return strcmp(info->state, "INSTALLED") == 0 || strcmp(info->state, "REKEYING") == 0;
-}
-
-unsigned sim_children(const struct sim_host *host, const char *name)
-{
-    uint32_t ike = 0, child = 0;
-    unsigned count = 0;
-    struct ike_child_info info;
-    while (child_next(host, &ike, &child, &info)) count += child_in_use(&info) && strcmp(info.name, name) == 0;
-    return count;
-}
-
-unsigned sim_sas(const struct sim_host *host)
-{
-    unsigned count = 0;
-    for (uint32_t id = 0; (id = ike_sa_after(host->core, id));) {
-        struct ike_sa_info info;
-        if (ike_sa_info(host->core, id, &info)) count += strcmp(info.state, "ESTABLISHED") == 0;
-    }
-    return count;
-}
-
-// Only one end of the pair of hosts is known by the SPIs: behind a NAT an address tells nothing.
-static struct sim_sa *peer_sa(struct sim_host *host, uint32_t spi, uint8_t direction)
-{
-    struct sim *sim = host->sim;
-    for (size_t i = 0; i < sim->host_count; i++) {
-        struct sim_sa *found = &sim->hosts[i] == host ? NULL : sa_find(&sim->hosts[i], spi, direction);
-        if (found) return found;
-    }
-    return NULL;
-}
-
-static bool keys_agree(const struct sim_sa *one, const struct sim_sa *other)
-{
-    return bytes_equal(one->spec.encr_key, other->spec.encr_key) && bytes_equal(one->spec.integ_key, other->spec.integ_key) &&
-           one->spec.encr == other->spec.encr && one->spec.esn == other->spec.esn && one->spec.mode == other->spec.mode &&
-           selectors_equal(&one->spec.local, &other->spec.remote) && selectors_equal(&one->spec.remote, &other->spec.local);
-}
-
-static bool being_closed(const struct sim_host *host, uint32_t ike)
-{
-    struct ike_sa_info info;
-    return ike_sa_info(host->core, ike, &info) && strcmp(info.state, "DELETING") == 0;
-}
-
-// Of two children that serve one policy only one sends; both receive.
-static bool paired(struct sim_host *host)
-{
-    uint32_t ike = 0, child = 0;
-    struct ike_child_info info;
-    while (child_next(host, &ike, &child, &info)) {
-        if (!child_in_use(&info) || being_closed(host, ike)) continue;
-        struct sim_sa *in = sa_find(host, info.spi_in, SA_IN), *out = sa_find(host, info.spi_out, SA_OUT);
-        struct sim_sa *peer_out = peer_sa(host, info.spi_in, SA_OUT), *peer_in = peer_sa(host, info.spi_out, SA_IN);
-        if (!in || !peer_in || !sa_current(host, info.policy)) return false;
-        if ((peer_out && !keys_agree(in, peer_out)) || (out && !keys_agree(out, peer_in))) return false;
-        if (!selectors_equal(&in->spec.local, &peer_in->spec.remote)) return false;
-    }
-    return true;
-}
-
-bool sim_paired(struct sim *sim)
-{
-    for (size_t i = 0; i < sim->host_count; i++)
-        if (!paired(&sim->hosts[i])) return false;
-    return true;
-}
-
-bool sim_clean(const struct sim_host *host)
-{
-    const struct ike_stats *stats = ike_stats(host->core);
-    return ike_sa_after(host->core, 0) == 0 && host->sa_count == 0 && host->policy_count == 0 && stats->sas == 0 &&
-           stats->half_open == 0 && stats->children == 0;
-}
-
-// --- the standing checks
-
-// Whatever two ends both hold under one SPI is the same.
-static bool halves_agree(struct sim_host *host)
-{
-    for (size_t i = 0; i < host->sa_count; i++) {
-        const struct sim_sa *sa = &host->sas[i];
-        const struct sim_sa *other = sa->spec.direction == SA_OUT ? peer_sa(host, sa->spec.spi, SA_IN) : NULL;
-        if (other && !keys_agree(sa, other)) return false;
-    }
-    return true;
-}
-
-static bool address_is_proven(const struct sim_host *host, const struct endpoint *at)
-{
-    for (uint32_t id = 0; (id = ike_sa_after(host->core, id));) {
-        struct ike_sa_info info;
-        if (!ike_sa_info(host->core, id, &info) || strcmp(info.state, "CONNECTING") == 0) continue;
-        if (endpoint_equal(&info.path.remote, at)) return true;
-    }
-    return false;
-}
-
-static bool amplifies(struct sim_host *host)
-{
-    for (size_t i = 0; i < host->place_count; i++) {
-        struct sim_place *place = &host->places[i];
-        if (place->proven || place->out <= 3 * place->in) continue;
-        if (!address_is_proven(host, &place->at)) return true;
-        place->proven = true;
-    }
-    return false;
-}
-
-void sim_checks(struct sim *sim)
-{
-    for (size_t i = 0; i < sim->host_count; i++) {
-        struct sim_host *host = &sim->hosts[i];
-        const struct ike_stats *stats = ike_stats(host->core);
-        CHECK(sim, stats->half_open <= host->settings.half_open_max);
-        CHECK(sim, stats->sas <= host->settings.sas_max);
-        CHECK(sim, !amplifies(host));
-        if (!sim->hostile) CHECK(sim, halves_agree(host));
-    }
-}
-
-// Each SA of the plane belongs to a child, each child in use has its SAs, and the other end has them too.
-void sim_checks_settled(struct sim *sim)
-{
-    if (sim->hostile) return;
-    CHECK(sim, sim_paired(sim));
-    for (size_t i = 0; i < sim->host_count; i++) {
-        struct sim_host *host = &sim->hosts[i];
-        uint32_t ike = 0, child = 0;
-        struct ike_child_info info;
-        size_t halves = 0;
-        while (child_next(host, &ike, &child, &info))
-            halves += (sa_find(host, info.spi_in, SA_IN) != NULL) + (sa_find(host, info.spi_out, SA_OUT) != NULL);
-        CHECK(sim, halves == host->sa_count);
-    }
 }
