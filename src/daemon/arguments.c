@@ -12,6 +12,7 @@ enum letter {
     CONFIG,
     VICI,
     RUN_DIR,
+    STATE_DIR,
     TUN,
     MTU,
     PORT,
@@ -38,6 +39,7 @@ static const struct row {
     {"config",     CONFIG,     "FILE-OR-DIR",   "swanctl.conf or its directory, or none (/etc/swanctl)"},
     {"vici",       VICI,       "unix:///PATH",  "where control programs connect (unix:///run/cygnet/cygnet.vici)"},
     {"run-dir",    RUN_DIR,    "DIR",           "for what lives as long as the daemon (/run/cygnet)"},
+    {"state-dir",  STATE_DIR,  "DIR",           "for what outlives the daemon: leases of virtual addresses; or none (/var/lib/cygnet)"},
     {"tun",        TUN,        "NAME",          "name of the TUN device (cygnet0)"},
     {"mtu",        MTU,        "BYTES",         "largest packet into the TUN device, 576 to 9000 (1400)"},
     {"port",       PORT,       "N",             "UDP port of IKE (500)"},
@@ -96,6 +98,7 @@ static void options_default(struct role_options *options)
         .mtu = 1400,
         .config = "/etc/swanctl",
         .run_dir = "/run/cygnet",
+        .state_dir = "/var/lib/cygnet",
         .vici_uri = "unix:///run/cygnet/cygnet.vici",
     };
     for (unsigned i = 0; i < FD_ROW_COUNT; i++)
@@ -231,6 +234,9 @@ static bool option_take(enum letter letter, const char *value, struct arguments 
         break;
     case RUN_DIR:
         options->run_dir = value;
+        break;
+    case STATE_DIR:
+        options->state_dir = value;
         break;
     case TUN:
         options->tun_name = value;
@@ -373,6 +379,7 @@ char **arguments_for_role(const struct arguments *arguments, const struct role_o
     argument_add(&list, CONFIG, options->config);
     argument_add(&list, VICI, options->vici_uri);
     argument_add(&list, RUN_DIR, options->run_dir);
+    argument_add(&list, STATE_DIR, options->state_dir);
     argument_add(&list, TUN, options->tun_name);
     argument_add_number(&list, MTU, options->mtu);
     argument_add_number(&list, PORT, options->port);

@@ -195,6 +195,14 @@ static void event_in(struct control *control, struct rd *fields)
     arena_free(&arena);
 }
 
+static void lease_in(struct control *control, struct rd *fields)
+{
+    struct arena arena = {0};
+    struct lease_message lease;
+    if (lease_get(fields, &arena, &lease) == OK) control_lease(control, &lease);
+    arena_free(&arena);
+}
+
 static void from_role(void *context, const struct message_head *head, struct rd *fields)
 {
     struct control *control = context;
@@ -204,6 +212,7 @@ static void from_role(void *context, const struct message_head *head, struct rd 
     case MESSAGE_DONE: done_in(control, fields); break;
     case MESSAGE_LOG: log_in(control, fields); break;
     case MESSAGE_EVENT: event_in(control, fields); break;
+    case MESSAGE_LEASE: lease_in(control, fields); break;
     }
 }
 
@@ -236,6 +245,7 @@ int role_control(const struct role_options *options)
     ready_check(&control);
     int code = role_loop(control.base, options->alive);
     event_free(reload);
+    leases_close(control.leases);
     vici_free(control.vici);
     return code;
 }

@@ -2,6 +2,7 @@
 // The control role from inside: what is loaded, and what waits for other roles.
 #pragma once
 #include "conf/options.h"
+#include "daemon/leases.h"
 #include "daemon/vici.h"
 #include "pki/pki.h"
 
@@ -72,6 +73,8 @@ struct control {
     uint8_t (*key_ids)[20];
     size_t key_count;
     struct loaded_sections authorities, pools;
+    struct leases *leases;   // NULL: not opened, or not kept
+    bool leases_tried;
     struct pending *pending;
     unsigned pending_count, credentials_waiting;
     struct deferred_conn *deferred, **deferred_last;
@@ -96,6 +99,7 @@ void control_load_key(struct control *control, uint32_t client, const struct tre
 void control_load_shared(struct control *control, uint32_t client, const struct tree *message);
 void control_load_authority(struct control *control, uint32_t client, const struct tree *message);
 void control_load_pool(struct control *control, uint32_t client, const struct tree *message);
+void control_lease(struct control *control, const struct lease_message *lease);   // to be kept
 void control_unload_pool(struct control *control, uint32_t client, const char *name);
 void control_clear_creds(struct control *control, uint32_t client);
 void control_unload_section(struct control *control, uint32_t client, struct loaded_sections *from, const char *name);

@@ -394,6 +394,28 @@ static void pool_send(struct control *control, uint32_t client, const struct tre
     arena_free(&arena);
 }
 
+static void lease_send(void *context, const struct lease_message *lease)
+{
+    struct control *control = context;
+    struct wr out = message_begin(control->space, IPC_MESSAGE_MAX, MESSAGE_LEASE, 0);
+    lease_put(&out, lease);
+    link_send(control->ike, &out);
+}
+
+// The file is opened when the first pool comes: hosts without one need none.
+static struct leases *leases_of(struct control *control)
+{
+    const char *directory = control->options->state_dir;
+    if (!control->leases_tried && strcmp(directory, "none") != 0) control->leases = leases_open(directory, control->base);
+    control->leases_tried = true;
+    return control->leases;
+}
+
+void control_lease(struct control *control, const struct lease_message *lease)
+{
+    if (leases_of(control)) leases_note(control->leases, lease);
+}
+
 // What came from the file is kept, so that a reload knows what has gone from it. The ike role has the rest.
 void control_load_pool(struct control *control, uint32_t client, const struct tree *message)
 {
@@ -406,6 +428,7 @@ void control_load_pool(struct control *control, uint32_t client, const struct tr
     if (!fault) {
         section_keep(control, &control->pools, section);
         pool_send(control, client, section);
+        if (leases_of(control)) leases_of_pool(control->leases, section->name, control, lease_send);
     } else {
         success_respond(control, client, fault, complaints.first ? complaints.first->text : NULL, "pool");
     }

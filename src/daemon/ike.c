@@ -169,6 +169,9 @@ static void output_perform(struct ike_role *role, const struct ike_out *out)
     case IKE_OUT_ADDRESS_DEL:
         SEND(role, role->net, ADDRESS_DEL, address, 0, {.addr = out->address.addr});
         break;
+    case IKE_OUT_LEASE:
+        SEND(role, role->control, LEASE, lease, 0, {out->lease.pool, out->lease.addr, *out->lease.id});
+        break;
     case IKE_OUT_OPERATION: ike_operation_start(role, &out->operation); break;
     case IKE_OUT_REPORT: ike_view_report(role, &out->report); break;
     case IKE_OUT_EVENT: ike_view_event(role, &out->event); break;
@@ -342,6 +345,17 @@ static void pool_unload(struct ike_role *role, uint64_t number, struct rd *field
     arena_free(&arena);
 }
 
+static void lease_in(struct ike_role *role, struct rd *fields)
+{
+    struct arena arena = {0};
+    struct lease_message message;
+    if (lease_get(fields, &arena, &message) == OK) {
+        struct ike_in in = {.kind = IKE_IN_LEASE, .lease = {message.pool, message.addr, &message.id}};
+        ike_role_step(role, &in);
+    }
+    arena_free(&arena);
+}
+
 typedef void view(struct ike_role *role, uint64_t number, const struct tree *request);
 
 // A question that is answered at once; one that cannot be read is answered like one that asks for nothing in particular.
@@ -412,6 +426,7 @@ static void from_control(void *context, const struct message_head *head, struct 
     case MESSAGE_CONN_UNLOAD: conn_unload(role, head->number, fields); break;
     case MESSAGE_POOL_LOAD: pool_load(role, head->number, fields); break;
     case MESSAGE_POOL_UNLOAD: pool_unload(role, head->number, fields); break;
+    case MESSAGE_LEASE: lease_in(role, fields); break;
     case MESSAGE_LIST_POOLS: view_ask(role, head->number, fields, ike_view_pools); break;
     case MESSAGE_LIST_POLICIES: view_ask(role, head->number, fields, ike_view_policies); break;
     case MESSAGE_COUNTERS: view_ask(role, head->number, fields, ike_view_counters); break;

@@ -65,6 +65,17 @@ static bool run_dir_open(struct role_options *options)
     return true;
 }
 
+// It belongs to the user that the processes change to; nothing but leases is lost without it.
+static void state_dir_make(const struct role_options *options)
+{
+    unsigned uid, gid;
+    const char *user, *path = options->state_dir;
+    if (strcmp(path, "none") == 0) return;
+    bool good = directory_make(path) && chmod(path, 0700) == 0;
+    if (good && sandbox_user(&uid, &gid, &user)) good = chown(path, uid, gid) == 0;
+    if (!good) role_log(ROLE_MAIN, IKE_ERROR, FAULT_LEASES_REFUSED, "%s: %s", path, strerror(errno));
+}
+
 void open_write_pid(void)
 {
     char text[32];
@@ -186,6 +197,7 @@ bool open_all(struct arguments *arguments)
     if (geteuid() != 0)
         role_log(ROLE_MAIN, IKE_AUDIT, OK,
                  "not started as root: needs CAP_NET_ADMIN, CAP_NET_RAW and CAP_NET_BIND_SERVICE");
+    state_dir_make(options);
     return run_dir_open(options) && vici_open(arguments->vici_path, &options->vici) &&
            udp_open_all(options) && raw_open_all(options) && tun_open_all(options) &&
            keylog_make(options);

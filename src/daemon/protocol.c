@@ -230,6 +230,14 @@ static void shape_pool_unload(struct codec *c, struct pool_unload_message *m)
     field_bool(c, &m->in_use_too);
 }
 
+static void shape_lease(struct codec *c, struct lease_message *m)
+{
+    field_text(c, &m->pool);
+    field_addr(c, &m->addr);
+    field_identity(c, &m->id);
+    if (!m->pool) c->failed = true;
+}
+
 static void shape_command(struct codec *c, struct command_message *m)
 {
     struct ike_command *command = &m->command;
@@ -472,6 +480,7 @@ static void shape_address(struct codec *c, struct address_message *m)
 CODEC(load)
 CODEC(name)
 CODEC(pool_unload)
+CODEC(lease)
 CODEC(command)
 CODEC(key)
 CODEC(cert)

@@ -18,7 +18,7 @@ enum message_type {
     MESSAGE_PROVE, MESSAGE_PROVED, MESSAGE_JUDGE, MESSAGE_JUDGED, MESSAGE_RESOLVE, MESSAGE_RESOLVED, MESSAGE_ANCHORS,
     MESSAGE_SA_ADD, MESSAGE_SA_MOVE, MESSAGE_SA_DEL, MESSAGE_POLICY_ADD, MESSAGE_POLICY_DEL, MESSAGE_USAGE_ASK, MESSAGE_USAGE, MESSAGE_PLANE,
     MESSAGE_ADDRESS_ADD, MESSAGE_ADDRESS_DEL, MESSAGE_ADDRESS, MESSAGE_UPDOWN, MESSAGE_SYNC, MESSAGE_DATAGRAM,
-    MESSAGE_POOL_LOAD, MESSAGE_POOL_UNLOAD, MESSAGE_LIST_POOLS, MESSAGE_LIST_POLICIES, MESSAGE_COUNTERS,
+    MESSAGE_POOL_LOAD, MESSAGE_POOL_UNLOAD, MESSAGE_LIST_POOLS, MESSAGE_LIST_POLICIES, MESSAGE_COUNTERS, MESSAGE_LEASE,
 };
 const char *role_name(enum role role);
 // OK and the head when the table allows this message from that sender to that receiver.
@@ -32,6 +32,7 @@ struct wr message_begin(void *space, size_t room, enum message_type type, uint64
 // One struct a message; X_put writes its fields, X_get reads them (views borrow from the message, texts and arrays are in the arena).
 struct load_message { struct bytes tree; };                       // a VICI message
 struct name_message { const char *name; };
+struct lease_message { const char *pool; struct addr addr; struct identity id; };
 struct pool_unload_message { const char *name; bool in_use_too; };   // else it is refused while addresses are in use
 struct command_message { struct ike_command command; };
 struct key_message { struct bytes key, passphrase; const char *type; };
@@ -81,6 +82,7 @@ struct address_message { struct addr addr; bool came; };
 MESSAGE_CODEC(load)
 MESSAGE_CODEC(name)
 MESSAGE_CODEC(pool_unload)
+MESSAGE_CODEC(lease)
 MESSAGE_CODEC(command)
 MESSAGE_CODEC(key)
 MESSAGE_CODEC(cert)

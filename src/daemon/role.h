@@ -23,6 +23,7 @@ struct role_options {             // what every role is told
     uint16_t port, port_nat;
     const char *tun_name;
     const char *config;           // path, or "none"
+    const char *state_dir;        // path, or "none"
     const char *run_dir, *vici_uri, *keylog;
     int keylog_fd;                // open for appending; -1: none
     bool json_log, debug;

@@ -300,6 +300,9 @@ void ike_step(struct ike *ike, struct ike_in *in)
     case IKE_IN_POOL_UNLOAD:
         pool_unload(ike, in->name);
         break;
+    case IKE_IN_LEASE:
+        lease_restore(ike, &in->lease);
+        break;
     }
     alarms_run(ike);
 }

@@ -36,6 +36,7 @@ enum ike_in_kind {
     IKE_IN_ANCHORS,     // hashes of trust anchors for CERTREQ
     IKE_IN_POOL_LOAD,   // adds or replaces by name; leases stay
     IKE_IN_POOL_UNLOAD, // addresses that are held stay so until their holders go
+    IKE_IN_LEASE,       // who had which address before; after POOL_LOAD
 };
 
 enum ike_command_kind {
@@ -84,6 +85,13 @@ struct ike_answer {
     struct path path;              // RESOLVE: where to send from and to
 };
 
+// Whose an address of a pool is; it stays so when its holder goes, until another one needs it.
+struct ike_lease {
+    const char *pool;
+    struct addr addr;
+    const struct identity *id;
+};
+
 struct ike_in {
     uint8_t kind;
     nsec now;
@@ -102,6 +110,7 @@ struct ike_in {
         struct conn *conn;            // CONN_LOAD
         const char *name;             // CONN_UNLOAD, POOL_UNLOAD
         const struct pool_conf *pool; // POOL_LOAD; copied
+        struct ike_lease lease;       // LEASE
         struct {
             const uint8_t (
                 *hashes)[20]; // SHA-1 of each anchor's subjectPublicKeyInfo (RFC 7296 3.7)
@@ -120,6 +129,7 @@ enum ike_out_kind {
     IKE_OUT_POLICY_DEL,
     IKE_OUT_ADDRESS_ADD, // a virtual address of ours
     IKE_OUT_ADDRESS_DEL,
+    IKE_OUT_LEASE, // was taken or given back: to be kept for the next start
     IKE_OUT_OPERATION,
     IKE_OUT_REPORT, // a log line
     IKE_OUT_EVENT,  // something that clients may subscribe to
@@ -237,6 +247,7 @@ struct ike_out {
         struct {
             struct addr addr;
         } address;
+        struct ike_lease lease;
         struct ike_operation operation;
         struct ike_report report;
         struct ike_event event;

@@ -184,7 +184,7 @@ class Cygnet(Daemon):
         super().__init__(host, "cygnet", config, files)
         self.keylog = self.directory / "keys" if keylog else None
         words = [host.lab.build / "src/daemon/cygnetd", "--foreground", "--config", self.etc if config is not None else "none",
-                 "--vici", self.vici, "--run-dir", self.run_dir, *options]
+                 "--vici", self.vici, "--run-dir", self.run_dir, "--state-dir", self.run_dir / "state", *options]
         words += ["--keylog", self.keylog] if keylog else []
         self.process = host.start(*words, log=self.log_path)
         if wait:

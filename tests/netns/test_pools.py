@@ -2,6 +2,7 @@
 """Virtual addresses out of pools: cygnet as client and server, and each with Debian's strongSwan at the other end."""
 import json
 import shutil
+import signal
 
 import strongswan
 from cases import SECRET, Skip, case, cases, gateways
@@ -138,6 +139,28 @@ def a_lease_is_kept_and_a_full_pool_says_so(lab):
     server.wait_log("no virtual address is left for the peer: c.example.org asks for an IPv4 address; pool office has 1 addresses, 1 are in use")
     out = server.swanctl("--list-pools")
     check("1 / 0 / 1" in out, out)
+
+
+@cases([("stopped", signal.SIGTERM), ("killed", signal.SIGKILL)])
+def leases_outlive_the_daemon(lab, how):
+    a, b = gateways(lab)
+    c = third(lab, b)
+    server = b.cygnet(server_config())
+    first, second = a.cygnet(client_config("a")), c.cygnet(client_config("c", server="198.51.100.2"))
+    first.cygnet("up", "net")
+    wait_for("the lease on disk", lambda: "a.example.org" in run("sqlite3", server.run_dir / "state/leases.sqlite", "SELECT identity_text FROM lease"), 5)
+    first.stop()
+    server.stop(how)
+    wait_for("the server's processes to end", lambda: "cygnet-" not in b.run("ps", "-o", "comm=", "--ppid", str(server.process.pid), check_status=False))
+    server = b.cygnet(server_config())
+    check(leases(server) == {"10.3.0.1": ("a.example.org", "offline")}, f"{leases(server)}")
+    second.cygnet("up", "net")
+    check(vips(second) == ["10.3.0.2"], "the address of a is not given to c while another one is unused")
+    first = a.cygnet(client_config("a"))
+    first.cygnet("up", "net")
+    check(vips(first) == ["10.3.0.1"], "the same identity has its address again after a restart of the server")
+    mode = (server.run_dir / "state").stat().st_mode & 0o777
+    check(mode == 0o700, f"the directory of leases may be read by others: {mode:o}")
 
 
 @case

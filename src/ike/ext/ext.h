@@ -31,6 +31,7 @@ void config_answer(struct exchange *x, struct draft *draft);
 void pool_load(struct ike *ike, const struct pool_conf *conf);
 void pool_unload(struct ike *ike, const char *name);
 void pools_free(struct ike *ike);
+void lease_restore(struct ike *ike, const struct ike_lease *known);
 bool pool_info(const struct ike *ike, const char *name, struct ike_pool_info *out);
 // An address of the connection's pools in the family of `wanted`, that very one if it can be; NULL
 // when none is left.

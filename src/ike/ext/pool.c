@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pools of virtual addresses and their leases (RFC 7296 2.19), in memory.
+// Pools of virtual addresses and their leases (RFC 7296 2.19). Leases are kept in memory; whoever wants
+// them to outlive it keeps what IKE_OUT_LEASE says, and tells it after the next start.
 //
 //     pool ── leases, in the order in which they were made
 //      ├───── of them those that nobody holds, the longest free first
@@ -180,6 +181,23 @@ void pools_free(struct ike *ike)
     LIST_EACH (struct pool, link, pool, &ike->pools) pool_free(pool);
 }
 
+void lease_restore(struct ike *ike, const struct ike_lease *known)
+{
+    struct pool *pool = pool_find(ike, known->pool);
+    if (!pool || pool->lease_count >= LEASES_MAX || !range_has(&pool->range, &known->addr)) return;
+    if (!map_get(&pool->by_addr, addr_bytes(&known->addr))) lease_new(pool, &known->addr, known->id);
+}
+
+static void lease_tell(struct ike *ike, const struct lease *lease)
+{
+    struct ike_out *out = out_new(ike, IKE_OUT_LEASE);
+    struct identity *id = arena_new(&ike->arena, sizeof *id);
+    *id = lease->id;
+    id->bytes = arena_copy(&ike->arena, lease->id.bytes);
+    out->lease = (struct ike_lease){arena_text(&ike->arena, bytes_of_text(lease->pool->name)),
+                                    lease->addr, id};
+}
+
 // --- an address for a peer, in the order of preference
 
 static bool is_held_by(const struct lease *lease, const struct sa *sa)
@@ -265,6 +283,7 @@ const struct addr *lease_take(struct sa *sa, const struct addr *wanted)
     if (lease->holders++ == 0) {
         lease->pool->online++;
         list_remove(&lease->idle);
+        lease_tell(sa->ike, lease);
     }
     lease->peer = sa->path.remote.addr;
     sa->remote_vips[sa->lease_count] = lease->addr;
@@ -272,10 +291,11 @@ const struct addr *lease_take(struct sa *sa, const struct addr *wanted)
     return &sa->remote_vips[sa->lease_count - 1];
 }
 
-static void lease_give_back(struct lease *lease)
+static void lease_give_back(struct ike *ike, struct lease *lease)
 {
     struct pool *pool = lease->pool;
     if (--lease->holders) return;
+    lease_tell(ike, lease);
     pool->online--;
     list_append(&pool->idle, &lease->idle);
     if (!range_has(&pool->range, &lease->addr)) lease_free(lease);
@@ -285,7 +305,7 @@ static void lease_give_back(struct lease *lease)
 void leases_release(struct sa *sa)
 {
     if (!sa->leases) return;
-    for (unsigned i = 0; i < sa->lease_count; i++) lease_give_back(sa->leases[i]);
+    for (unsigned i = 0; i < sa->lease_count; i++) lease_give_back(sa->ike, sa->leases[i]);
     free_later(sa->ike, sa->leases);
     sa->leases = NULL; // the addresses stay for those who look at what has ended
 }

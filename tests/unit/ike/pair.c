@@ -222,6 +222,9 @@ static void perform(struct host *host, const struct ike_out *out)
     case IKE_OUT_ADDRESS_DEL:
         host->vip_count--;
         break;
+    case IKE_OUT_LEASE:
+        host->leases_told++;
+        break;
     case IKE_OUT_OPERATION:
         take_operation(host, &out->operation);
         break;

@@ -56,6 +56,7 @@ struct host {
     struct line *lines;
     size_t line_count;
     unsigned events[16]; // by kind
+    unsigned leases_told;
     unsigned alerts;
     uint32_t done_command, first_done_command;
     enum fault done_fault, first_done_fault;

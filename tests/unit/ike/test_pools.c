@@ -295,6 +295,35 @@ static void a_pool_with_another_range_drops_what_lies_outside(void **state)
     pair_free(p);
 }
 
+static void lease_in(struct pair *p, const char *pool, const char *addr, const char *id)
+{
+    struct identity identity = {.type = ID_FQDN, .bytes = bytes_of_text(id)};
+    struct ike_in in = {.kind = IKE_IN_LEASE, .lease = {.pool = pool, .id = &identity}};
+    assert_int_equal(addr_parse(addr, &in.lease.addr), OK);
+    step_in(&p->b, &in);
+}
+
+static void who_had_which_address_before_the_start_has_it_again(void **state)
+{
+    (void)state;
+    struct pair *p = pair_with_pool("10.3.0.1-10.3.0.6");
+    lease_in(p, "office", "10.3.0.1", "somebody.example.org");
+    lease_in(p, "office", "10.3.0.5", "a.example");
+    lease_in(p, "office", "10.3.0.5", "somebody.example.org"); // it is taken
+    lease_in(p, "office", "10.9.0.1", "a.example");        // beyond the pool
+    lease_in(p, "other", "10.3.0.2", "a.example");
+    assert_pool(p, 0, 2);
+    up(p);
+    assert_vip(p, "10.3.0.5");
+    assert_int_equal(p->b.leases_told, 1);
+    down(p);
+    assert_int_equal(p->b.leases_told, 2);
+    become(p, "c.example.org");
+    up(p);
+    assert_vip(p, "10.3.0.2");
+    pair_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +340,7 @@ int main(void)
         cmocka_unit_test(reauthentication_keeps_the_address),
         cmocka_unit_test(an_unloaded_pool_lives_until_its_addresses_are_free),
         cmocka_unit_test(a_pool_with_another_range_drops_what_lies_outside),
+        cmocka_unit_test(who_had_which_address_before_the_start_has_it_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
