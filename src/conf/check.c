@@ -55,7 +55,7 @@ static void needs_check(const struct tree *root, struct complaints *complaints)
         {"secrets", "rsa", "file", NULL},      {"secrets", "ecdsa", "secret", NULL},
         {"secrets", "ecdsa", "file", NULL},    {"secrets", "pkcs8", "secret", NULL},
         {"secrets", "pkcs8", "file", NULL},    {"pools", "", "addrs", NULL},
-        {"authorities", "", "cacert", "file"},
+        {"authorities", "", "cacert", "file"}, {"secrets", "ppk", "secret", NULL},
     };
     for (size_t i = 0; i < sizeof needs / sizeof *needs; i++)
         need_check(root, &needs[i], complaints);

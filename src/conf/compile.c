@@ -243,6 +243,8 @@ static void conn_options_compile(struct compiling *c, const struct tree *section
     conn->aggressive = bool_of(section, "aggressive", false);
     conn->pull = bool_of(section, "pull", true);
     conn->ppk_required = bool_of(section, "ppk_required", false);
+    if (!convert_identity(tree_text(section, "ppk_id", "%any"), c->arena, &conn->ppk_id, &wrong))
+        conn->ppk_id = (struct identity){.type = IDENTITY_ANY};
     if (!convert_dscp(tree_text(section, "dscp", "000000"), &conn->dscp, &wrong)) conn->dscp = 0;
     conn->keyingtries = (uint32_t)number_of(section, "keyingtries", UINT32_MAX, 1);
     conn->dpd_delay = (nsec)amount_of(section, "dpd_delay", TYPE_TIME).value;

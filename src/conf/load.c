@@ -5,7 +5,7 @@
 //
 //   directory/  x509 x509ca x509ocsp x509aa x509crl pubkey     load-cert { type, flag, data }
 //               private rsa ecdsa pkcs8                        load-key { type, data [, secret] }
-//   secrets.ike*                                               load-shared { id, type, data, owners
+//   secrets.ike*, secrets.ppk*                                 load-shared { id, type, data, owners
 //   [] } authorities.NAME, pools.NAME, connections.NAME             load-authority, load-pool,
 //   load-conn { NAME { … } }
 //
@@ -200,7 +200,7 @@ static void folders_load(struct loading *l)
 // Secrets
 // ---------------------------------------------------------------------------------------------------
 
-static void shared_load(struct loading *l, const struct tree *section)
+static void shared_load(struct loading *l, const struct tree *section, const char *type)
 {
     struct arena arena = {0};
     struct bytes secret;
@@ -208,7 +208,7 @@ static void shared_load(struct loading *l, const struct tree *section)
     if (convert_secret(tree_value(section, "secret"), &arena, &secret, &wrong)) {
         struct tree *message = tree_new(&arena);
         tree_add_text(&arena, message, "id", section->name);
-        tree_add_text(&arena, message, "type", "ike");
+        tree_add_text(&arena, message, "type", type);
         tree_add_value(&arena, message, "data", secret);
         struct tree *owners = tree_add_list(&arena, message, "owners");
         TREE_EACH(item, section)
@@ -423,7 +423,9 @@ void options_load(const struct tree *root, const char *directory, const struct l
     TREE_EACH(item, tree_section(root, "secrets"))
     {
         if (is_named(item, "ike") && section_is_good(item, "secrets.ike<suffix>"))
-            shared_load(&l, item);
+            shared_load(&l, item, "ike");
+        if (is_named(item, "ppk") && section_is_good(item, "secrets.ppk<suffix>"))
+            shared_load(&l, item, "ppk");
     }
     TREE_EACH(item, tree_section(root, "authorities")) authority_load(&l, item);
     TREE_EACH(item, tree_section(root, "pools")) pool_load(&l, item);

@@ -442,7 +442,11 @@ static void from_keys(void *context, const struct message_head *head, struct rd 
 {
     struct arena arena = {0};
     struct proved_message proved;
-    if (proved_get(fields, &arena, &proved) == OK) ike_operation_proved(context, head->number, &proved);
+    struct ppk_answer_message ppk;
+    if (head->type == MESSAGE_PROVED && proved_get(fields, &arena, &proved) == OK)
+        ike_operation_proved(context, head->number, &proved);
+    if (head->type == MESSAGE_PPK_ANSWER && ppk_answer_get(fields, &arena, &ppk) == OK)
+        ike_operation_ppk(context, head->number, &ppk);
     arena_free(&arena);
 }
 

@@ -90,6 +90,23 @@ void ike_operation_proved(struct ike_role *role, uint64_t number, const struct p
     answer_give(role, &answer);
 }
 
+static void ppk_ask(struct ike_role *role, const struct ike_operation *operation)
+{
+    struct ppk_message message = {.kind = operation->ppk.kind, .prf = operation->ppk.prf, .id = operation->ppk.id};
+    for (unsigned i = 0; i < 3; i++) message.keys[i] = operation->ppk.keys[i];
+    struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_PPK, operation->number);
+    ppk_put(&out, &message);
+    link_send(role->keys, &out);
+    memory_wipe(role->space, out.size);
+}
+
+void ike_operation_ppk(struct ike_role *role, uint64_t number, const struct ppk_answer_message *ppk)
+{
+    struct ike_answer answer = {.number = number, .fault = ppk->fault, .found = ppk->found};
+    if (ppk->mixed.size) secret_set(&answer.shared, ppk->mixed);
+    answer_give(role, &answer);
+}
+
 static void judge_ask(struct ike_role *role, const struct ike_operation *operation)
 {
     const struct auth_conf *auth = operation->judge.auth;
@@ -234,5 +251,6 @@ void ike_operation_start(struct ike_role *role, const struct ike_operation *oper
     case IKE_OP_PROVE: prove_ask(role, operation); break;
     case IKE_OP_JUDGE: judge_ask(role, operation); break;
     case IKE_OP_RESOLVE: resolve_start(role, operation); break;
+    case IKE_OP_PPK: ppk_ask(role, operation); break;
     }
 }

@@ -8,7 +8,7 @@
 #include <event2/event.h>
 #include <stdio.h>
 
-enum { KEYS_MAX = 4096, SHARED_MAX = 100000, OWNERS_MAX = 16 };
+enum { KEYS_MAX = 4096, SHARED_MAX = 100000, OWNERS_MAX = 16, PPK_KEYS_MAX = 3 * 64 };
 
 struct stored_key {
     uint8_t id[20];
@@ -17,6 +17,7 @@ struct stored_key {
 
 struct stored_secret {
     char *id;
+    bool is_ppk;
     uint8_t owner_count;
     struct identity owners[OWNERS_MAX];
     struct secret secret;
@@ -113,7 +114,8 @@ static void shared_load(struct keys_role *role, uint64_t number, struct rd *fiel
     enum fault fault = load_get(fields, &arena, &message);
     if (!fault) fault = message_read(message.tree, &arena, &tree);
     if (!fault && role->secret_count >= SHARED_MAX) fault = FAULT_TOO_MANY_SECRETS;
-    if (!fault && strcasecmp(tree_text(tree, "type", ""), "ike") != 0) fault = FAULT_SECRET_TYPE;
+    if (!fault) fresh.is_ppk = strcasecmp(tree_text(tree, "type", ""), "ppk") == 0;
+    if (!fault && !fresh.is_ppk && strcasecmp(tree_text(tree, "type", ""), "ike") != 0) fault = FAULT_SECRET_TYPE;
     if (!fault) fault = secret_read(tree, &arena, &fresh);
     if (!fault) {
         if (*fresh.id) secret_drop_id(role, fresh.id);
@@ -245,6 +247,7 @@ static struct stored_secret *secret_choose(struct keys_role *role, const struct 
     for (size_t i = 0; i < role->secret_count; i++) {
         struct stored_secret *secret = &role->secrets[i];
         unsigned long score = 1;
+        if (secret->is_ppk) continue;
         if (secret->owner_count) {
             unsigned remote = owner_score(secret, &prove->remote, &prove->remote_addr);
             unsigned local = owner_score(secret, &prove->local, &prove->local_addr);
@@ -319,9 +322,59 @@ static void prove(struct keys_role *role, uint64_t number, struct rd *fields)
     arena_free(&arena);
 }
 
+// --- post-quantum pre-shared keys (RFC 8784)
+
+// By the very bytes of its name; an empty one means any.
+static const struct stored_secret *ppk_named(const struct keys_role *role, struct bytes id)
+{
+    for (size_t i = 0; i < role->secret_count; i++) {
+        const struct stored_secret *secret = &role->secrets[i];
+        if (!secret->is_ppk) continue;
+        if (!id.size) return secret;
+        for (unsigned j = 0; j < secret->owner_count; j++)
+            if (bytes_equal(secret->owners[j].bytes, id)) return secret;
+    }
+    return NULL;
+}
+
+// RFC 8784 3: prf+(PPK, key) for each of the keys, as long as they were.
+static enum fault ppk_mix(const struct stored_secret *ppk, const struct ppk_message *in, struct secret *out)
+{
+    size_t at = 0, total = in->keys[0].size + in->keys[1].size + in->keys[2].size;
+    if (total > PPK_KEYS_MAX) return FAULT_MESSAGE_MALFORMED;
+    secret_new(out, total);
+    for (unsigned i = 0; i < 3; i++) {
+        SECRET(mixed);
+        TRY(prf_plus(in->prf, secret_bytes(&ppk->secret), PIECES(in->keys[i]), in->keys[i].size, &mixed));
+        memcpy(out->at + at, mixed.at, mixed.size);
+        at += mixed.size;
+    }
+    return OK;
+}
+
+static void ppk(struct keys_role *role, uint64_t number, struct rd *fields)
+{
+    struct arena arena = {0};
+    struct ppk_message message;
+    struct ppk_answer_message answer = {0};
+    SECRET(mixed);
+    const struct stored_secret *found = NULL;
+    answer.fault = ppk_get(fields, &arena, &message);
+    if (!answer.fault) found = ppk_named(role, message.id);
+    if (found && message.kind == IKE_PPK_MIX) answer.fault = ppk_mix(found, &message, &mixed);
+    answer.found = found && !answer.fault;
+    answer.mixed = answer.found ? secret_bytes(&mixed) : BYTES_NONE;
+    struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_PPK_ANSWER, number);
+    ppk_answer_put(&out, &answer);
+    link_send(role->ike, &out);
+    memory_wipe(role->space, out.size);
+    arena_free(&arena);
+}
+
 static void from_ike(void *context, const struct message_head *head, struct rd *fields)
 {
     if (head->type == MESSAGE_PROVE) prove(context, head->number, fields);
+    if (head->type == MESSAGE_PPK) ppk(context, head->number, fields);
 }
 
 int role_keys(const struct role_options *options)

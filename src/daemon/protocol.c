@@ -326,6 +326,21 @@ static void shape_proved(struct codec *c, struct proved_message *m)
     field_bytes(c, &m->data);
 }
 
+static void shape_ppk(struct codec *c, struct ppk_message *m)
+{
+    field_u8(c, &m->kind);
+    field_u16(c, &m->prf);
+    field_bytes(c, &m->id);
+    for (unsigned i = 0; i < 3; i++) field_bytes(c, &m->keys[i]);
+}
+
+static void shape_ppk_answer(struct codec *c, struct ppk_answer_message *m)
+{
+    field_fault(c, &m->fault);
+    field_bool(c, &m->found);
+    field_bytes(c, &m->mixed);
+}
+
 static void shape_judge(struct codec *c, struct judge_message *m)
 {
     field_octets(c, &m->octets);
@@ -490,6 +505,8 @@ CODEC(log)
 CODEC(done)
 CODEC(prove)
 CODEC(proved)
+CODEC(ppk)
+CODEC(ppk_answer)
 CODEC(judge)
 CODEC(judged)
 CODEC(resolved)

@@ -19,6 +19,7 @@ enum message_type {
     MESSAGE_SA_ADD, MESSAGE_SA_MOVE, MESSAGE_SA_DEL, MESSAGE_POLICY_ADD, MESSAGE_POLICY_DEL, MESSAGE_USAGE_ASK, MESSAGE_USAGE, MESSAGE_PLANE,
     MESSAGE_ADDRESS_ADD, MESSAGE_ADDRESS_DEL, MESSAGE_ADDRESS, MESSAGE_UPDOWN, MESSAGE_SYNC, MESSAGE_DATAGRAM,
     MESSAGE_POOL_LOAD, MESSAGE_POOL_UNLOAD, MESSAGE_LIST_POOLS, MESSAGE_LIST_POLICIES, MESSAGE_COUNTERS, MESSAGE_LEASE,
+    MESSAGE_PPK, MESSAGE_PPK_ANSWER,
 };
 const char *role_name(enum role role);
 // OK and the head when the table allows this message from that sender to that receiver.
@@ -53,6 +54,8 @@ struct prove_message {
     struct bytes expected;
 };
 struct proved_message { enum fault fault; const char *text; uint8_t method; struct bytes data; };
+struct ppk_message { uint8_t kind; uint16_t prf; struct bytes id, keys[3]; };
+struct ppk_answer_message { enum fault fault; bool found; struct bytes mixed; };
 struct judge_message {
     struct auth_octets octets;
     struct identity id;
@@ -92,6 +95,8 @@ MESSAGE_CODEC(log)
 MESSAGE_CODEC(done)
 MESSAGE_CODEC(prove)
 MESSAGE_CODEC(proved)
+MESSAGE_CODEC(ppk)
+MESSAGE_CODEC(ppk_answer)
 MESSAGE_CODEC(judge)
 MESSAGE_CODEC(judged)
 MESSAGE_CODEC(resolved)

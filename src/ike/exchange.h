@@ -132,6 +132,7 @@ struct exchange {
     struct bytes auth_data;        // AUTH payload, ours or the peer's, in the arena
     struct bytes certs[CERTS_MAX]; // of the peer, in the message
     uint8_t cert_count;
+    struct bytes ppk_id;       // RFC 8784: what the peer calls its key, in the arena
     struct identity wanted_id; // who the peer wants us to be; type 0: no matter
     struct sa *fresh;          // IKE SA that a rekey makes; owned until it is entered
     uint16_t group_wanted;     // FAULT_KE_GROUP_OTHER: what INVALID_KE_PAYLOAD says

@@ -83,6 +83,7 @@ struct ike_answer {
     struct bytes cert;             // JUDGE: the peer's certificate
     const char *scheme;            // JUDGE: what signature was used
     struct path path;              // RESOLVE: where to send from and to
+    bool found;                    // PPK: there is such a key; MIX: then `shared` has the mixed keys
 };
 
 // Whose an address of a pool is; it stays so when its holder goes, until another one needs it.
@@ -142,9 +143,11 @@ enum ike_operation_kind {
     IKE_OP_KE_ANSWER,
     IKE_OP_PROVE,
     IKE_OP_JUDGE,
-    IKE_OP_RESOLVE
+    IKE_OP_RESOLVE,
+    IKE_OP_PPK
 };
 enum ike_prove_kind { IKE_PROVE_SIGN = 1, IKE_PROVE_MAC, IKE_PROVE_MAC_CHECK };
+enum ike_ppk_kind { IKE_PPK_FIND = 1, IKE_PPK_MIX };
 
 // RFC 7296 2.15: what is signed is message | nonce | prf(sk_p, id_body) | int_auth; the one who
 // signs puts it together.
@@ -188,6 +191,12 @@ struct ike_operation {
         uint16_t local_port, remote_port;
         uint32_t try; // 0, 1, …: the nth candidate
     } resolve;
+    struct {              // PPK: a post-quantum pre-shared key (RFC 8784)
+        uint8_t kind;     // enum ike_ppk_kind
+        uint16_t prf;     // MIX
+        struct bytes id;  // of the key; FIND: empty for any
+        struct bytes keys[3]; // MIX: each becomes prf+(PPK, it) of the same size, in one secret
+    } ppk;
 };
 
 enum ike_level { IKE_AUDIT = 0, IKE_ERROR, IKE_INFO, IKE_DETAIL, IKE_DEBUG };
@@ -304,6 +313,7 @@ struct ike_sa_info {
     struct path path;
     const struct identity *local_id, *remote_id;
     bool nat_local, nat_remote, nat_any;
+    bool ppk; // a post-quantum pre-shared key is in its keys
     struct suite suite;
     nsec established, rekey_at, reauth_at;
     uint8_t vip_count, remote_vip_count, dns_count;

@@ -69,6 +69,7 @@ void handshake_free(struct handshake *handshake)
     secret_wipe(&handshake->sk_pr);
     secret_wipe(&handshake->int_auth_i);
     secret_wipe(&handshake->int_auth_r);
+    ppk_wipe(&handshake->ppk);
     free(handshake);
 }
 
@@ -133,7 +134,7 @@ void sa_established(struct sa *sa)
 void sa_inherit(struct sa *fresh, struct sa *old)
 {
     uint32_t kept = PEER_FRAGMENTS | PEER_CHILDLESS | NAT_LOCAL | NAT_REMOTE | NAT_SEEN | BY_PEER |
-                    PEER_AUTHENTICATED | SELF_PROVED;
+                    PEER_AUTHENTICATED | SELF_PROVED | PPK_USED;
     fresh->bits |= old->bits & kept;
     fresh->path = old->path;
     sa_set_conn(fresh, old->conn);

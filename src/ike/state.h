@@ -184,6 +184,15 @@ enum sa_bits {
     SELF_PROVED = 1 << 14,
     ENCAP_FORCED = 1 << 15,      // the connection wants ESP in UDP without a NAT
     PEER_INTERMEDIATE = 1 << 16, // RFC 9242
+    PPK_USED = 1 << 24,          // RFC 8784
+};
+
+// RFC 8784: what became of the post-quantum pre-shared key.
+enum ppk_state { PPK_UNKNOWN = 0, PPK_ABSENT, PPK_OFFERED, PPK_AGREED, PPK_MIXED };
+struct ppk_use {
+    uint8_t state;           // enum ppk_state
+    struct secret d, pi, pr; // MIXED: the keys without it
+    struct bytes without;    // our AUTH data without it; owned
 };
 
 // What is needed only until the SA is established.
@@ -208,6 +217,7 @@ struct handshake {
     bool path_known;      // nothing is to be resolved
     struct bytes id_local, id_remote; // bodies of the ID payloads; owned
     struct addr source;               // half-open: who is counted
+    struct ppk_use ppk;
     uint8_t half_open_key[32];
     uint8_t half_open_key_size;
 };

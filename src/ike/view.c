@@ -36,6 +36,7 @@ bool ike_sa_info(const struct ike *ike, uint32_t id, struct ike_sa_info *out)
         .conn = sa->conn,
         .state = sa_state_text(sa),
         .initiator = sa->initiator,
+        .ppk = sa->bits & PPK_USED,
         .spi_i = sa->spi_i,
         .spi_r = sa->spi_r,
         .path = sa->path,

@@ -72,6 +72,7 @@ struct conn {
     uint16_t local_port, remote_port;
     struct proposals ike;
     bool encap, mobike, send_certreq, aggressive, pull, ppk_required;
+    struct identity ppk_id;      // RFC 8784: of the key to use; as responder a pattern, type 0 for any
     uint8_t send_cert, fragmentation, childless, unique, dscp;
     uint32_t keyingtries;        // 0: for ever
     nsec dpd_delay, reauth_time, rekey_time, over_time, rand_time;

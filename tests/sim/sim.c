@@ -182,6 +182,20 @@ static void prove(struct sim_host *host, const struct ike_operation *operation, 
         answer->fault = FAULT_PSK_WRONG;
 }
 
+static void ppk(const struct sim_host *host, const struct ike_operation *operation, struct ike_answer *answer)
+{
+    AUTOFREE_BUF struct buf all = BUF(256);
+    answer->found = host->ppk != NULL;
+    if (!answer->found || operation->ppk.kind != IKE_PPK_MIX) return;
+    for (unsigned i = 0; i < 3 && !answer->fault; i++) {
+        SECRET(mixed);
+        struct bytes key = operation->ppk.keys[i];
+        answer->fault = prf_plus(operation->ppk.prf, bytes_of_text(host->ppk), PIECES(key), key.size, &mixed);
+        buf_add(&all, secret_bytes(&mixed));
+    }
+    secret_set(&answer->shared, buf_bytes(&all));
+}
+
 static void resolve(struct sim_host *host, const struct ike_operation *operation, struct ike_answer *answer)
 {
     answer->fault = FAULT_NO_REMOTE_ADDRESS;
@@ -206,6 +220,7 @@ static void operation_perform(struct sim_host *host, const struct ike_operation 
         break;
     case IKE_OP_PROVE: prove(host, operation, answer); break;
     case IKE_OP_RESOLVE: resolve(host, operation, answer); break;
+    case IKE_OP_PPK: ppk(host, operation, answer); break;
     default: answer->fault = FAULT_NO_PROPOSAL_CHOSEN;
     }
     if (public.size) answer->data = mem_copy(buf_bytes(&public));

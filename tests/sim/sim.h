@@ -58,6 +58,7 @@ struct sim_host {
     struct ike_settings settings;
     char *config;
     const char *secret;          // pre-shared with everybody
+    const char *ppk;             // of the one id that everybody uses (RFC 8784); NULL: there is none
     bool cut;                    // its cable is out
     struct sim_sa sas[SIM_SAS_MAX];
     size_t sa_count;
@@ -166,7 +167,7 @@ struct scenario {
 };
 // Each theme is a file; its table ends with a row without a name.
 extern const struct scenario scenarios_setup[], scenarios_rekey[], scenarios_collide[], scenarios_delete[],
-    scenarios_trouble[], scenarios_nat[], scenarios_choice[], scenarios_hybrid[];
+    scenarios_trouble[], scenarios_nat[], scenarios_choice[], scenarios_hybrid[], scenarios_extend[];
 #define SCENARIO(function) {#function, function}
 
 // What the themes share.

@@ -53,6 +53,24 @@ enum fault intermediate_sum(struct sa *sa, bool of_initiator, const struct ike_h
                             uint8_t first, struct bytes plain);
 struct bytes int_auth(const struct sa *sa); // the end of what is signed; in the step
 
+// ext/ppk.c
+enum fault ppk_find(struct exchange *x); // initiator, before its first message
+enum fault ppk_found(struct exchange *x, struct ike_answer *answer);
+enum fault ppk_find_any(struct exchange *x); // responder, with the first message
+enum fault ppk_found_any(struct exchange *x, struct ike_answer *answer);
+void ppk_offer(const struct sa *sa, struct draft *draft);
+enum fault ppk_agree(struct exchange *x);
+bool ppk_wants_two_proofs(const struct sa *sa);
+enum fault ppk_proved_without(struct exchange *x); // keeps x->auth_data as that proof
+enum fault ppk_ask_mix(struct exchange *x);        // from here on the SA's keys hold it
+enum fault ppk_ask_mixed(struct exchange *x, struct ike_answer *answer);
+void ppk_write(const struct sa *sa, struct draft *draft);
+enum fault ppk_heed(struct exchange *x);
+enum fault ppk_choose(struct exchange *x); // before the peer is judged: with which keys?
+enum fault ppk_chosen(struct exchange *x, struct ike_answer *answer);
+void ppk_answer(const struct sa *sa, struct draft *draft);
+void ppk_wipe(struct ppk_use *ppk);
+
 // ext/multi_ke.c
 uint8_t round_after(const struct suite *suite, uint8_t round); // 0: there is none
 bool suite_has_rounds(const struct suite *suite);

@@ -73,12 +73,24 @@ static enum fault auth_prove(struct exchange *x)
     return OK;
 }
 
+// Once with the keys as they are, before a post-quantum pre-shared key goes into them.
+static enum fault auth_prove_without(struct exchange *x)
+{
+    return ppk_wants_two_proofs(x->sa) ? auth_prove(x) : OK;
+}
+
 static enum fault auth_proved(struct exchange *x, struct ike_answer *answer)
 {
     x->auth_method = answer->method;
     x->auth_data = arena_copy(&x->arena, answer->data);
     x->sa->bits |= SELF_PROVED;
     return OK;
+}
+
+static enum fault auth_proved_without(struct exchange *x, struct ike_answer *answer)
+{
+    TRY(auth_proved(x, answer));
+    return ppk_proved_without(x);
 }
 
 static void certs_write(const struct sa *sa, struct draft *draft)
@@ -280,6 +292,7 @@ static enum fault auth_ask(struct exchange *x)
         draft_close(&draft);
     }
     auth_payload_write(x, &draft);
+    ppk_write(sa, &draft);
     config_offer(x, &draft);
     if (x->child) child_offer(x, &draft, x->task->flow, PROPOSAL_WITHOUT_KE);
     request(x, &draft);
@@ -325,8 +338,8 @@ static enum fault auth_agree_child(struct exchange *x)
     return OK;
 }
 
-// RFC 7296 3.15.4: whoever lacks the address that it must have may close the IKE SA. A child made in
-// it later would use another address, and a new IKE SA is what asks again.
+// RFC 7296 3.15.4: whoever lacks the address that it must have may close the IKE SA. A child made
+// in it later would use another address, and a new IKE SA is what asks again.
 static void close_without_address(struct sa *sa)
 {
     LIST_EACH (struct task, link, task, &sa->tasks) {
@@ -358,13 +371,16 @@ static enum fault auth_go_on(struct exchange *x)
 }
 
 static const struct step auth_ask_steps[] = {
-    WAIT(auth_prove, auth_proved), // waits: PROVE
+    WAIT(auth_prove_without, auth_proved_without), // waits: PROVE, where a PPK is optional
+    WAIT(ppk_ask_mix, ppk_ask_mixed),              // waits: PPK
+    WAIT(auth_prove, auth_proved),                 // waits: PROVE
     STEP(auth_take_child),
     STEP(auth_ask),
     END,
 };
 static const struct step auth_conclude_steps[] = {
     STEP(auth_heed),
+    STEP(ppk_heed),
     STEP(auth_read_answer),                  // all payloads decoded, none believed yet
     WAIT(auth_judge_peer, auth_peer_judged), // waits: JUDGE, or PROVE for a PSK's MAC
     STEP(auth_agree_child),
@@ -439,6 +455,7 @@ static enum fault auth_answer_write(struct exchange *x)
     draft_bytes(&draft, PAYLOAD_IDR, sa->handshake->id_local);
     certs_write(sa, &draft);
     auth_payload_write(x, &draft);
+    ppk_answer(sa, &draft);
     config_answer(x, &draft);
     if (x->child_fault)
         draft_fault(&draft, x, x->child_fault);
@@ -456,6 +473,7 @@ static enum fault auth_answer_write(struct exchange *x)
 static const struct step auth_answer_steps[] = {
     STEP(auth_read),                         // all payloads decoded, none believed yet
     STEP(auth_find_connection),              // by IDi, IDr, address, method
+    WAIT(ppk_choose, ppk_chosen),            // waits: PPK
     WAIT(auth_judge_peer, auth_peer_judged), // waits: JUDGE, or PROVE for a PSK's MAC
     STEP(auth_accept_peer),                  // initial contact, uniqueness
     WAIT(auth_prove, auth_proved),           // waits: PROVE

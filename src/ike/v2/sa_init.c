@@ -152,6 +152,7 @@ static void first_request_fill(struct exchange *x, struct draft *draft)
     if (proposals_have_rounds(&sa->conn->ike))
         draft_notify(draft, NOTIFY_INTERMEDIATE_EXCHANGE_SUPPORTED, BYTES_NONE);
     hashes_write(draft);
+    ppk_offer(sa, draft);
 }
 
 static enum fault sa_init_ask(struct exchange *x)
@@ -181,6 +182,7 @@ static enum fault sa_init_ask(struct exchange *x)
 static const struct step sa_init_ask_steps[] = {
     WAIT(sa_init_resolve, sa_init_resolved),  // waits: RESOLVE
     WAIT(sa_init_make_key, sa_init_key_made), // waits: KE_MAKE
+    WAIT(ppk_find, ppk_found),                // waits: PPK
     STEP(sa_init_ask),
     END,
 };
@@ -265,6 +267,7 @@ static enum fault sa_init_agree(struct exchange *x)
     if (suite_has_rounds(&x->suite) && !(sa->bits & PEER_INTERMEDIATE))
         return exchange_why(x, FAULT_PROPOSAL_NOT_OFFERED,
                             "it chose additional key exchanges without the exchange for them");
+    TRY(ppk_agree(x));
     mem_drop(&sa->handshake->peer_init);
     sa->handshake->peer_init = mem_copy(x->in.raw);
     secret_move(&x->ke_private, &sa->handshake->ke_private);
@@ -462,6 +465,7 @@ static enum fault sa_init_write(struct exchange *x)
     if (suite_has_rounds(&x->suite))
         draft_notify(&draft, NOTIFY_INTERMEDIATE_EXCHANGE_SUPPORTED, BYTES_NONE);
     if (sa->handshake->peer_hashes) hashes_write(&draft);
+    ppk_offer(sa, &draft);
     if (sa->conn->childless != CHILDLESS_NEVER)
         draft_notify(&draft, NOTIFY_CHILDLESS_IKEV2_SUPPORTED, BYTES_NONE);
     // Whoever only pretends to have this address must not make us send much there: three bytes for
@@ -482,8 +486,12 @@ static enum fault sa_init_nonce(struct exchange *x)
 }
 
 static const struct step sa_init_answer_steps[] = {
-    STEP(sa_init_read),  WAIT(ke_answer_start, ke_answer_done), // waits: KE_ANSWER
-    STEP(sa_init_nonce), STEP(sa_init_derive),
-    STEP(sa_init_write), END,
+    STEP(sa_init_read),
+    WAIT(ppk_find_any, ppk_found_any),     // waits: PPK
+    WAIT(ke_answer_start, ke_answer_done), // waits: KE_ANSWER
+    STEP(sa_init_nonce),
+    STEP(sa_init_derive),
+    STEP(sa_init_write),
+    END,
 };
 const struct recipe sa_init_answer = {"IKE_SA_INIT", FAILURE_FORGETS, sa_init_answer_steps, NULL};

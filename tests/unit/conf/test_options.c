@@ -71,7 +71,6 @@ static const struct {
     {CONN, "version = 1", 11, "version = 1 is known but not supported yet"},
     {CONN, "pull = no", 1, "option \"pull\" is known but not supported yet"},
     {CONN, "fragmentation = force", 17, "fragmentation = force is known but not supported yet"},
-    {CONN, "ppk_id = a", 1, "option \"ppk_id\" is known but not supported yet"},
     {CONN, "if_id_in = 5", 1, "option \"if_id_in\" is known but not supported yet"},
     {CHILD, "mode = beet", 8, "mode = beet is known but not supported yet"},
     {CHILD, "ipcomp = yes", 1, "option \"ipcomp\" is known but not supported yet"},
@@ -159,7 +158,7 @@ static const struct {
     const char *line;
 } taken[] = {
     {CONN, "mobike = yes"}, {CONN, "mobike = no"}, {CONN, "mediation = no"}, {CONN, "mediation = false"}, {CONN, "pull = yes"},
-    {CONN, "fragmentation = accept"}, {CONN, "ocsp = never"}, {CONN, "dpd_timeout = 0"}, {CONN, "if_id_in = 0"}, {CONN, "ppk_id ="},
+    {CONN, "fragmentation = accept"}, {CONN, "ocsp = never"}, {CONN, "dpd_timeout = 0"}, {CONN, "if_id_in = 0"}, {CONN, "ppk_id ="}, {CONN, "ppk_id = *@ppk.example.org\nppk_required = yes"},
     {CONN, "version = 2"}, {CONN, "encap = YES"}, {CONN, "encap = enabled"}, {CONN, "dscp = 101110"}, {CONN, "local_addrs = %any"},
     {CONN, "local_addrs = 192.0.2.1, 2001:db8::/32, 10.0.0.1-10.0.0.9, gw.example.org"}, {CONN, "keyingtries = 0"},
     {CONN, "proposals = aes256gcm16-prfsha384-x25519, aes128-sha256-modp2048, default"}, {CONN, "children { }"},

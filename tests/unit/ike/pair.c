@@ -131,6 +131,24 @@ static void mac(const char *key, const struct auth_octets *octets, struct secret
                      OK);
 }
 
+static void ppk_do(const struct host *host, const struct ike_operation *operation,
+                   struct ike_answer *answer)
+{
+    struct bytes id = operation->ppk.id;
+    answer->found = host->ppk && (!id.size || bytes_equal(id, bytes_of_text(host->ppk_id)));
+    if (!answer->found || operation->ppk.kind != IKE_PPK_MIX) return;
+    AUTOFREE_BUF struct buf all = BUF(256);
+    for (unsigned i = 0; i < 3; i++) {
+        SECRET(mixed);
+        struct bytes key = operation->ppk.keys[i];
+        assert_int_equal(prf_plus(operation->ppk.prf, bytes_of_text(host->ppk), PIECES(key),
+                                  key.size, &mixed),
+                         OK);
+        buf_add(&all, secret_bytes(&mixed));
+    }
+    secret_set(&answer->shared, buf_bytes(&all));
+}
+
 static void operation_do(struct host *host, const struct ike_operation *operation)
 {
     struct ike_answer answer = {.number = operation->number};
@@ -164,6 +182,9 @@ static void operation_do(struct host *host, const struct ike_operation *operatio
         answer.scheme = "MADE_UP";
         if (host->refuse_judge || !bytes_equal_secret(secret_bytes(&tag), operation->judge.data))
             answer.fault = FAULT_SIGNATURE_WRONG;
+        break;
+    case IKE_OP_PPK:
+        ppk_do(host, operation, &answer);
         break;
     case IKE_OP_RESOLVE:
         host->resolve_tries++;
@@ -419,6 +440,9 @@ struct conn *conn_make(const struct host *local, const struct host *remote,
     conn->rekey_time = text->rekey_time;
     conn->reauth_time = text->reauth_time;
     conn->over_time = text->over_time;
+    conn->ppk_required = text->ppk_required;
+    if (text->ppk_id)
+        assert_int_equal(identity_parse(text->ppk_id, &conn->arena, &conn->ppk_id), OK);
     conn->local_rounds = conn->remote_rounds = 1;
     round_make(conn, &conn->local[0], or (text->auth, "psk"),
                or (text->local_id, is_a ? "a.example" : "b.example"));

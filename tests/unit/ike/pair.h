@@ -47,6 +47,7 @@ struct host {
     struct rng_seeded rng;
     struct addr addr;
     const char *psk; // of PROVE with a MAC
+    const char *ppk_id, *ppk; // a post-quantum pre-shared key; NULL: none
     bool refuse_sign, refuse_judge;
     bool hold_operations; // operations wait until released
     struct plane_sa sas[HOST_SAS_MAX];
@@ -118,6 +119,8 @@ struct conf_text {
     bool encap, no_fragmentation, responder_only, transport, any_remote_id, no_child;
     nsec inactivity;
     const char *vip, *pools[2];
+    const char *ppk_id;
+    bool ppk_required;
     size_t cert_size; // a made-up certificate of that size is sent
 };
 struct conn *conn_make(const struct host *local, const struct host *remote,

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Extensions that change how an IKE SA comes to be: post-quantum pre-shared keys.
+#include "sim.h"
+
+static bool ppk_used(const struct sim_host *host)
+{
+    struct ike_sa_info info;
+    return ike_sa_info(host->core, ike_sa_after(host->core, 0), &info) && info.ppk;
+}
+
+#define PPK_LINES "ppk_id = ppk@example.org"
+
+static void a_ppk_is_mixed_in(struct sim *sim, uint64_t seed)
+{
+    sim_pair(sim, seed, PPK_LINES "\n  ppk_required = yes", "");
+    SIM_A(sim)->ppk = SIM_B(sim)->ppk = "a key of both";
+    play_up(sim);
+    play_one_of_all(sim);
+    CHECK(sim, ppk_used(SIM_A(sim)) && ppk_used(SIM_B(sim)));
+    CHECK(sim, SIM_A(sim)->sent == 2 && SIM_B(sim)->sent == 2);   // RFC 8784 3 test: no further message
+}
+
+// RFC 8784 3 test: where it is optional and one end lacks it, both go on without.
+static void a_ppk_that_one_end_lacks_is_left_out(struct sim *sim, uint64_t seed)
+{
+    sim_pair(sim, seed, PPK_LINES, "");
+    (seed % 2 ? SIM_A(sim) : SIM_B(sim))->ppk = "a key of one";
+    play_up(sim);
+    play_one_of_all(sim);
+    CHECK(sim, !ppk_used(SIM_A(sim)) && !ppk_used(SIM_B(sim)));
+}
+
+static void a_ppk_meets_loss(struct sim *sim, uint64_t seed)
+{
+    sim_pair(sim, seed, seed % 2 ? PPK_LINES "\n  proposals = aes128gcm16-prfsha256-curve25519-ke1_mlkem512" : PPK_LINES, "");
+    SIM_A(sim)->ppk = SIM_B(sim)->ppk = "a key of both";
+    sim->loss_percent = 20;
+    sim->jitter = nsec_ms(200);
+    sim->duplicate_percent = 10;
+    sim_start(sim);
+    sim_command(SIM_A(sim), "up lan");
+    if (seed % 3 == 0) sim_command(SIM_B(sim), "up lan");
+    sim_run(sim, nsec_seconds(150));
+    sim->loss_percent = 0;
+    sim_command(SIM_A(sim), "rekey ike");
+    sim_run(sim, nsec_seconds(60));
+    sim_quiesce(sim);
+    if (!sim_children(SIM_A(sim), "lan")) return;
+    CHECK(sim, sim_paired(sim) && ppk_used(SIM_A(sim)) && ppk_used(SIM_B(sim)));
+}
+
+const struct scenario scenarios_extend[] = {
+    SCENARIO(a_ppk_is_mixed_in),
+    SCENARIO(a_ppk_that_one_end_lacks_is_left_out),
+    SCENARIO(a_ppk_meets_loss),
+    {0},
+};
