@@ -131,6 +131,7 @@ static void sa_print(const struct tree *sa)
     static const char *const lists[][2] = {{"local-vips", "\n  virtual addresses"}, {"dns", ", name servers"}, {"remote-vips", "\n  virtual addresses of the peer"}};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         if (tree_find(sa, lists[i][0])) list_print(lists[i][1], sa, lists[i][0]);
+    if (tree_text(sa, "dns-domains", NULL)) printf(" for %s", tree_text(sa, "dns-domains", ""));
     printf("\n");
     TREE_EACH(child, tree_section(sa, "child-sas")) child_print(child);
 }

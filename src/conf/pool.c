@@ -14,7 +14,7 @@ enum {
     ATTRIBUTE_TYPE_MAX = 32767, // RFC 7296 3.15.1: 15 bits
 };
 
-enum value_form { FORM_ADDRESS = 1, FORM_PREFIX, FORM_PREFIX_PADDED, FORM_ANYTHING };
+enum value_form { FORM_ADDRESS = 1, FORM_PREFIX, FORM_PREFIX_PADDED, FORM_DOMAIN, FORM_ANYTHING };
 
 // clang-format off
 static const struct known {
@@ -28,6 +28,7 @@ static const struct known {
     {"netmask",       ATTR_INTERNAL_IP4_NETMASK, ATTR_OLD_IP6_NETMASK,     FORM_ADDRESS},
     {"server",        ATTR_PRIVATE_IP4_SERVER,   ATTR_PRIVATE_IP6_SERVER,  FORM_ADDRESS},
     {"subnet",        ATTR_INTERNAL_IP4_SUBNET,  ATTR_INTERNAL_IP6_SUBNET, FORM_PREFIX},
+    {"domain",        ATTR_INTERNAL_DNS_DOMAIN,  ATTR_INTERNAL_DNS_DOMAIN, FORM_DOMAIN},
     {"split_include", ATTR_UNITY_SPLIT_INCLUDE,  0,                        FORM_PREFIX_PADDED},
     {"split_exclude", ATTR_UNITY_LOCAL_LAN,      0,                        FORM_PREFIX_PADDED},
 };
@@ -76,6 +77,11 @@ bool convert_attribute(const char *name, const char *text, struct arena *arena,
     if (!known) return wrong_say(wrong, FAULT_OPTION_UNKNOWN, 0, "is no attribute");
     bool has_bits = strchr(text, '/') != NULL;
     bool good = prefix_parse(text, &prefix) == OK && !(has_bits && known->form == FORM_ADDRESS);
+    struct bytes kept = bytes_of_text(arena_text(arena, bytes_of_text(text)));
+    if (known->form == FORM_DOMAIN) {
+        *out = (struct pool_attribute){known->v4, kept};
+        return domain_name_is_good(kept) || wrong_say(wrong, FAULT_OPTION_VALUE, 0, "expected a name like corp.example.org");
+    }
     if (!good && known->form != FORM_ANYTHING)
         return wrong_say(wrong, FAULT_OPTION_VALUE, 0, "expected %s",
                          known->form == FORM_ADDRESS ? "an address" : "a prefix like 10.1.0.0/16");
@@ -83,7 +89,6 @@ bool convert_attribute(const char *name, const char *text, struct arena *arena,
         return wrong_say(wrong, FAULT_OPTION_VALUE, 0, "is longer than %d bytes", POOL_VALUE_MAX);
     out->type = good && prefix.addr.family == ADDR_V6 ? known->v6 : known->v4;
     if (!out->type) return wrong_say(wrong, FAULT_OPTION_VALUE, 0, "takes IPv4 only");
-    struct bytes kept = bytes_of_text(arena_text(arena, bytes_of_text(text)));
     if (!good) return convert_secret(kept, arena, &out->value, wrong);
     if (known->form == FORM_ADDRESS || (known->form == FORM_ANYTHING && !has_bits))
         out->value = arena_copy(arena, addr_bytes(&prefix.addr));
@@ -126,6 +131,13 @@ static bool attributes_take(const struct tree *item, struct arena *arena, struct
     return true;
 }
 
+static bool has_attribute(const struct pool_conf *pool, uint16_t v4, uint16_t v6)
+{
+    for (unsigned i = 0; i < pool->attribute_count; i++)
+        if (pool->attributes[i].type == v4 || pool->attributes[i].type == v6) return true;
+    return false;
+}
+
 bool options_pool(const struct tree *section, struct arena *arena, struct pool_conf *out,
                   struct complaints *complaints)
 {
@@ -142,5 +154,10 @@ bool options_pool(const struct tree *section, struct arena *arena, struct pool_c
     TREE_EACH(item, section)
         if (strcmp(item->name, "addrs") != 0 && !attributes_take(item, arena, out, complaints))
             return false;
-    return true;
+    // RFC 8598 3.2: domains come with the servers that know them.
+    if (!has_attribute(out, ATTR_INTERNAL_DNS_DOMAIN, ATTR_INTERNAL_DNS_DOMAIN) ||
+        has_attribute(out, ATTR_INTERNAL_IP4_DNS, ATTR_INTERNAL_IP6_DNS))
+        return true;
+    option_complain(complaints, FAULT_OPTION_VALUE, out->name, section->place, "a pool with a domain needs a dns that knows it");
+    return false;
 }

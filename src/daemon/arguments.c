@@ -13,6 +13,7 @@ enum letter {
     VICI,
     RUN_DIR,
     STATE_DIR,
+    RESOLV_CONF,
     TUN,
     MTU,
     PORT,
@@ -40,6 +41,7 @@ static const struct row {
     {"vici",       VICI,       "unix:///PATH",  "where control programs connect (unix:///run/cygnet/cygnet.vici)"},
     {"run-dir",    RUN_DIR,    "DIR",           "for what lives as long as the daemon (/run/cygnet)"},
     {"state-dir",  STATE_DIR,  "DIR",           "for what outlives the daemon: leases of virtual addresses; or none (/var/lib/cygnet)"},
+    {"resolv-conf", RESOLV_CONF, "FILE",         "where name servers go that peers tell a client of; or none (/etc/resolv.conf)"},
     {"tun",        TUN,        "NAME",          "name of the TUN device (cygnet0)"},
     {"mtu",        MTU,        "BYTES",         "largest packet into the TUN device, 576 to 9000 (1400)"},
     {"port",       PORT,       "N",             "UDP port of IKE (500)"},
@@ -98,6 +100,7 @@ static void options_default(struct role_options *options)
         .mtu = 1400,
         .config = "/etc/swanctl",
         .run_dir = "/run/cygnet",
+        .resolv_conf = "/etc/resolv.conf",
         .state_dir = "/var/lib/cygnet",
         .vici_uri = "unix:///run/cygnet/cygnet.vici",
     };
@@ -237,6 +240,9 @@ static bool option_take(enum letter letter, const char *value, struct arguments 
         break;
     case STATE_DIR:
         options->state_dir = value;
+        break;
+    case RESOLV_CONF:
+        options->resolv_conf = value;
         break;
     case TUN:
         options->tun_name = value;
@@ -380,6 +386,7 @@ char **arguments_for_role(const struct arguments *arguments, const struct role_o
     argument_add(&list, VICI, options->vici_uri);
     argument_add(&list, RUN_DIR, options->run_dir);
     argument_add(&list, STATE_DIR, options->state_dir);
+    argument_add(&list, RESOLV_CONF, options->resolv_conf);
     argument_add(&list, TUN, options->tun_name);
     argument_add_number(&list, MTU, options->mtu);
     argument_add_number(&list, PORT, options->port);

@@ -169,6 +169,9 @@ static void output_perform(struct ike_role *role, const struct ike_out *out)
     case IKE_OUT_ADDRESS_DEL:
         SEND(role, role->net, ADDRESS_DEL, address, 0, {.addr = out->address.addr});
         break;
+    case IKE_OUT_NAME_SERVER:
+        SEND(role, role->net, NAME_SERVER, address, 0, {.addr = out->address.addr, .came = out->address.came});
+        break;
     case IKE_OUT_LEASE:
         SEND(role, role->control, LEASE, lease, 0, {out->lease.pool, out->lease.addr, *out->lease.id});
         break;

@@ -141,6 +141,7 @@ static void sa_add(const struct ike_sa_info *sa, struct arena *arena, struct tre
     addresses_add(arena, to, "local-vips", sa->vips, sa->vip_count);
     addresses_add(arena, to, "remote-vips", sa->remote_vips, sa->remote_vip_count);
     addresses_add(arena, to, "dns", sa->dns, sa->dns_count);
+    text_add(arena, to, "dns-domains", sa->domains);
     text_add(arena, to, "remote-auth", sa->peer_scheme);
 }
 

@@ -329,6 +329,7 @@ static int daemon_main(struct daemon *daemon)
     struct role_options *options = &daemon->arguments.options;
     options->config = path_absolute(options->config, &paths);
     options->run_dir = path_absolute(options->run_dir, &paths);
+    options->resolv_conf = path_absolute(options->resolv_conf, &paths);
     options->state_dir = path_absolute(options->state_dir, &paths);
     if (options->keylog) options->keylog = path_absolute(options->keylog, &paths);
     for (unsigned role = 0; role < ROLE_COUNT; role++) daemon->alive[role] = -1;

@@ -227,10 +227,17 @@ static void virtual_address(struct net_role *role, struct rd *fields, struct are
 {
     struct address_message message;
     if (address_get(fields, arena, &message) != OK || message.addr.family == ADDR_NONE) return;
-    if (!net_virtual_count(role, &message.addr, verb)) return;
+    if (!net_count(role->virtuals, VIRTUAL_MAX, &message.addr, verb)) return;
     refused_log(role, rtnl_address(role->rtnl, verb, role->tun, &message.addr),
                 verb == RTNL_ADD ? "cannot add a virtual address"
                                  : "cannot delete a virtual address");
+}
+
+static void name_server(struct net_role *role, struct rd *fields, struct arena *arena)
+{
+    struct address_message message;
+    if (address_get(fields, arena, &message) != OK || message.addr.family == ADDR_NONE) return;
+    net_names_change(role, &message.addr, message.came ? RTNL_ADD : RTNL_DEL);
 }
 
 // The ike role waits for this before it tells a peer that an SA is there: from then on the first answer to a packet of the
@@ -260,6 +267,9 @@ static void from_ike(void *context, const struct message_head *head, struct rd *
         break;
     case MESSAGE_ADDRESS_DEL:
         virtual_address(role, fields, &arena, RTNL_DEL);
+        break;
+    case MESSAGE_NAME_SERVER:
+        name_server(role, fields, &arena);
         break;
     case MESSAGE_SYNC:
         sync_answer(role, head->number);
@@ -463,9 +473,11 @@ int role_net(const struct role_options *options)
                 "cannot remove routes of a former life");
     rules_set(role, RTNL_ADD);
     tun_start(role);
+    net_names_start(role);
     addresses_list(role);
     role->listening = true;
     int code = role_loop(role->base, options->alive);
+    net_names_end(role);
     if (role_stop_ordered()) all_remove(role);
     nft_free(role->nft);
     rtnl_free(role->rtnl);

@@ -9,7 +9,7 @@
 #include "os/rtnl.h"
 #include <event2/event.h>
 
-enum { TABLE_NAME_MAX = 40, PREFIXES_MAX = 254, ROUTES_PER_POLICY_MAX = 1024, VIRTUAL_MAX = 64 };
+enum { TABLE_NAME_MAX = 40, PREFIXES_MAX = 254, ROUTES_PER_POLICY_MAX = 1024, VIRTUAL_MAX = 64, NAME_SERVERS_MAX = 16 };
 
 struct net_route {
     struct prefix to;
@@ -33,7 +33,7 @@ struct net_leaving {
     struct net_leaving *next;
 };
 
-struct net_virtual {
+struct net_counted { // several SAs may want the same
     struct addr addr;
     unsigned count;
 };
@@ -57,7 +57,7 @@ struct net_role {
     struct net_leaving *leaving, **leaving_last;
     struct net_address *addresses;
     size_t address_count, address_room;
-    struct net_virtual virtuals[VIRTUAL_MAX];
+    struct net_counted virtuals[VIRTUAL_MAX], servers[NAME_SERVERS_MAX];
     bool listening;                           // the first list of addresses is no news
     bool hinted_filter, hinted_forwarding[2]; // told once
     uint8_t *space;
@@ -80,5 +80,10 @@ void net_route_synced(struct net_role *role,
 // True when that is news.
 bool net_address_note(struct net_role *role, unsigned device, const struct addr *addr, bool came);
 void net_sources_refresh(struct net_role *role);
-// True at the first that wants the virtual address and at the last that has it.
-bool net_virtual_count(struct net_role *role, const struct addr *addr, enum rtnl_verb verb);
+// True at the first that wants the address and at the last that has it.
+bool net_count(struct net_counted *all, unsigned room, const struct addr *addr, enum rtnl_verb verb);
+
+// net_names.c: name servers in resolv.conf
+void net_names_start(struct net_role *role); // what a former life left there goes
+void net_names_change(struct net_role *role, const struct addr *server, enum rtnl_verb verb);
+void net_names_end(struct net_role *role);

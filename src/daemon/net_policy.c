@@ -384,11 +384,11 @@ bool net_address_note(struct net_role *role, unsigned device, const struct addr 
     return true;
 }
 
-bool net_virtual_count(struct net_role *role, const struct addr *addr, enum rtnl_verb verb)
+bool net_count(struct net_counted *all, unsigned room, const struct addr *addr, enum rtnl_verb verb)
 {
-    struct net_virtual *empty = NULL;
-    for (unsigned i = 0; i < VIRTUAL_MAX; i++) {
-        struct net_virtual *at = &role->virtuals[i];
+    struct net_counted *empty = NULL;
+    for (unsigned i = room; i-- > 0;) {
+        struct net_counted *at = &all[i];
         if (!at->count) empty = at;
         if (!at->count || !addr_equal(&at->addr, addr)) continue;
         if (verb == RTNL_ADD)
@@ -398,6 +398,6 @@ bool net_virtual_count(struct net_role *role, const struct addr *addr, enum rtnl
         return at->count == 0;
     }
     if (verb == RTNL_DEL || !empty) return false;
-    *empty = (struct net_virtual){*addr, 1};
+    *empty = (struct net_counted){*addr, 1};
     return true;
 }

@@ -25,6 +25,8 @@ struct role_options {             // what every role is told
     const char *config;           // path, or "none"
     const char *state_dir;        // path, or "none"
     const char *run_dir, *vici_uri, *keylog;
+    const char *resolv_conf;      // path, or "none"
+    int resolv_fd;                // open for reading and writing; -1: none
     int keylog_fd;                // open for appending; -1: none
     bool json_log, debug;
     const char *retransmit;       // "timeout/base/tries" for tests; NULL: the usual

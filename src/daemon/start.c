@@ -2,6 +2,7 @@
 // The beginning of a role's process: which rights it keeps, and what runs.
 #include "daemon/start.h"
 #include "crypto/crypto.h"
+#include "os/resolv.h"
 #include "os/sandbox.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -55,6 +56,13 @@ static int keylog_open(const struct role_options *options)
     return fd;
 }
 
+// Likewise net and the one that it changes.
+static int resolv_conf_open(const struct role_options *options)
+{
+    bool wanted = options->role == ROLE_NET && strcmp(options->resolv_conf, "none") != 0;
+    return wanted ? resolv_open(options->resolv_conf) : -1;
+}
+
 int role_start(const struct role_options *given)
 {
     struct role_options with_log = *given;
@@ -69,6 +77,7 @@ int role_start(const struct role_options *given)
     // Reads its modules while there still are files.
     crypto_start();
     with_log.keylog_fd = keylog_open(options);
+    with_log.resolv_fd = resolv_conf_open(options);
     if (!rights_drop(options, start)) return 1;
     return start->run(options);
 }

@@ -130,6 +130,7 @@ enum ike_out_kind {
     IKE_OUT_POLICY_DEL,
     IKE_OUT_ADDRESS_ADD, // a virtual address of ours
     IKE_OUT_ADDRESS_DEL,
+    IKE_OUT_NAME_SERVER, // the peer told a client of one (came), or it is no more
     IKE_OUT_LEASE, // was taken or given back: to be kept for the next start
     IKE_OUT_OPERATION,
     IKE_OUT_REPORT, // a log line
@@ -255,7 +256,8 @@ struct ike_out {
         } policy;             // POLICY_ADD; POLICY_DEL: spec.number only
         struct {
             struct addr addr;
-        } address;
+            bool came; // NAME_SERVER
+        } address;     // ADDRESS_*, NAME_SERVER
         struct ike_lease lease;
         struct ike_operation operation;
         struct ike_report report;
@@ -319,6 +321,7 @@ struct ike_sa_info {
     uint8_t vip_count, remote_vip_count, dns_count;
     const struct addr *vips, *remote_vips; // virtual addresses: ours, and what we gave the peer
     const struct addr *dns;                // name servers that the peer told us of
+    const char *domains; // names that they know (RFC 8598), a blank between; NULL: none
     const char *peer_scheme;               // how the peer was authenticated
     uint32_t children;
 };

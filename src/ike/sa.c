@@ -167,11 +167,13 @@ void sa_move_children(struct sa *from, struct sa *to)
     to->vip_count = from->vip_count;
     from->vips = NULL;
     from->vip_count = 0;
-    free_later(to->ike, to->dns);
+    names_release(to);
     to->dns = from->dns;
     to->dns_count = from->dns_count;
+    to->domains = from->domains;
     from->dns = NULL;
     from->dns_count = 0;
+    from->domains = NULL;
     leases_move(from, to);
     if (from->timers[TIMER_REAUTH] != NSEC_NEVER)
         sa_set_timer(to, TIMER_REAUTH, from->timers[TIMER_REAUTH]);
@@ -220,6 +222,7 @@ static void vips_release(struct sa *sa)
     free_later(sa->ike, sa->vips);
     sa->vips = NULL;
     sa->vip_count = 0;
+    names_release(sa);
 }
 
 void sa_end(struct sa *sa, enum fault fault, const char *why)
@@ -301,6 +304,7 @@ void sa_free(struct sa *sa)
     free(sa->rival);
     free(sa->vips);
     free(sa->dns);
+    free(sa->domains);
     free(sa->remote_vips);
     conn_release(sa->conn);
     free(sa);

@@ -265,6 +265,7 @@ struct sa {
     char peer_scheme[32]; // how the peer was authenticated; "" when not yet
     struct addr *vips;    // owned
     struct addr *dns;     // name servers that came with them; owned
+    char *domains;        // RFC 8598: what these know, a blank between; owned
     uint8_t vip_count, dns_count;
     uint8_t lease_count;      // virtual addresses of the peer
     struct lease **leases;    // owned array

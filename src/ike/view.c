@@ -55,6 +55,7 @@ bool ike_sa_info(const struct ike *ike, uint32_t id, struct ike_sa_info *out)
         .remote_vips = sa->remote_vips,
         .dns_count = sa->dns_count,
         .dns = sa->dns,
+        .domains = sa->domains,
         .peer_scheme = *sa->peer_scheme ? sa->peer_scheme : NULL,
         .children = sa->child_count,
     };

@@ -3,7 +3,7 @@
 #pragma once
 #include "base/addr.h"
 
-enum { POOL_ATTRIBUTES_MAX = 48, POOL_VALUE_MAX = 1024 };
+enum { POOL_ATTRIBUTES_MAX = 48, POOL_VALUE_MAX = 1024, DOMAIN_NAME_MAX = 253 };
 
 struct pool_attribute {
     uint16_t type;        // enum iana_attr, or a number of private use
@@ -17,3 +17,6 @@ struct pool_conf {        // everything is borrowed
     uint8_t attribute_count;
     struct pool_attribute attributes[POOL_ATTRIBUTES_MAX];
 };
+
+// Labels of letters, digits, hyphens and underscores with dots between: what may be shown, and given to a resolver.
+bool domain_name_is_good(struct bytes name);

@@ -183,8 +183,12 @@ class Cygnet(Daemon):
     def __init__(self, host, config, files, options=(), keylog=False, wait=True):
         super().__init__(host, "cygnet", config, files)
         self.keylog = self.directory / "keys" if keylog else None
+        self.resolv_conf = self.directory / "resolv.conf"
+        if not self.resolv_conf.exists():
+            self.resolv_conf.write_text("nameserver 192.0.2.53\n")
         words = [host.lab.build / "src/daemon/cygnetd", "--foreground", "--config", self.etc if config is not None else "none",
-                 "--vici", self.vici, "--run-dir", self.run_dir, "--state-dir", self.run_dir / "state", *options]
+                 "--vici", self.vici, "--run-dir", self.run_dir, "--state-dir", self.run_dir / "state",
+                 "--resolv-conf", self.resolv_conf, *options]
         words += ["--keylog", self.keylog] if keylog else []
         self.process = host.start(*words, log=self.log_path)
         if wait:

@@ -2,11 +2,11 @@
 """Virtual addresses out of pools: cygnet as client and server, and each with Debian's strongSwan at the other end."""
 import json
 import shutil
-import signal
 
 import strongswan
 from cases import SECRET, Skip, case, cases, gateways
-from lab import check, run, wait_for
+from lab import Cygnet, check, run, wait_for
+from test_cygnet import crash
 
 IKE, ESP = "aes128gcm16-prfsha256-curve25519", "aes128gcm16"
 
@@ -44,9 +44,9 @@ secrets {{
 """
 
 
-def server_config(addrs="10.3.0.0/29", conn="", more="", names="office"):
+def server_config(addrs="10.3.0.0/29", conn="", more="", names="office", attributes=""):
     """b gives addresses to whoever knows the secret."""
-    pools = f"pools {{\n office {{\n addrs = {addrs}\n dns = 10.2.0.53\n }}\n{more}\n}}"
+    pools = f"pools {{\n office {{\n addrs = {addrs}\n dns = 10.2.0.53\n{attributes} }}\n{more}\n}}"
     return end_config("rw", "b", "", f"local_addrs = %any\npools = {names}\n{conn}", "10.2.0.0/24, fd02::/64", "dynamic", pools)
 
 
@@ -77,7 +77,8 @@ def leases(server):
 @case
 def a_client_gets_an_address_and_uses_it(lab):
     a, b = gateways(lab)
-    server, client = b.cygnet(server_config()), a.cygnet(client_config("a"))
+    server = b.cygnet(server_config(attributes="domain = corp.example.org, lab.example.org\n"))
+    client = a.cygnet(client_config("a"))
     client.cygnet("up", "net")
     check(vips(client) == ["10.3.0.1"] and vips(server, "remote-vips") == ["10.3.0.1"], f"{client.sas()} {server.sas()}")
     check(has_address(a, "10.3.0.1"), a.run("ip", "address"))
@@ -85,6 +86,8 @@ def a_client_gets_an_address_and_uses_it(lab):
     check(a.pings("10.2.0.1") == 3, "without a source of its own ping takes the virtual address")
     check(a.pings("10.2.0.1", source="10.3.0.1") == 3, "pings from the virtual address")
     check(b.pings("10.3.0.1", source="10.2.0.1") == 3, "the server reaches the client by its virtual address")
+    check(client.resolv_conf.read_text().startswith("# cygnet") and "nameserver 10.2.0.53\n" in client.resolv_conf.read_text(), client.resolv_conf.read_text())
+    check(client.sas()[0][1]["dns-domains"] == "corp.example.org lab.example.org", f"{client.sas()}")
     check(server.children()[0]["remote-ts"] == ["10.3.0.1"], f"{server.children()}")
     check(leases(server) == {"10.3.0.1": ("a.example.org", "online")}, f"{leases(server)}")
     out = server.swanctl("--list-pools", "--leases")
@@ -96,6 +99,7 @@ def a_client_gets_an_address_and_uses_it(lab):
     check(a.pings("10.2.0.1") == 3, "after rekeying")
     client.cygnet("down", "--ike", "home")
     wait_for("the address to go", lambda: not has_address(a, "10.3.0.1"))
+    check(client.resolv_conf.read_text() == "nameserver 192.0.2.53\n", client.resolv_conf.read_text())
     wait_for("the lease to be free", lambda: leases(server) == {"10.3.0.1": ("a.example.org", "offline")})
 
 
@@ -141,7 +145,7 @@ def a_lease_is_kept_and_a_full_pool_says_so(lab):
     check("1 / 0 / 1" in out, out)
 
 
-@cases([("stopped", signal.SIGTERM), ("killed", signal.SIGKILL)])
+@cases([("stopped", Cygnet.stop), ("killed", crash)])
 def leases_outlive_the_daemon(lab, how):
     a, b = gateways(lab)
     c = third(lab, b)
@@ -150,8 +154,8 @@ def leases_outlive_the_daemon(lab, how):
     first.cygnet("up", "net")
     wait_for("the lease on disk", lambda: "a.example.org" in run("sqlite3", server.run_dir / "state/leases.sqlite", "SELECT identity_text FROM lease"), 5)
     first.stop()
-    server.stop(how)
-    wait_for("the server's processes to end", lambda: "cygnet-" not in b.run("ps", "-o", "comm=", "--ppid", str(server.process.pid), check_status=False))
+    how(server)
+    wait_for("the server's processes to end", lambda: "4500" not in b.run("ss", "-Huln"))
     server = b.cygnet(server_config())
     check(leases(server) == {"10.3.0.1": ("a.example.org", "offline")}, f"{leases(server)}")
     second.cygnet("up", "net")

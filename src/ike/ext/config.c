@@ -6,7 +6,12 @@
 //                    <--  CP(CFG_REPLY: INTERNAL_IP4_ADDRESS(10.0.0.7), INTERNAL_IP4_DNS(10.0.0.1))
 #include "ike/internal.h"
 
-enum { IP6_WITH_PREFIX = 17, DNS_MAX = 8, POOLS_TEXT_MAX = 1024 };
+enum {
+    IP6_WITH_PREFIX = 17,
+    DNS_MAX = 8,
+    POOLS_TEXT_MAX = 1024,
+    DOMAINS_MAX = 16,
+};
 
 static uint8_t address_family(uint16_t type)
 {
@@ -85,6 +90,8 @@ void config_offer(struct exchange *x, struct draft *draft)
         cp_add(cp, (struct cp_attribute){.type = conn->vips[i].family == ADDR_V6
                                                      ? ATTR_INTERNAL_IP6_DNS
                                                      : ATTR_INTERNAL_IP4_DNS});
+    // RFC 8598 3.1: asked for together with name servers; empty, for we suggest none.
+    cp_add(cp, (struct cp_attribute){.type = ATTR_INTERNAL_DNS_DOMAIN});
     cp_put(draft, cp);
 }
 
@@ -110,15 +117,46 @@ static void vip_take(struct sa *sa, const struct addr *addr)
            addr_print(addr, text));
 }
 
-// It is told, not installed: resolving names is the business of the host.
 static void dns_take(struct sa *sa, const struct addr *addr)
 {
     char text[ADDR_TEXT];
     if (!sa->dns) sa->dns = mem_array(DNS_MAX, sizeof *sa->dns);
     if (sa->dns_count == DNS_MAX) return;
     sa->dns[sa->dns_count++] = *addr;
+    struct ike_out *out = out_new(sa->ike, IKE_OUT_NAME_SERVER);
+    out->address.addr = *addr;
+    out->address.came = true;
     report(sa->ike, ABOUT_SA(sa), IKE_INFO, OK, "the peer's name server is %s",
            addr_print(addr, text));
+}
+
+static void domains_take(struct sa *sa, const struct cp_payload *cp)
+{
+    char *text = arena_new(&sa->ike->arena, DOMAINS_MAX * (DOMAIN_NAME_MAX + 1) + 1);
+    size_t size = 0;
+    unsigned count = 0;
+    for (unsigned i = 0; i < cp->count && count < DOMAINS_MAX; i++) {
+        const struct cp_attribute *at = &cp->at[i];
+        if (at->type != ATTR_INTERNAL_DNS_DOMAIN || !domain_name_is_good(at->value)) continue;
+        if (count++) text[size++] = ' ';
+        memcpy(text + size, at->value.at, at->value.size);
+        size += at->value.size;
+    }
+    // RFC 8598 3.2: names without servers that know them say nothing.
+    if (!count || !sa->dns_count) return;
+    sa->domains = mem_text(text);
+    report(sa->ike, ABOUT_SA(sa), IKE_INFO, OK, "names that are known there: %s", text);
+}
+
+void names_release(struct sa *sa)
+{
+    for (unsigned i = 0; i < sa->dns_count; i++)
+        out_new(sa->ike, IKE_OUT_NAME_SERVER)->address.addr = sa->dns[i];
+    free_later(sa->ike, sa->dns);
+    free_later(sa->ike, sa->domains);
+    sa->dns = NULL;
+    sa->domains = NULL;
+    sa->dns_count = 0;
 }
 
 // Without the address that was asked for the child makes no sense (RFC 7296 3.15.4); the IKE SA
@@ -137,6 +175,7 @@ enum fault config_agree(struct exchange *x)
             vip_take(sa, &addr);
         if (value_addr(at, dns_family(at->type), &addr) && !addr_is_any(&addr)) dns_take(sa, &addr);
     }
+    if (cp->type == CFG_REPLY) domains_take(sa, cp);
     if (!sa->vip_count) x->child_fault = FAULT_PEER_ADDRESS;
     return OK;
 }
@@ -223,6 +262,20 @@ static struct cp_attribute supported(const struct cp_payload *reply, struct aren
     return (struct cp_attribute){ATTR_SUPPORTED_ATTRIBUTES, wr_done(&out)};
 }
 
+static bool asks_for(const struct cp_payload *cp, uint16_t type)
+{
+    for (unsigned i = 0; i < cp->count; i++)
+        if (cp->at[i].type == type) return true;
+    return false;
+}
+
+// RFC 8598 3.1: who does not ask for domains does not take them, nor their trust anchors.
+static bool may_tell(const struct cp_payload *asked, uint16_t type)
+{
+    bool of_split = type == ATTR_INTERNAL_DNS_DOMAIN || type == ATTR_INTERNAL_DNSSEC_TA;
+    return !of_split || asks_for(asked, type);
+}
+
 void config_answer(struct exchange *x, struct draft *draft)
 {
     const struct sa *sa = x->sa;
@@ -236,7 +289,8 @@ void config_answer(struct exchange *x, struct draft *draft)
     unsigned count;
     for (unsigned i = 0; pool_attributes(sa, i, &attributes, &count); i++)
         for (unsigned j = 0; j < count; j++)
-            cp_add(reply, (struct cp_attribute){attributes[j].type, attributes[j].value});
+            if (may_tell(asked, attributes[j].type))
+                cp_add(reply, (struct cp_attribute){attributes[j].type, attributes[j].value});
     for (unsigned i = 0; i < asked->count; i++)
         if (asked->at[i].type == ATTR_SUPPORTED_ATTRIBUTES)
             cp_add(reply, supported(reply, &x->arena));

@@ -326,12 +326,12 @@ static void virtual_addresses_are_counted(void **state)
     (void)state;
     ROLE(role);
     struct addr vip = addr_of("10.3.0.1"), other = addr_of("10.3.0.2");
-    assert_true(net_virtual_count(role, &vip, RTNL_ADD));
-    assert_false(net_virtual_count(role, &vip, RTNL_ADD));
-    assert_true(net_virtual_count(role, &other, RTNL_ADD));
-    assert_false(net_virtual_count(role, &vip, RTNL_DEL));
-    assert_true(net_virtual_count(role, &vip, RTNL_DEL));
-    assert_false(net_virtual_count(role, &vip, RTNL_DEL));
+    assert_true(net_count(role->virtuals, VIRTUAL_MAX, &vip, RTNL_ADD));
+    assert_false(net_count(role->virtuals, VIRTUAL_MAX, &vip, RTNL_ADD));
+    assert_true(net_count(role->virtuals, VIRTUAL_MAX, &other, RTNL_ADD));
+    assert_false(net_count(role->virtuals, VIRTUAL_MAX, &vip, RTNL_DEL));
+    assert_true(net_count(role->virtuals, VIRTUAL_MAX, &vip, RTNL_DEL));
+    assert_false(net_count(role->virtuals, VIRTUAL_MAX, &vip, RTNL_DEL));
 }
 
 int main(void)

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/pool.h"
+
+bool domain_name_is_good(struct bytes name)
+{
+    if (!name.size || name.size > DOMAIN_NAME_MAX) return false;
+    for (size_t i = 0; i < name.size; i++) {
+        uint8_t c = name.at[i];
+        bool letter = (c | 32) >= 'a' && (c | 32) <= 'z', digit = c >= '0' && c <= '9';
+        bool inside = i > 0 && (c != '.' || name.at[i - 1] != '.') && (c == '-' || c == '_' || c == '.');
+        if (!letter && !digit && !inside) return false;
+    }
+    return true;
+}
