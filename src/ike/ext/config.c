@@ -296,3 +296,14 @@ void config_answer(struct exchange *x, struct draft *draft)
             cp_add(reply, supported(reply, &x->arena));
     if (reply->count) cp_put(draft, reply);
 }
+
+// RFC 7296 2.20: a peer that is known by now may ask what we are.
+void config_inform(struct exchange *x, struct draft *draft)
+{
+    struct cp_payload *asked, *reply = arena_new(&x->arena, sizeof *reply);
+    if (request_read(x, &asked) != OK || asked->type != CFG_REQUEST) return;
+    if (!asks_for(asked, ATTR_APPLICATION_VERSION)) return;
+    reply->type = CFG_REPLY;
+    cp_add(reply, (struct cp_attribute){ATTR_APPLICATION_VERSION, BYTES("cygnet " CYGNET_VERSION)});
+    cp_put(draft, reply);
+}

@@ -28,6 +28,7 @@ void config_offer(struct exchange *x, struct draft *draft);
 enum fault config_agree(struct exchange *x);
 enum fault config_assign(struct exchange *x); // answers: takes leases; a fault is one of the child
 void config_answer(struct exchange *x, struct draft *draft);
+void config_inform(struct exchange *x, struct draft *draft); // answers an INFORMATIONAL request
 void names_release(struct sa *sa); // name servers that came with virtual addresses
 void pool_load(struct ike *ike, const struct pool_conf *conf);
 void pool_unload(struct ike *ike, const char *name);

@@ -196,6 +196,7 @@ static void answer_write(struct exchange *x, const struct deletions *all)
                 spis[count++] = all->children[j]->spi_in;
         if (count) delete_put(&draft, protocols[i], spis, count);
     }
+    config_inform(x, &draft);
     respond(x, &draft);
 }
 

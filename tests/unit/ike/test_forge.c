@@ -47,6 +47,36 @@ static void assert_answer(struct pair *p, uint16_t notify_type)
     p->flight_count--;
 }
 
+static void ask_version(struct draft *draft)
+{
+    static const struct cp_payload cp = {
+        .type = CFG_REQUEST, .count = 1, .at = {{.type = ATTR_APPLICATION_VERSION}}};
+    cp_write(draft_open(draft, PAYLOAD_CP), &cp);
+    draft_close(draft);
+}
+
+// RFC 7296 2.20 test
+static void a_peer_may_ask_for_the_version(void **state)
+{
+    (void)state;
+    struct pair *p = pair_up();
+    send_request(p, EXCHANGE_INFORMATIONAL, ask_version);
+    struct flight *flight = &p->flights[p->flight_count - 1];
+    struct message message = {.raw = bytes_of(flight->bytes, flight->size)};
+    struct arena arena = {0};
+    struct cp_payload cp;
+    assert_int_equal(ike_header_read(message.raw, &message.header), OK);
+    assert_int_equal(message_open(sa_of(&p->a), &message, &arena), OK);
+    const struct payload *payload = message_first(&message, PAYLOAD_CP);
+    assert_non_null(payload);
+    assert_int_equal(cp_read(payload->body, &cp), OK);
+    assert_int_equal(cp.type, CFG_REPLY);
+    assert_int_equal(cp.count, 1);
+    assert_true(bytes_equal(cp.at[0].value, BYTES("cygnet " CYGNET_VERSION)));
+    arena_free(&arena);
+    pair_free(p);
+}
+
 static void write_sa_payload(struct draft *draft, uint32_t spi, uint8_t protocol)
 {
     static struct proposals proposals;
@@ -765,6 +795,7 @@ static void the_data_plane_may_refuse(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_peer_may_ask_for_the_version),
         cmocka_unit_test(wrong_requests_get_the_right_answer),
         cmocka_unit_test(what_is_not_sealed_changes_nothing),
         cmocka_unit_test(every_flipped_bit_is_noticed),

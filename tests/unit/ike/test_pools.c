@@ -14,9 +14,14 @@ static struct range range_make(const char *text)
 static void pool_in(struct pair *p, const char *name, const char *addrs)
 {
     static const uint8_t dns[] = {10, 2, 0, 53};
-    struct pool_conf pool = {.name = name, .range = range_make(addrs), .attribute_count = 1};
+    struct pool_conf pool = {.name = name, .range = range_make(addrs), .attribute_count = 4};
     pool.base = pool.range.low;
     pool.attributes[0] = (struct pool_attribute){ATTR_INTERNAL_IP4_DNS, BYTES_ARRAY(dns)};
+    pool.attributes[1] =
+        (struct pool_attribute){ATTR_INTERNAL_DNS_DOMAIN, BYTES("corp.example.org")};
+    pool.attributes[2] =
+        (struct pool_attribute){ATTR_INTERNAL_DNS_DOMAIN, BYTES("bad\nnameserver 1.2.3.4")};
+    pool.attributes[3] = (struct pool_attribute){ATTR_INTERNAL_DNS_DOMAIN, BYTES("lab.example.org")};
     struct ike_in in = {.kind = IKE_IN_POOL_LOAD, .pool = &pool};
     step_in(&p->b, &in);
 }
@@ -107,6 +112,7 @@ static void a_client_gets_an_address_and_selectors_are_narrowed_to_it(void **sta
     assert_true(sa_first(&p->a, &sa));
     assert_int_equal(sa.dns_count, 1);
     assert_int_equal(sa.dns[0].at[3], 53);
+    assert_string_equal(sa.domains, "corp.example.org lab.example.org"); // not the bad one
     pair_free(p);
 }
 
