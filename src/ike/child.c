@@ -11,9 +11,7 @@
 #include "ike/internal.h"
 #include <assert.h>
 
-// The peer may get our answer only with its last retransmission: until then it cannot open what we
-// would send.
-enum { OUTBOUND_DELAY_SECONDS = 180, REKEY_RETRY_SECONDS = 20 };
+enum { REKEY_RETRY_SECONDS = 20 };
 
 struct child *child_new(struct sa *sa, struct conn *conn, const struct child_conf *conf)
 {
@@ -212,7 +210,7 @@ void child_install(struct exchange *x, struct secret *keymat, enum child_install
         child->policy->coming = child->id;
         if (!child->awaits_rival)
             child_set_timer(child, CHILD_TIMER_OUTBOUND,
-                            sa->ike->now + nsec_seconds(OUTBOUND_DELAY_SECONDS));
+                            sa->ike->now + nsec_seconds(PEER_TRIES_SECONDS));
     }
     lifetimes_start(child);
     announce(child);
@@ -231,10 +229,12 @@ void child_rival_settled(struct child *child)
     child->awaits_rival = false;
     if (child->keys_out.at)
         child_set_timer(child, CHILD_TIMER_OUTBOUND,
-                        child->sa->ike->now + nsec_seconds(OUTBOUND_DELAY_SECONDS));
+                        child->sa->ike->now + nsec_seconds(PEER_TRIES_SECONDS));
 }
 
 // --- out of it
+
+static void child_delete(struct child *child);
 
 void child_replaced(struct child *old, struct child *by)
 {
@@ -242,6 +242,10 @@ void child_replaced(struct child *old, struct child *by)
     if (old->state == CHILD_INSTALLED || old->state == CHILD_REKEYING) old->state = CHILD_REKEYED;
     child_set_timer(old, CHILD_TIMER_REKEY, NSEC_NEVER);
     child_set_timer(old, CHILD_TIMER_INACTIVE, NSEC_NEVER);
+    if (!old->command) return;
+    by->command = old->command; // whoever wants it closed means what it is now
+    old->command = 0;
+    child_delete(by);
 }
 
 // We have asked the peer to delete it: nothing is sent through it any more.
@@ -312,22 +316,29 @@ void child_end(struct child *child, enum fault fault)
     if (child->command) command_gone(ike, child->command);
 }
 
-// The peer closed it, or it ended by itself.
-void child_closed(struct child *child)
+void child_act_closed(struct ike *ike, const struct conn *conn, const struct child_conf *conf)
 {
-    struct sa *sa = child->sa;
-    struct ike *ike = sa->ike;
-    const struct child_conf *conf = child->conf;
-    struct conn *conn = child->conn;
-    bool act =
-        !child->replaced_by && !child->doomed && child->state != CHILD_DELETING && !child->command;
-    child_end(child, OK);
-    if (!act) return;
     struct loaded *loaded = loaded_find(ike, conn->name);
     conf = loaded ? conn_child(loaded->conn, conf->name) : NULL;
     if (!conf) return;
     if (conf->close_action == AFTER_TRAP) policy_trap(ike, loaded, conf);
     if (conf->close_action == AFTER_RESTART) initiate(ike, loaded->conn, conf, 0, NULL);
+}
+
+// The peer closed it, or it ended by itself. While our rekeying of it is open that decides whether
+// it is closed at all.
+void child_closed(struct child *child)
+{
+    struct ike *ike = child->sa->ike;
+    const struct child_conf *conf = child->conf;
+    const struct conn *conn = child->conn;
+    struct exchange *ours = child->sa->asking;
+    bool act = !child->replaced_by && !child->doomed && child->state != CHILD_DELETING;
+    bool rekeying = act && child->state == CHILD_REKEYING && ours && ours->old_id == child->id;
+    if (rekeying) ours->old_closed = child->command ? OLD_UNWANTED : OLD_CLOSED;
+    if (rekeying || child->command) act = false;
+    child_end(child, OK);
+    if (act) child_act_closed(ike, conn, conf);
 }
 
 void child_abandon(struct exchange *x)

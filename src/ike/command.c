@@ -3,7 +3,7 @@
 // up.
 #include "ike/internal.h"
 
-enum { AGAIN_SECONDS = 10, REAUTH_AGAIN_SECONDS = 60 };
+enum { AGAIN_SECONDS = 10, REAUTH_AGAIN_SECONDS = 60, BEGUN_ANEW_MAX = 2 };
 
 struct loaded *loaded_find(const struct ike *ike, const char *name)
 {
@@ -137,8 +137,9 @@ void initiate(struct ike *ike, struct conn *conn, const struct child_conf *conf,
 
 // --- trying again
 
-void initiate_again(struct sa *sa, nsec delay)
+struct sa *initiate_again(struct sa *sa, nsec delay)
 {
+    struct exchange *x = sa->asking;
     struct sa *fresh = sa_new(sa->ike, sa->conn, true);
     struct handshake *handshake = fresh->handshake;
     handshake->attempts = sa->handshake->attempts + 1;
@@ -146,8 +147,30 @@ void initiate_again(struct sa *sa, nsec delay)
     handshake->command = sa->handshake->command;
     sa->handshake->command = 0;
     fresh->reauth_of = sa->reauth_of;
+    if (x && x->task) { // the child that came with IKE_AUTH
+        list_append(&fresh->tasks, &x->task->link);
+        fresh->task_count++;
+        x->task = NULL;
+    }
     tasks_move(sa, fresh);
     sa_set_timer(fresh, TIMER_START, sa->ike->now + delay);
+    return fresh;
+}
+
+// The peer says that it does not know what was begun: it gave it up as half-open, or was restarted.
+// Everybody can say so who sees our SPIs; so it is believed when it is said again, and not often.
+void attempt_forgotten(struct sa *sa)
+{
+    const struct handshake *handshake = sa->handshake;
+    if (handshake->begun_anew >= BEGUN_ANEW_MAX || !loaded_find(sa->ike, sa->conn->name)) return;
+    report(sa->ike, ABOUT_SA(sa), IKE_INFO, FAULT_PEER_STATE_GONE,
+           "%s does not know what was begun; it is begun anew",
+           endpoint_text(sa->ike, &sa->path.remote));
+    struct sa *fresh = initiate_again(sa, NSEC_PER_SECOND);
+    fresh->handshake->attempts = handshake->attempts;
+    fresh->handshake->candidate = handshake->candidate;
+    fresh->handshake->begun_anew = (uint8_t)(handshake->begun_anew + 1);
+    sa_end(sa, FAULT_PEER_STATE_GONE, NULL);
 }
 
 static void reauthentication_failed(const struct sa *sa);

@@ -10,6 +10,7 @@
 enum {
     NONCE_SIZE = 32, // RFC 7296 2.10: at least half the key of any PRF that we know
     CERTS_MAX = 16,  // CERT payloads of one message that are looked at
+    GONE_MAX = 4,    // the latest of them: the peer deletes one child in a message, mostly
 };
 
 // --- who waits for the answer to an operation
@@ -89,6 +90,14 @@ struct plan {
     const struct plan *followup; // its further key exchanges (RFC 9370); NULL: it has none
 };
 
+// Did the peer close the child that we rekey, meanwhile?
+enum old_closed {
+    OLD_IS_THERE,
+    OLD_CLOSED,   // if there is no new one, what close_action says follows
+    OLD_UNWANTED, // and we were to close it, too: the new one is not wanted, either
+    OLD_REPLACED, // the peer's own rekeying, which crossed ours, stands
+};
+
 enum exchange_part { PART_ASK = 1, PART_CONCLUDE, PART_ANSWER };
 
 struct exchange {
@@ -111,6 +120,7 @@ struct exchange {
     unsigned tries, retries;
     nsec first_sent;
     bool is_sent, is_over; // over: there is nothing to ask any more
+    bool peer_asks_too;    // again and again: it is there but does not have our answer
 
     uint8_t ni[NONCE_SIZE_MAX], nr[NONCE_SIZE_MAX];
     uint16_t ni_size, nr_size;
@@ -125,9 +135,12 @@ struct exchange {
     struct proposals *offered;   // by whoever asked
     struct suite suite;
     struct child *child;              // being made; owned until it is installed
+    uint32_t gone[GONE_MAX];          // SPIs that the peer deleted and we did not know, meanwhile
+    uint8_t gone_count;
     struct selectors *local, *remote; // of that child, in the arena
     uint8_t mode;                     // of that child, enum sa_mode
     uint32_t old_id;                  // of the child that is rekeyed or deleted
+    uint8_t old_closed;               // enum old_closed
     uint8_t auth_method;
     struct bytes auth_data;        // AUTH payload, ours or the peer's, in the arena
     struct bytes certs[CERTS_MAX]; // of the peer, in the message

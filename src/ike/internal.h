@@ -85,6 +85,8 @@ void sa_end(struct sa *sa, enum fault fault, const char *why);
 void sa_gone(struct sa *sa, enum fault fault,
              const char *why); // the same, and then what close_action or dpd_action says
 void sa_free(struct sa *sa);   // only of buried ones
+void sa_unconfirmed(struct sa *sa); // the peer makes an SA or child by our answer, if it gets it
+void sa_confirmed(struct sa *sa);
 void sa_heard(struct sa *sa, const struct message *message,
               enum message_kind kind); // an authentic, fresh message came
 struct exchange *sa_busy(const struct sa *sa);
@@ -116,8 +118,9 @@ void command_gone(struct ike *ike, uint32_t command); // one of what a terminate
 // Brings up a child (conf NULL: the IKE SA alone) with the SA that is there or a new one.
 void initiate(struct ike *ike, struct conn *conn, const struct child_conf *conf, uint32_t command,
               const struct flow *flow);
-void initiate_again(struct sa *sa,
-                    nsec delay); // a further attempt by a new SA that takes over its tasks
+struct sa *initiate_again(struct sa *sa,
+                          nsec delay); // a further attempt by a new SA that takes over its tasks
+void attempt_forgotten(struct sa *sa);
 void reauthenticate(struct sa *sa);
 void reauthenticated(struct sa *sa); // its children are there: the SA that it is for goes
 void conn_load(struct ike *ike, struct conn *conn);
@@ -158,6 +161,7 @@ void child_deleted(struct child *child);
 void child_linger(struct child *child); // gone for the peer; inbound is kept for a moment
 void child_end(struct child *child, enum fault fault); // removes both halves at once and buries it
 void child_closed(struct child *child);                // the same, and then what close_action says
+void child_act_closed(struct ike *ike, const struct conn *conn, const struct child_conf *conf);
 void child_free(struct child *child);
 void child_abandon(struct exchange *x); // x->child failed; if the peer made its half it is told
 void child_moved(struct child *child, const struct path *former);

@@ -57,6 +57,16 @@ static void hint_taken(struct sa *sa, const struct message *message)
 {
     unwanted(sa->ike, sa, message, FAULT_NOT_SEALED);
     bool is_error = message->header.flags & FLAG_RESPONSE && message->header.next == PAYLOAD_NOTIFY;
+    if (is_error && sa->state == EXPECT_AUTH && sa->asking && sa->asking->tries > 1) {
+        attempt_forgotten(sa);
+        return;
+    }
+    // An SA that is being closed: whoever does not know it has closed it, and its answer was lost.
+    // Forging this twice needs our SPIs, and whoever sees those can as well drop the answers.
+    if (is_error && sa->state == DELETING && sa->asking && sa->asking->tries) {
+        if (sa->asking->tries > 1) sa_end(sa, OK, NULL);
+        return;
+    }
     if (!is_error || sa->state != ESTABLISHED || sa->asking || task_find(sa, TASK_LIVENESS, 0))
         return;
     if (sa->ike->now - sa->last_heard < nsec_seconds(10)) return;
@@ -95,6 +105,8 @@ static void request_again(struct sa *sa, const struct message *message)
                                                      : "a",
         message->header.message_id);
     packets_send(ike, sa, &message->path, &sa->response);
+    // It may not be able to answer us before it has our answer: it is given more time, once.
+    if (sa->asking) sa->asking->peer_asks_too = true;
 }
 
 // --- genuine messages
@@ -195,6 +207,13 @@ static bool is_first_request(const struct ike_header *header)
            header->message_id == 0;
 }
 
+// The peer has answered what makes the IKE SA, and asks; its answer has not come. It will ask again.
+static bool is_early(const struct sa *sa, const struct ike_header *header)
+{
+    bool coming = sa->state == EXPECT_SA_INIT || sa->state == EXPECT_AUTH;
+    return coming && sa->initiator && !(header->flags & FLAG_RESPONSE);
+}
+
 static void message_in(struct ike *ike, struct message *message)
 {
     const struct ike_header *header = &message->header;
@@ -218,6 +237,10 @@ static void message_in(struct ike *ike, struct message *message)
     case WINDOW_NEW:
         // While an answer is being worked out its request comes again in vain.
         if (sa->answering && !(header->flags & FLAG_RESPONSE)) return;
+        if (is_early(sa, header)) {
+            unwanted(ike, sa, message, FAULT_REQUEST_EARLY);
+            return;
+        }
         if (sa->state == EXPECT_SA_INIT)
             first_response_in(sa, message);
         else

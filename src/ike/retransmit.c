@@ -29,7 +29,9 @@ void request_sent(struct exchange *x)
 static unsigned tries_of(const struct sa *sa, const struct exchange *x)
 {
     unsigned tries = sa->ike->settings.retransmit_tries;
-    return sa->last_heard > x->first_sent ? tries + TRIES_OF_THE_LIVING : tries;
+    bool lives = sa->last_heard > x->first_sent || x->peer_asks_too;
+    bool waits = task_find(sa, TASK_DELETE_IKE, 0) != NULL; // the end must not wait long
+    return lives && !waits ? tries + TRIES_OF_THE_LIVING : tries;
 }
 
 // An unprotected error that came meanwhile is the best explanation there is.

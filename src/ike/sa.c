@@ -3,7 +3,7 @@
 #include "ike/internal.h"
 #include <assert.h>
 
-enum { REKEY_RETRY_SECONDS = 30, REKEYED_LINGER_SECONDS = 90 };
+enum { REKEY_RETRY_SECONDS = 30 };
 
 // --- making
 
@@ -148,7 +148,7 @@ void sa_linger(struct sa *sa, const struct sa *by)
     sa->replaced_by = by->id;
     for (unsigned i = 0; i < SA_TIMERS; i++)
         if (i != TIMER_RETRANSMIT && i != TIMER_TASKS) sa->timers[i] = NSEC_NEVER;
-    sa_set_timer(sa, TIMER_HALF_OPEN, sa->ike->now + nsec_seconds(REKEYED_LINGER_SECONDS));
+    sa_set_timer(sa, TIMER_HALF_OPEN, sa->ike->now + nsec_seconds(PEER_TRIES_SECONDS));
 }
 
 void sa_move_children(struct sa *from, struct sa *to)
@@ -312,10 +312,25 @@ void sa_free(struct sa *sa)
 
 // --- liveness and what else comes with time
 
+void sa_unconfirmed(struct sa *sa)
+{
+    sa_set_timer(sa, TIMER_CONFIRM, sa->ike->now + nsec_seconds(PEER_TRIES_SECONDS));
+}
+
+void sa_confirmed(struct sa *sa)
+{
+    if (sa->timers[TIMER_CONFIRM] == NSEC_NEVER) return;
+    sa_set_timer(sa, TIMER_CONFIRM, NSEC_NEVER);
+    if (!(sa->bits & UNCONFIRMED)) return;
+    sa->bits &= ~(uint32_t)UNCONFIRMED;
+    sa_set_timer(sa, TIMER_TASKS, sa->ike->now); // what had to wait
+}
+
 void sa_heard(struct sa *sa, const struct message *message, enum message_kind kind)
 {
     (void)kind;
     sa->last_heard = sa->ike->now;
+    sa_confirmed(sa);
     if (sa->state >= ESTABLISHED) nat_heard_from(sa, &message->path);
 }
 
@@ -338,6 +353,17 @@ static void liveness_due(struct sa *sa)
     sa_set_timer(sa, TIMER_DPD, sa->ike->now + sa->conn->dpd_delay);
     if (sa->asking || sa->state != ESTABLISHED) return; // that request proves it, too
     task_add(sa, TASK_LIVENESS);
+    sa_pump(sa);
+}
+
+// The peer has been silent since we answered: perhaps it never got the answer, has given up, and
+// only we have what it asked for. RFC 7296 2.4: that is found out by asking.
+static void confirmation_due(struct sa *sa)
+{
+    sa->bits &= ~(uint32_t)UNCONFIRMED;
+    bool heard = sa->ike->now - last_sign_of_life(sa) < nsec_seconds(PEER_TRIES_SECONDS);
+    if (!heard && sa->state == ESTABLISHED && !sa->asking && !task_find(sa, TASK_LIVENESS, 0))
+        task_add(sa, TASK_LIVENESS);
     sa_pump(sa);
 }
 
@@ -401,6 +427,9 @@ static void timer_run(struct sa *sa, enum sa_timer timer)
         break;
     case TIMER_PARKED:
         parked_drop(sa);
+        break;
+    case TIMER_CONFIRM:
+        confirmation_due(sa);
         break;
     case SA_TIMERS:
         break;

@@ -17,6 +17,9 @@ enum {
     EXCHANGE_RETRIES_MAX = 5, // of one request because of INVALID_KE_PAYLOAD or COOKIE
     TASKS_MAX = 4096,         // of one SA
     SPI_MIN = 256,            // RFC 4303 2.1: those below are reserved
+    // A peer that does not have our answer asks again for about 165 seconds; then it has it or has
+    // given up.
+    PEER_TRIES_SECONDS = 180,
 };
 
 // --- time: one heap of alarms; each alarm is the least of its owner's named timers
@@ -38,6 +41,7 @@ enum sa_timer {
     TIMER_DPD,
     TIMER_KEEPALIVE,
     TIMER_PARKED, // the peer did not go on with the further key exchanges of a request
+    TIMER_CONFIRM, // the peer must have had our answer by now
     SA_TIMERS,
 };
 enum child_timer {
@@ -184,6 +188,7 @@ enum sa_bits {
     SELF_PROVED = 1 << 14,
     ENCAP_FORCED = 1 << 15,      // the connection wants ESP in UDP without a NAT
     PEER_INTERMEDIATE = 1 << 16, // RFC 9242
+    UNCONFIRMED = 1 << 17, // made by the peer's rekeying; it has not shown yet that it has it, too
     PPK_USED = 1 << 24,          // RFC 8784
 };
 
@@ -211,6 +216,7 @@ struct handshake {
     uint16_t ke_wanted;   // what INVALID_KE_PAYLOAD asked for
     uint32_t peer_hashes; // 1 << HASH_…
     unsigned attempts;    // of keyingtries
+    uint8_t begun_anew;   // because the peer had forgotten what was begun
     uint32_t candidate;   // of the remote addresses
     uint32_t command;     // of an initiate without a child
     enum fault rumour;    // an unprotected error that came; believed when nothing better follows

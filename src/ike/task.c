@@ -4,7 +4,7 @@
 #include "ike/internal.h"
 #include <assert.h>
 
-enum { BUSY_RETRY_SECONDS = 5, BUSY_RETRY_RANDOM = 5, BUSY_LIMIT_SECONDS = 240 };
+enum { BUSY_RETRY_SECONDS = 2, BUSY_RETRY_MAX = 16, BUSY_LIMIT_SECONDS = 240 };
 
 static const struct plan *const plans[] = {
     [TASK_CHILD] = &plan_child,
@@ -90,9 +90,11 @@ bool task_retry(struct sa *sa, struct task *task)
         task_add(sa, TASK_DELETE_IKE);
         return false;
     }
-    task_again(sa, task,
-               nsec_seconds(BUSY_RETRY_SECONDS) +
-                   jitter(ike, nsec_seconds(BUSY_RETRY_RANDOM), nsec_seconds(BUSY_RETRY_RANDOM)));
+    // The first wait is short, so that two ends that met do not run out of lifetime; it differs at
+    // both, and doubles.
+    unsigned seconds = BUSY_RETRY_SECONDS << (task->tries < 3 ? task->tries : 3);
+    nsec wait = nsec_seconds(seconds < BUSY_RETRY_MAX ? seconds : BUSY_RETRY_MAX);
+    task_again(sa, task, jitter(ike, wait, wait / 2));
     return true;
 }
 
@@ -138,6 +140,8 @@ static bool task_may_run(const struct sa *sa, const struct task *task)
     if (task->not_before > sa->ike->now) return false;
     switch (sa->state) {
     case ESTABLISHED:
+        // The peer cannot answer on an IKE SA before it has our answer that makes it.
+        if (sa->bits & UNCONFIRMED) return false;
         return !(sa->bits & REKEY_ANSWERING) || task->kind == TASK_DELETE_IKE ||
                task->kind == TASK_LIVENESS;
     case REKEYED:

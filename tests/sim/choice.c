@@ -172,15 +172,11 @@ static void a_virtual_address_is_kept(struct sim *sim, uint64_t seed)
         sim_run(sim, nsec_seconds(1));
         play_one_of_all(sim);
         CHECK(sim, both_say_10_3_0_1(sim) && leases_are(sim, 1, 0));
-        sim->loss_percent = 20;
-        sim->jitter = nsec_ms(50);
         for (unsigned end = 0; end < 2; end++) {
             sim_command(&sim->hosts[end], "rekey ike");
-            sim_run(sim, nsec_seconds(100));
+            sim_storm(sim, &(struct weather){.loss = 20, .jitter = nsec_ms(50)}, nsec_seconds(120));
             sim_quiesce(sim);
         }
-        sim->loss_percent = 0;
-        sim->jitter = 0;
         play_one_of_all(sim);
         CHECK(sim, both_say_10_3_0_1(sim) && leases_are(sim, 1, 0));
         sim_command(SIM_A(sim), "down ike");

@@ -107,10 +107,9 @@ static void down_under_loss_leaves_nothing(struct sim *sim, uint64_t seed)
 {
     sim_pair(sim, seed, "", "");
     play_up(sim);
-    sim->loss_percent = 30;
     sim_command(seed % 2 ? SIM_A(sim) : SIM_B(sim), "down ike");
-    sim_run(sim, nsec_seconds(200));
-    CHECK(sim, sim_clean(seed % 2 ? SIM_A(sim) : SIM_B(sim)));
+    sim_storm(sim, &(struct weather){.loss = 30}, nsec_seconds(60));
+    CHECK(sim, sim_clean(SIM_A(sim)) && sim_clean(SIM_B(sim)));
 }
 
 static void down_while_it_comes_up_leaves_nothing(struct sim *sim, uint64_t seed)

@@ -77,14 +77,11 @@ static void a_nat_that_rebinds_all_the_time_is_followed(struct sim *sim, uint64_
 static void it_comes_up_behind_a_nat_under_loss(struct sim *sim, uint64_t seed)
 {
     sim_pair_nat(sim, seed, "", "");
-    sim->loss_percent = 20;
-    sim->duplicate_percent = 10;
-    sim->jitter = nsec_ms(200);
     sim_start(sim);
     sim_command(SIM_A(sim), "up lan");
-    sim_run(sim, nsec_seconds(120));
+    sim_storm(sim, &(struct weather){.loss = 20, .duplicates = 10, .jitter = nsec_ms(200)}, nsec_seconds(300));
     sim_quiesce(sim);
-    if (sim_children(SIM_A(sim), "lan")) play_one_of_all(sim);
+    play_one_of_all(sim);
 }
 
 static void several_behind_nats_share_a_hub(struct sim *sim, uint64_t seed)

@@ -2,20 +2,18 @@
 // Keys change: by command, by time, bytes and packets; IKE SAs are authenticated anew.
 #include "sim.h"
 
+static const struct weather storm = {.loss = 20, .duplicates = 10, .jitter = NSEC_PER_SECOND / 20};
+
 static void rekey_of(struct sim *sim, uint64_t seed, struct sim_host *(*end)(struct sim *), const char *command, bool lossy)
 {
     sim_pair(sim, seed, "", "");
     play_up(sim);
     sim->traffic = true;
     sim_run(sim, nsec_seconds(1));
-    if (lossy) {
-        sim->loss_percent = 20;
-        sim->jitter = nsec_ms(50);
-        sim->duplicate_percent = 10;
-    }
     uint64_t before = SIM_A(sim)->events[IKE_EVENT_CHILD_REKEYED] + SIM_A(sim)->events[IKE_EVENT_IKE_REKEYED];
     sim_command(end(sim), command);
-    sim_run(sim, nsec_seconds(100));
+    if (lossy) sim_storm(sim, &storm, nsec_seconds(100));
+    else sim_run(sim, nsec_seconds(100));
     sim_quiesce(sim);
     CHECK(sim, SIM_A(sim)->events[IKE_EVENT_CHILD_REKEYED] + SIM_A(sim)->events[IKE_EVENT_IKE_REKEYED] > before);
     CHECK(sim, sim->packets_lost == 0 && sim->packets_without_sa == 0);
@@ -106,9 +104,9 @@ static void reauthenticated(struct sim *sim, uint64_t seed, struct sim_host *(*e
     sim_pair(sim, seed, "", "");
     play_up(sim);
     uint32_t former = ike_sa_after(SIM_A(sim)->core, 0);
-    if (lossy) sim->loss_percent = 20, sim->duplicate_percent = 10, sim->jitter = nsec_ms(50);
     sim_command(end(sim), "reauth ike");
-    sim_run(sim, nsec_seconds(400));
+    if (lossy) sim_storm(sim, &storm, nsec_seconds(400));
+    else sim_run(sim, nsec_seconds(400));
     sim_quiesce(sim);
     CHECK(sim, ike_sa_after(SIM_A(sim)->core, 0) > former);
     play_one_of_all(sim);

@@ -360,6 +360,19 @@ void sim_quiesce(struct sim *sim)
     sim_checks_settled(sim);
 }
 
+void sim_storm(struct sim *sim, const struct weather *weather, nsec calm)
+{
+    nsec jitter = sim->jitter;
+    sim->loss_percent = weather->loss;
+    sim->duplicate_percent = weather->duplicates;
+    sim->burst_percent = weather->bursts;
+    sim->jitter = weather->jitter;
+    sim_run(sim, nsec_seconds(60));
+    sim->loss_percent = sim->duplicate_percent = sim->burst_percent = 0;
+    sim->jitter = jitter;
+    sim_run(sim, calm);
+}
+
 void sim_jump(struct sim *sim, nsec span)
 {
     sim->now += span;

@@ -137,6 +137,14 @@ void sim_free(struct sim *sim);
 void sim_run(struct sim *sim, nsec span);
 void sim_quiesce(struct sim *sim);        // until nothing is on the link and no exchange is under way, at most a minute
 
+
+// A minute of bad weather, then the link is good. The last tries of whatever begins in it get through (42 and 76 seconds
+// after the ones before), so what both ends come to is certain.
+struct weather {
+    unsigned loss, duplicates, bursts;   // percent
+    nsec jitter;
+};
+void sim_storm(struct sim *sim, const struct weather *weather, nsec calm);
 void sim_jump(struct sim *sim, nsec span);   // the clocks jump: nobody has run meanwhile
 void sim_acquire(struct sim_host *host, uint32_t policy, const struct flow *flow);
 void sim_inject(struct sim_host *to, const struct endpoint *from, struct bytes bytes);

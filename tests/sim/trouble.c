@@ -8,18 +8,12 @@
 // RFC 7296 2.1 test: lost messages are sent again.
 static void it_comes_up_under_loss(struct sim *sim, uint64_t seed)
 {
-    sim_pair(sim, seed, "dpd_delay = 20s", "");
-    sim->loss_percent = 30;
-    sim->jitter = nsec_ms(200);
-    sim->duplicate_percent = 10;
+    sim_pair(sim, seed, "", "");
     sim_start(sim);
     sim_command(SIM_A(sim), "up lan");
-    sim_run(sim, UP_LIMIT);
-    sim->loss_percent = 0;
-    sim_run(sim, nsec_seconds(300));
+    sim_storm(sim, &(struct weather){.loss = 30, .duplicates = 10, .jitter = nsec_ms(200)}, nsec_seconds(300));
     sim_quiesce(sim);
-    // Either it is up at both ends or, when all tries of a request were lost, at none for long.
-    if (sim_children(SIM_A(sim), "lan")) play_one_of_all(sim);
+    play_one_of_all(sim);
 }
 
 static void an_unreachable_peer_is_given_up(struct sim *sim, uint64_t seed)
@@ -74,14 +68,16 @@ static void it_lives_on_a_bad_link(struct sim *sim, uint64_t seed)
     sim_pair(sim, seed, "rekey_time = 100s\n dpd_delay = 20s", "rekey_time = 60s");
     play_up(sim);
     sim->burst_percent = 20;
-    sim->loss_percent = 5;
+    sim->loss_percent = 10;
     sim->duplicate_percent = 10;
     sim->jitter = nsec_ms(300);
     sim_run(sim, nsec_seconds(1000));
     sim->burst_percent = sim->loss_percent = 0;
     sim_run(sim, nsec_seconds(400));
     sim_quiesce(sim);
-    CHECK(sim, sim_sas(SIM_A(sim)) == sim_sas(SIM_B(sim)) && sim_sas(SIM_A(sim)) >= 1);
+    // At the end one may just have been rekeyed.
+    for (size_t i = 0; i < 2; i++)
+        CHECK(sim, sim_sas(&sim->hosts[i]) == 1 && sim_children(&sim->hosts[i], "lan") == 1);
 }
 
 // RFC 7383 test: the first messages of a large proposal are cut, fragments are lost and come out of order.
@@ -99,15 +95,12 @@ static void fragments_are_lost(struct sim *sim, uint64_t seed)
                              "aes256-sha384,aes128-sha512,aes192-sha512,aes256-sha512,aes128gcm16,aes256gcm16,aes192gcm16,"
                              "aes128ctr-sha256,aes256ctr-sha256,chacha20poly1305");
     sim_pair_of(sim, seed, "", lines, "", "remote_ts = 10.1.0.0/24,2001:db8::/32\n local_ts = 10.2.0.0/24,2001:db8::/32");
-    sim->loss_percent = 20;
-    sim->jitter = nsec_ms(100);
-    sim->duplicate_percent = 20;
     sim_start(sim);
     sim_command(SIM_A(sim), "up lan");
-    sim_run(sim, UP_LIMIT);
+    sim_storm(sim, &(struct weather){.loss = 20, .duplicates = 20, .jitter = nsec_ms(100)}, nsec_seconds(300));
     sim_quiesce(sim);
-    CHECK(sim, sim_children(SIM_A(sim), "lan") == sim_children(SIM_B(sim), "lan"));
-    CHECK(sim, SIM_A(sim)->sent >= 3 || !sim_children(SIM_A(sim), "lan"));
+    play_one_of_all(sim);
+    CHECK(sim, SIM_A(sim)->sent >= 3);
 }
 
 // A host crashes at any moment of the life of its SAs, comes back and begins again.

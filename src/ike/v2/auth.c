@@ -463,6 +463,7 @@ static enum fault auth_answer_write(struct exchange *x)
         child_write_answer(x, &draft);
     respond(x, &draft);
     established(x);
+    sa_unconfirmed(sa);
     if (x->child_fault)
         child_failed_report(x);
     else if (x->child)

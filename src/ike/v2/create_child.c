@@ -97,9 +97,11 @@ static enum fault child_conclude(struct exchange *x)
 {
     SECRET(keymat);
     TRY(child_keys(x, &keymat));
+    struct child *child = x->child;
     child_install(x, &keymat, INSTALL_BOTH);
     x->sa->troubled_since = 0;
     task_done(x->sa, x->task);
+    child_deleted_early(x, child);
     return OK;
 }
 
@@ -188,6 +190,7 @@ void child_answer_last(struct exchange *x)
     else
         child_write_answer(x, &draft);
     respond(x, &draft);
+    sa_unconfirmed(x->sa);
 }
 
 static enum fault child_answer_write(struct exchange *x)

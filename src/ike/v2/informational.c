@@ -157,9 +157,20 @@ struct deletions {
     bool ike;
 };
 
+// RFC 7296 2.25: our request for a child is open; its answer may be lost, and the child deleted
+// already.
+static void early_note(struct exchange *ours, uint32_t spi)
+{
+    if (!ours || !ours->child) return;
+    if (ours->gone_count == GONE_MAX)
+        memmove(ours->gone, ours->gone + 1, --ours->gone_count * sizeof *ours->gone);
+    ours->gone[ours->gone_count++] = spi;
+}
+
 static void deletion_add(struct exchange *x, struct deletions *all, uint8_t protocol, uint32_t spi)
 {
     struct child *child = child_by_spi_out(x->sa, protocol, spi);
+    if (!child) early_note(x->sa->asking, spi);
     // RFC 7296 1.4.1: what we are deleting, too, or do not have, is left out of the answer.
     if (!child || child->state == CHILD_DELETING || child->state == CHILD_GONE ||
         all->count == DELETE_SPIS_MAX)
@@ -206,6 +217,8 @@ static void child_deleted_by_peer(struct child *child)
 {
     struct child *theirs = child->rival ? child_by_id(child->sa->ike, child->rival->id) : NULL;
     if (theirs && theirs->state != CHILD_GONE && !child->replaced_by) {
+        struct exchange *ours = child->sa->asking;
+        if (ours && ours->old_id == child->id) ours->old_closed = OLD_REPLACED;
         child_replaced(child, theirs);
         child_rival_settled(theirs);
     }
@@ -218,17 +231,27 @@ static void child_deleted_by_peer(struct child *child)
     child_closed(child);
 }
 
+// The child of our exchange, just installed.
+void child_deleted_early(const struct exchange *x, struct child *child)
+{
+    for (unsigned i = 0; i < x->gone_count && child->state != CHILD_GONE; i++)
+        if (x->gone[i] == child->spi_out) child_deleted_by_peer(child);
+}
+
 // RFC 7296 2.8.2: who deletes the old IKE SA has finished its rekeying and did not see ours, so its
 // new one inherits.
 static void ike_deleted_by_peer(struct sa *sa)
 {
     struct sa *theirs = sa->rival ? sa_by_id(sa->ike, sa->rival->id) : NULL;
+    struct sa *fresh = sa_by_id(sa->ike, sa->replaced_by);
     if (theirs && theirs->state != DEAD && !sa->replaced_by) {
+        fresh = theirs;
         sa_move_children(sa, theirs);
         event(sa->ike, (struct ike_event){.kind = IKE_EVENT_IKE_REKEYED,
                                           .ike_id = theirs->id,
                                           .old_ike_id = sa->id});
     }
+    if (fresh && fresh->state != DEAD) sa_confirmed(fresh);
     sa_gone(sa, FAULT_PEER_CLOSED, NULL);
 }
 

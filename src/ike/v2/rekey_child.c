@@ -45,6 +45,8 @@ static enum fault rekey_ask(struct exchange *x)
     struct child *old = old_child(x);
     struct draft draft;
     if (!old || old->state != CHILD_REKEYING) {
+        if (x->old_closed == OLD_CLOSED)
+            child_act_closed(x->sa->ike, x->child->conn, x->child->conf);
         exchange_give_up(x);
         return OK;
     }
@@ -112,6 +114,7 @@ static void rekey_won(struct exchange *x, struct child *old, struct secret *keym
     child_install(x, keymat, INSTALL_BOTH);
     child_replaced(old, child);
     delete_later(old);
+    child_deleted_early(x, child);
 }
 
 static enum fault rekey_conclude(struct exchange *x)
@@ -120,11 +123,16 @@ static enum fault rekey_conclude(struct exchange *x)
     struct child *old = old_child(x);
     TRY(child_keys(x, &keymat));
     x->sa->troubled_since = 0;
-    if (!old) {
-        // RFC 7296 2.25.1: it was deleted by the peer while it was rekeyed; the new one has been
-        // made all the same.
+    if (!old && x->old_closed > OLD_CLOSED) {
         x->child->replaces = 0;
         child_abandon(x);
+    } else if (!old) {
+        // RFC 7296 2.25.1: the peer deleted the old one while it was rekeyed, after it had answered,
+        // or it would have refused. So the new one stands.
+        struct child *child = x->child;
+        child->replaces = 0;
+        child_install(x, &keymat, INSTALL_BOTH);
+        child_deleted_early(x, child);
     } else if (old->rival && nonces_lose(x, old->rival)) {
         rekey_lost(x, old);
     } else {
@@ -176,8 +184,12 @@ static void child_unknown_to_peer(struct exchange *x, struct child *old)
 
 static void rekey_failed(struct exchange *x, enum fault fault)
 {
-    struct child *old = old_child(x);
+    struct child *old = old_child(x), *fresh = x->child;
+    bool lost = fresh && x->old_closed == OLD_CLOSED;
+    const struct child_conf *conf = fresh ? fresh->conf : NULL;
+    const struct conn *conn = fresh ? fresh->conn : NULL;
     child_abandon(x);
+    if (lost) child_act_closed(x->sa->ike, conn, conf);
     if (!old) return;
     if (old->rival) {
         struct child *theirs = child_by_id(x->sa->ike, old->rival->id);

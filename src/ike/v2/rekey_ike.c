@@ -319,6 +319,8 @@ static enum fault ike_answer_write(struct exchange *x)
     x->fresh = NULL;
     old->bits &= ~(uint32_t)REKEY_ANSWERING;
     sa_established(fresh);
+    fresh->bits |= UNCONFIRMED;
+    sa_unconfirmed(fresh);
     if (crosses(old)) {
         free(old->rival);
         old->rival = rival_new(fresh->id, x);

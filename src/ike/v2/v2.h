@@ -22,6 +22,7 @@ extern const struct plan plan_sa_init, plan_auth, plan_child, plan_rekey_child, 
     plan_delete_child, plan_delete_ike, plan_delete_spi, plan_liveness;
 extern const struct recipe sa_init_answer, auth_answer, child_answer, rekey_child_answer,
     rekey_ike_answer, informational_answer;
+void child_deleted_early(const struct exchange *x, struct child *child);
 void sa_init_receive(struct ike *ike, struct message *message);
 bool sa_init_is_rumour(
     const struct sa *sa,

@@ -311,6 +311,7 @@ static void traffic_is_a_sign_of_life(void **state)
     uint64_t sent = p->a.sent;
     for (unsigned i = 0; i < 20; i++) {
         usage(&p->a, info.spi_in, SA_IN, i + 1, 100 * (i + 1));
+        usage(&p->b, info.spi_out, SA_IN, i + 1, 100 * (i + 1));
         run_for(p, nsec_seconds(10));
     }
     assert_int_equal(p->a.sent, sent);
