@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <strings.h>
 
-enum { CERT_BLOCKS_MAX = 16, TENTH = 10 };
+enum { CERT_BLOCKS_MAX = 16, TENTH = 10, MARGIN_SECONDS = 10 };
 
 struct compiling {
     struct complaints *complaints;
@@ -176,6 +176,18 @@ static void pools_compile(struct compiling *c, const struct tree *section)
     }
 }
 
+// Two ends that rekey at once may refuse each other and wait for seconds: an SA that is not kept
+// for that long after its time can end while it is being rekeyed.
+static void margin_check(struct compiling *c, struct place place, const char *what, uint64_t margin)
+{
+    if (margin >= (uint64_t)nsec_seconds(MARGIN_SECONDS)) return;
+    complain_warning(c->complaints, FAULT_OPTION_RANGE, place,
+                     "%s%s%s is less than %d seconds: when both ends rekey at the same moment that "
+                     "may not be enough",
+                     place.file ? "" : c->where, place.file || !*c->where ? "" : ": ", what,
+                     MARGIN_SECONDS);
+}
+
 // rekey_time is off by default when reauth_time is on; over_time is a tenth of the longer;
 // rand_time is over_time.
 static void conn_times_compile(struct compiling *c, const struct tree *section)
@@ -195,6 +207,9 @@ static void conn_times_compile(struct compiling *c, const struct tree *section)
                         place_of(section, "rand_time"),
                         "rand_time must be less than rekey_time and reauth_time, or keys could be "
                         "replaced all the time");
+    if (rekey.value && over.value)
+        margin_check(c, place_of(section, over.given ? "over_time" : "rekey_time"), "over_time",
+                     over.value);
     if (!rand.given) rand.value = over.value < shorter ? over.value : shorter / TENTH;
     conn->rekey_time = (nsec)rekey.value;
     conn->reauth_time = (nsec)reauth.value;
@@ -460,6 +475,10 @@ static void child_limits_compile(struct compiling *c, const struct tree *section
 {
     struct limits time =
         limits_compile(c, section, "time", TYPE_TIME, (uint64_t)nsec_seconds(3600));
+    if (time.rekey && time.life > time.rekey)
+        margin_check(
+            c, place_of(section, tree_find(section, "life_time") ? "life_time" : "rekey_time"),
+            "life_time - rekey_time", time.life - time.rekey);
     struct limits bytes = limits_compile(c, section, "bytes", TYPE_BYTES, 0);
     struct limits packets = limits_compile(c, section, "packets", TYPE_BIGNUMBER, 0);
     child->rekey_time = (nsec)time.rekey, child->life_time = (nsec)time.life,

@@ -7,6 +7,8 @@
 #include <signal.h>
 #include <stdio.h>
 
+enum { QUIET_MS = 200 };
+
 // --- what waits
 
 struct pending *pending_new(struct control *control, uint32_t client, enum pending_kind kind)
@@ -23,12 +25,34 @@ struct pending *pending_new(struct control *control, uint32_t client, enum pendi
     return pending;
 }
 
-// At start clients wait until all of the configuration is where it belongs.
+static void peers_ready(struct control *control)
+{
+    if (control->peers_ready) return;
+    control->peers_ready = true;
+    struct wr out = message_begin(control->space, IPC_MESSAGE_MAX, MESSAGE_READY, 0);
+    link_send(control->ike, &out);
+}
+
+static void quiet_fired(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what;
+    peers_ready(context);
+}
+
+void client_loaded(struct control *control)
+{
+    const struct timeval wait = {.tv_usec = QUIET_MS * 1000};
+    if (!control->peers_ready) evtimer_add(control->quiet, &wait);
+}
+
+// At start clients wait until all of the configuration is where it belongs, and so do peers: whoever
+// asks while it is being loaded would be refused for what comes a moment later.
 static void ready_check(struct control *control)
 {
     if (control->ready || control->starting || control->pending) return;
     control->ready = true;
     vici_open(control->vici);
+    if (control_has_file(control)) peers_ready(control);
 }
 
 struct pending *pending_find(struct control *control, uint64_t number)
@@ -231,6 +255,7 @@ int role_control(const struct role_options *options)
     crypto_start();
     struct control control = {.options = options, .base = event_base_new(), .space = mem_new(IPC_MESSAGE_MAX)};
     control.deferred_last = &control.deferred;
+    control.quiet = evtimer_new(control.base, quiet_fired, &control);
     const int *channel = options->channel;
     control.ike = link_new(control.base, channel[ROLE_IKE], ROLE_CONTROL, ROLE_IKE, from_role, &control);
     control.keys = link_new(control.base, channel[ROLE_KEYS], ROLE_CONTROL, ROLE_KEYS, from_role, &control);
@@ -246,6 +271,7 @@ int role_control(const struct role_options *options)
     int code = role_loop(control.base, options->alive);
     event_free(reload);
     leases_close(control.leases);
+    event_free(control.quiet);
     vici_free(control.vici);
     return code;
 }

@@ -80,6 +80,8 @@ struct control {
     struct deferred_conn *deferred, **deferred_last;
     uint64_t next_number;
     bool starting, ready;    // ready: clients are let in
+    bool peers_ready;        // the ike role knows that all is loaded
+    struct event *quiet;     // without a file: no connection has come for a moment
     bool loading_file;       // what is requested now comes from our file
     uint8_t *space;
 };
@@ -90,6 +92,8 @@ void pending_free(struct pending *pending);
 struct pending *pending_find(struct control *control, uint64_t number);
 void success_respond(struct control *control, uint32_t client, enum fault fault, const char *text, const char *what);
 void deferred_flush(struct control *control);
+bool control_has_file(const struct control *control);
+void client_loaded(struct control *control);   // a connection; others may follow
 
 // control_load.c
 void control_load_conn(struct control *control, uint32_t client, const struct tree *section);

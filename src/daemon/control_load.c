@@ -234,6 +234,7 @@ static void conn_keep(struct control *control, uint32_t client, struct conn *con
     loaded->from_file = control->loading_file;
     loaded->seen = true;
     conn_send(control, client, conn->name, encoded);
+    if (client) client_loaded(control);
 }
 
 static void conn_load_now(struct control *control, uint32_t client, const struct tree *section)
@@ -510,9 +511,14 @@ static void file_apply(struct control *control, const struct tree *root, const c
     control->loading_file = false;
 }
 
+bool control_has_file(const struct control *control)
+{
+    return control->options->config && strcmp(control->options->config, "none") != 0;
+}
+
 void control_start(struct control *control)
 {
-    if (!control->options->config || strcmp(control->options->config, "none") == 0) {
+    if (!control_has_file(control)) {
         role_log(ROLE_CONTROL, IKE_INFO, OK, "no configuration file: waiting for a client to load one");
         return;
     }
@@ -563,7 +569,7 @@ static void seen_note(struct control *control, const struct tree *root)
 
 bool control_reload(struct control *control, struct buf *errors)
 {
-    if (!control->options->config || strcmp(control->options->config, "none") == 0) {
+    if (!control_has_file(control)) {
         buf_add_text(errors, "there is no configuration file to reload: everything is loaded by clients");
         return false;
     }

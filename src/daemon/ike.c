@@ -10,7 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { DATAGRAMS_AT_ONCE = 64, USAGE_SECONDS = 1, STOP_MS = 1500 };
+// Peers wait that long for a configuration at most. A peer asks for minutes before it gives up.
+enum { DATAGRAMS_AT_ONCE = 64, USAGE_SECONDS = 1, STOP_MS = 1500, DEAF_SECONDS = 10 };
 
 static const uint8_t non_esp_marker[4];   // RFC 3948 2.2: four zero bytes before IKE on the port of ESP in UDP
 
@@ -258,6 +259,29 @@ static void socket_readable(evutil_socket_t fd, short what, void *context)
     }
 }
 
+// Peers are heard only when the configuration is there (control says so) or has not come for long.
+// What they sent meanwhile has waited in the sockets.
+static void sockets_watch(struct ike_role *role)
+{
+    const struct udp_ports *ports[] = {&role->options->udp4, &role->options->udp6};
+    if (role->hears) return;
+    role->hears = true;
+    evtimer_del(role->deaf_timer);
+    for (unsigned i = 0; i < 2; i++) {
+        int fds[] = {ports[i]->ike, ports[i]->ike_nat};
+        for (unsigned j = 0; j < 2; j++)
+            if (fds[j] >= 0)
+                event_add(event_new(role->base, fds[j], EV_READ | EV_PERSIST, socket_readable, role), NULL);
+    }
+}
+
+static void deaf_fired(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what;
+    role_log(ROLE_IKE, IKE_INFO, OK, "no configuration has come for %d seconds: peers are answered without", DEAF_SECONDS);
+    sockets_watch(context);
+}
+
 // --- inputs: control
 
 static void conn_load(struct ike_role *role, uint64_t number, struct rd *fields)
@@ -436,6 +460,7 @@ static void from_control(void *context, const struct message_head *head, struct 
     case MESSAGE_COMMAND: command(role, fields); break;
     case MESSAGE_LIST_SAS: list_sas(role, head->number, fields); break;
     case MESSAGE_STATS: ike_view_stats(role, head->number); break;
+    case MESSAGE_READY: sockets_watch(role); break;
     }
 }
 
@@ -595,17 +620,6 @@ static void stop(void *context)
     if (ike_stats(role->core)->sas == 0) event_base_loopbreak(role->base);
 }
 
-static void sockets_watch(struct ike_role *role)
-{
-    const struct udp_ports *ports[] = {&role->options->udp4, &role->options->udp6};
-    for (unsigned i = 0; i < 2; i++) {
-        int fds[] = {ports[i]->ike, ports[i]->ike_nat};
-        for (unsigned j = 0; j < 2; j++)
-            if (fds[j] >= 0)
-                event_add(event_new(role->base, fds[j], EV_READ | EV_PERSIST, socket_readable, role), NULL);
-    }
-}
-
 static void links_open(struct ike_role *role)
 {
     const int *channel = role->options->channel;
@@ -633,7 +647,9 @@ int role_ike(const struct role_options *options)
     evtimer_add(role.usage_timer, &usage_interval);
     keylog_start(&role);
     links_open(&role);
-    sockets_watch(&role);
+    role.deaf_timer = evtimer_new(role.base, deaf_fired, &role);
+    const struct timeval deaf = {.tv_sec = DEAF_SECONDS};
+    evtimer_add(role.deaf_timer, &deaf);
     role_on_stop(stop, &role);
     int code = role_loop(role.base, options->alive);
     ike_free(role.core);

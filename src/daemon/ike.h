@@ -49,7 +49,8 @@ struct ike_role {
     struct ike *core;
     struct ike_settings settings;
     struct link *control, *keys, *trust, *esp, *net;
-    struct event *timer, *usage_timer;
+    struct event *timer, *usage_timer, *deaf_timer;
+    bool hears;   // peers
     struct resolving *resolving;
     struct ready_answer *ready, **ready_last;
     bool stepping;

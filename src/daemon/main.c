@@ -321,6 +321,7 @@ static void signals_block(struct daemon *daemon)
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
         sigaddset(&daemon->signals, wanted[i]);
     sigprocmask(SIG_BLOCK, &daemon->signals, NULL);
+    signal(SIGPIPE, SIG_IGN); // a role that is told to end may have ended
 }
 
 static int daemon_main(struct daemon *daemon)

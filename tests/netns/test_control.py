@@ -135,3 +135,29 @@ def reload_touches_only_what_changed(lab):
     here.cygnet("reload")
     check("further" not in here.cygnet("list", "--conns"), "the removed connection is still there")
     traffic(a, b, count=1)
+
+
+@case
+def peers_are_not_refused_while_the_configuration_is_loaded(lab):
+    if not shutil.which("swanctl"):
+        raise Skip("swanctl is not installed")
+    a, b = gateways(lab)
+    late = b.cygnet(None)
+    late.configure(config("b", "a"))
+    here = a.cygnet(config("a", "b", start="start"), options=("--debug", "--retransmit", "0.5/1/30"))
+    here.wait_log("IKE_SA_INIT request is sent to 192.0.2.2:500 again (2 of 30)")
+    load_all(late)
+    wait_for("the child", lambda: here.children() and late.children())
+    traffic(a, b)
+    check("no proposal" not in here.log() and "NO_PROPOSAL" not in late.log(), "the peer was refused before the connection was there")
+
+
+@case
+def peers_are_answered_without_a_configuration_after_a_while(lab):
+    a, b = gateways(lab)
+    empty = b.cygnet(None)
+    here = a.cygnet(config("a", "b", start="start"), options=("--debug", "--retransmit", "0.5/1/30"))
+    here.wait_log("IKE_SA_INIT request is sent to 192.0.2.2:500 again (2 of 30)")
+    check("answers:" not in here.log(), "the peer was answered at once")
+    empty.wait_log("peers are answered without", 12)
+    here.wait_log("192.0.2.2:500 answers:")
