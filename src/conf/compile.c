@@ -311,16 +311,38 @@ static uint8_t certs_compile(struct compiling *c, const struct tree *round, cons
     return count;
 }
 
-static void key_ids_compile(const struct tree *round, struct auth_conf *auth)
+static void key_ids_compile(const struct tree *round, const char *name, struct conn_cert *certs,
+                            uint8_t count)
 {
     uint8_t i = 0;
-    for (struct parts parts = parts_of(tree_find(round, "cert-keyids")); parts_next(&parts); i++) {
-        if (i >= auth->cert_count || strlen(parts.text) != 40) continue;
+    for (struct parts parts = parts_of(tree_find(round, name)); parts_next(&parts); i++) {
+        if (i >= count || strlen(parts.text) != 40) continue;
         for (size_t at = 0; at < 20; at++) {
             char byte[3] = {parts.text[2 * at], parts.text[2 * at + 1], '\0'};
-            auth->certs[i].key_id[at] = (uint8_t)strtoul(byte, NULL, 16);
+            certs[i].key_id[at] = (uint8_t)strtoul(byte, NULL, 16);
         }
     }
+}
+
+// What contradicts itself, or cannot be done.
+static void round_check(struct compiling *c, const struct tree *round, bool local,
+                        const struct auth_conf *auth)
+{
+    const struct tree *pubkeys = tree_find(round, "pubkeys");
+    bool signs = auth->auth == AUTH_CLASS_PUBKEY;
+    if (local && signs && auth->cert_count == 0 && auth->pubkey_count == 0)
+        option_complain(c->complaints, FAULT_OPTION_MISSING, c->where, round->place,
+                        "%s needs certs or pubkeys to prove its identity with, or auth = psk",
+                        round->name);
+    if (pubkeys && !signs)
+        option_complain(c->complaints, FAULT_OPTION_CONFLICT, c->where, pubkeys->place,
+                        "%s has pubkeys, which are of no use with another auth than pubkey",
+                        round->name);
+    // RFC 7619 2.2: an identity that nobody proves must not decide anything.
+    if (!local && auth->auth == AUTH_CLASS_NULL && auth->id.type != IDENTITY_ANY)
+        option_complain(c->complaints, FAULT_OPTION_CONFLICT, c->where, place_of(round, "id"),
+                        "%s has auth = null and an id, which nobody proves: leave the id out",
+                        round->name);
 }
 
 static void round_compile(struct compiling *c, const struct tree *round, bool local,
@@ -340,11 +362,11 @@ static void round_compile(struct compiling *c, const struct tree *round, bool lo
         auth->id = (struct identity){.type = IDENTITY_ANY};
     auth->cert_count = certs_compile(c, round, "certs", "cert", auth->certs);
     if (!local) auth->ca_count = certs_compile(c, round, "cacerts", "cacert", auth->cas);
-    key_ids_compile(round, auth);
+    auth->pubkey_count = certs_compile(c, round, "pubkeys", "pubkey", auth->pubkeys);
+    key_ids_compile(round, "cert-keyids", auth->certs, auth->cert_count);
+    key_ids_compile(round, "pubkey-keyids", auth->pubkeys, auth->pubkey_count);
     auth->revocation = word_of(round, "revocation", revocations, COUNT(revocations));
-    if (local && auth->auth == AUTH_CLASS_PUBKEY && auth->cert_count == 0)
-        option_complain(c->complaints, FAULT_OPTION_MISSING, c->where, round->place,
-                        "%s needs certs to prove its identity with, or auth = psk", round->name);
+    round_check(c, round, local, auth);
 }
 
 // Sections that begin with `beginning`, ordered by their number and then as they stand.

@@ -252,8 +252,10 @@ bool convert_auth(const char *text, bool remote, uint8_t *out, struct bytes *sch
                   struct wrong *wrong)
 {
     *schemes = BYTES_NONE;
-    *out = strcmp(text, "psk") == 0 ? AUTH_CLASS_PSK : AUTH_CLASS_PUBKEY;
-    if (*out == AUTH_CLASS_PSK || strcmp(text, "pubkey") == 0) return true;
+    *out = strcmp(text, "psk") == 0    ? AUTH_CLASS_PSK
+           : strcmp(text, "null") == 0 ? AUTH_CLASS_NULL
+                                       : AUTH_CLASS_PUBKEY;
+    if (*out != AUTH_CLASS_PUBKEY || strcmp(text, "pubkey") == 0) return true;
     if (begins_with(text, "eap") || begins_with(text, "xauth"))
         return wrong_say(wrong, FAULT_OPTION_UNSUPPORTED, 0,
                          "is known but not supported yet: use pubkey or psk");

@@ -19,8 +19,10 @@ enum { OPTION_COUNT = sizeof options / sizeof *options };
 // Sections that have no row of their own, because there is nothing to say about them.
 static const struct option children = {
     "connections.<conn>.children", TYPE_SECTION, SUPPORT_YES, "", "", ""};
-// What only our own control process adds to VICI sections: the key ids of the certificates.
-static const struct option key_ids = {"cert-keyids", TYPE_NAMES, SUPPORT_YES, "", "", ""};
+// What only our own control process adds to VICI sections: the key ids of certificates and raw
+// keys.
+static const struct option key_ids[] = {{"cert-keyids", TYPE_NAMES, SUPPORT_YES, "", "", ""},
+                                       {"pubkey-keyids", TYPE_NAMES, SUPPORT_YES, "", "", ""}};
 
 size_t options_rows(const struct option_row **rows)
 {
@@ -437,7 +439,8 @@ static void section_walk(struct checking *c, const struct tree *section, const c
 static const struct option *item_row(struct checking *c, const struct tree *item, const char *path)
 {
     bool round = strstr(path, ".local<suffix>") || strstr(path, ".remote<suffix>");
-    if (c->form == FORM_VICI && round && strcmp(item->name, key_ids.path) == 0) return &key_ids;
+    for (unsigned i = 0; i < 2 && c->form == FORM_VICI && round; i++)
+        if (strcmp(item->name, key_ids[i].path) == 0) return &key_ids[i];
     const struct option *row =
         item->kind == TREE_SECTION ? option_match(path, item->name, true) : NULL;
     if (!row) row = option_find(path, item->name);

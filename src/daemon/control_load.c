@@ -64,12 +64,25 @@ static void cert_send(struct control *control, uint32_t client, struct bytes der
     link_send(control->trust, &out);
 }
 
+// A raw key belongs to the connections that name it in pubkeys, which bring it along; by itself it says nothing.
+static void pubkey_check(struct control *control, uint32_t client, struct bytes data)
+{
+    struct public_key *key = NULL;
+    enum fault fault = public_key_find(data, &key);
+    if (!fault) public_key_free(key);
+    success_respond(control, client, fault, NULL, "public key");
+}
+
 void control_load_cert(struct control *control, uint32_t client, const struct tree *message)
 {
     const char *type = tree_text(message, "type", "X509"), *flag = tree_text(message, "flag", "NONE");
     struct bytes data = tree_value(message, "data");
     if (strcasecmp(type, "X509_CRL") == 0) {
         cert_send(control, client, data, type, flag);
+        return;
+    }
+    if (strcasecmp(type, "PUBKEY") == 0) {
+        pubkey_check(control, client, data);
         return;
     }
     struct cert *cert = NULL;
@@ -179,17 +192,37 @@ static enum fault round_certs_add(const struct tree *round, struct arena *arena,
     return OK;
 }
 
+// RFC 7670: of raw keys, too; they are looked at here so that a bad one is told when it is loaded.
+static enum fault round_pubkeys_add(const struct tree *round, struct arena *arena, struct tree *to)
+{
+    const struct tree *keys = tree_find(round, "pubkeys");
+    if (!keys) return OK;
+    struct tree *ids = tree_add_list(arena, to, "pubkey-keyids");
+    TREE_EACH(item, keys) {
+        struct public_key *key;
+        uint8_t id[20];
+        char hex[41];
+        TRY(public_key_read_spki(item->value, &key));
+        public_key_id(key, id);
+        public_key_free(key);
+        tree_add_item(arena, ids, bytes_of_text(bytes_hex(BYTES_ARRAY(id), hex, sizeof hex)));
+    }
+    return OK;
+}
+
 static enum fault conn_complete(const struct tree *section, struct arena *arena, struct tree *to)
 {
     TREE_EACH(item, section) {
-        if (item->kind != TREE_SECTION || strncmp(item->name, "local", 5) != 0) {
+        bool local = strncmp(item->name, "local", 5) == 0, remote = strncmp(item->name, "remote", 6) == 0;
+        if (item->kind != TREE_SECTION || (!local && !remote)) {
             item_copy(arena, item, to);
             continue;
         }
         struct tree *round = tree_add_section(arena, to, item->name);
         round->place = item->place;
         section_copy(arena, item, round);
-        TRY(round_certs_add(item, arena, round));
+        TRY(round_pubkeys_add(item, arena, round));
+        if (local) TRY(round_certs_add(item, arena, round));
     }
     return OK;
 }

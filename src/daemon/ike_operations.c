@@ -74,9 +74,11 @@ static void prove_ask(struct ike_role *role, const struct ike_operation *operati
         .local_addr = operation->prove.local_addr,
         .remote_addr = operation->prove.remote_addr,
         .expected = operation->prove.expected,
-        .key_count = auth ? auth->cert_count : 0,
     };
-    for (unsigned i = 0; i < message.key_count; i++) memcpy(message.key_ids[i], auth->certs[i].key_id, 20);
+    for (unsigned i = 0; auth && i < auth->cert_count; i++)
+        memcpy(message.key_ids[message.key_count++], auth->certs[i].key_id, 20);
+    for (unsigned i = 0; auth && i < auth->pubkey_count && message.key_count < CONN_CERTS_MAX; i++)
+        memcpy(message.key_ids[message.key_count++], auth->pubkeys[i].key_id, 20);
     struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_PROVE, operation->number);
     prove_put(&out, &message);
     link_send(role->keys, &out);
@@ -120,11 +122,14 @@ static void judge_ask(struct ike_role *role, const struct ike_operation *operati
         .hashes = operation->judge.hashes,
         .only_count = auth->cert_count,
         .ca_count = auth->ca_count,
+        .pubkey_count = auth->pubkey_count,
+        .raw_key = operation->judge.raw_key,
     };
     for (size_t i = 0; i < operation->judge.cert_count && i < CONN_CERTS_MAX * 2; i++)
         message.certs[message.cert_count++] = operation->judge.certs[i];
     for (unsigned i = 0; i < auth->cert_count; i++) message.only[i] = auth->certs[i].der;
     for (unsigned i = 0; i < auth->ca_count; i++) message.cas[i] = auth->cas[i].der;
+    for (unsigned i = 0; i < auth->pubkey_count; i++) message.pubkeys[i] = auth->pubkeys[i].der;
     struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_JUDGE, operation->number);
     judge_put(&out, &message);
     if (out.failed) {   // certificates beyond what may pass between processes

@@ -353,6 +353,8 @@ static void shape_judge(struct codec *c, struct judge_message *m)
     field_blobs(c, &m->cert_count, m->certs, CONN_CERTS_MAX * 2);
     field_blobs(c, &m->only_count, m->only, CONN_CERTS_MAX);
     field_blobs(c, &m->ca_count, m->cas, CONN_CERTS_MAX);
+    field_blobs(c, &m->pubkey_count, m->pubkeys, CONN_CERTS_MAX);
+    field_bytes(c, &m->raw_key);
 }
 
 static void shape_judged(struct codec *c, struct judged_message *m)

@@ -62,7 +62,8 @@ struct judge_message {
     uint8_t method, revocation;
     struct bytes data, schemes;
     uint32_t hashes;
-    uint8_t cert_count, only_count, ca_count;
+    uint8_t cert_count, only_count, ca_count, pubkey_count;
+    struct bytes pubkeys[CONN_CERTS_MAX], raw_key;   // the only raw keys accepted; the one that was sent
     struct bytes certs[CONN_CERTS_MAX * 2], only[CONN_CERTS_MAX], cas[CONN_CERTS_MAX];   // sent; the only ones accepted; anchors
 };
 struct judged_message { enum fault fault; const char *text; const char *scheme; struct bytes cert; };

@@ -80,12 +80,12 @@ struct judged_peer {
     const char *scheme;
 };
 
-static enum fault signature_check(const struct judge_message *message, const struct cert *peer, const char **scheme)
+static enum fault signature_check(const struct judge_message *message, const struct public_key *key, const char **scheme)
 {
     SECRET(id_mac);
     const struct auth_octets *octets = &message->octets;
     TRY(prf(octets->prf, octets->sk_p, PIECES(octets->id_body), &id_mac));
-    return auth_verify(cert_public_key(peer), message->method, message->data, message->schemes,
+    return auth_verify(key, message->method, message->data, message->schemes,
                        PIECES(octets->message, octets->nonce, secret_bytes(&id_mac), octets->int_auth), scheme);
 }
 
@@ -100,14 +100,49 @@ static void auth_conf_rebuild(const struct judge_message *message, struct auth_c
     for (unsigned i = 0; i < message->ca_count; i++) auth->cas[i].der = message->cas[i];
 }
 
+// RFC 7670: raw keys that the connection names are trusted by that alone. One that was sent must be among them; else the
+// signature says which of them it was.
+static enum fault judge_raw(const struct judge_message *message, struct judged_peer *peer, struct buf *text)
+{
+    enum fault fault = FAULT_RAW_KEY_UNKNOWN;
+    char hex[41];
+    uint8_t id[20];
+    for (unsigned i = 0; i < message->pubkey_count && !peer->scheme; i++) {
+        struct public_key *key;
+        if (message->raw_key.size && !bytes_equal(message->raw_key, message->pubkeys[i])) continue;
+        TRY(public_key_read_spki(message->pubkeys[i], &key));
+        peer->scheme = NULL;
+        fault = signature_check(message, key, &peer->scheme);
+        if (fault) peer->scheme = NULL;
+        public_key_free(key);
+    }
+    if (!fault) return OK;
+    buf_add_text(text, fault != FAULT_RAW_KEY_UNKNOWN ? "the signature fits none of the raw keys that the connection allows"
+                       : message->pubkey_count         ? "the key it sent is not one of those that the connection allows"
+                                                       : "the connection names no pubkeys");
+    struct public_key *sent;
+    if (!message->raw_key.size || public_key_read_spki(message->raw_key, &sent)) return fault;
+    public_key_id(sent, id);
+    public_key_free(sent);
+    buf_printf(text, "; its key has the key id %s", bytes_hex(BYTES_ARRAY(id), hex, sizeof hex));
+    return fault;
+}
+
+static bool is_about_raw_key(const struct judge_message *message)
+{
+    bool certs = message->only_count || message->ca_count;
+    return (message->raw_key.size && !message->cert_count) || (message->pubkey_count && !(certs && message->cert_count));
+}
+
 static enum fault judge(struct trust_role *role, const struct judge_message *message, struct judged_peer *peer, struct buf *text)
 {
     struct auth_conf auth = {.auth = AUTH_CLASS_PUBKEY};
+    if (is_about_raw_key(message)) return judge_raw(message, peer, text);
     auth_conf_rebuild(message, &auth);
     struct judge_input input = {.certs = message->certs, .cert_count = message->cert_count, .id = message->id,
                                 .auth = &auth, .now = (int64_t)time(NULL)};
     TRY(trust_judge(role->store, &input, &peer->cert, text));
-    enum fault fault = signature_check(message, peer->cert, &peer->scheme);
+    enum fault fault = signature_check(message, cert_public_key(peer->cert), &peer->scheme);
     if (fault) {
         char subject[IDENTITY_TEXT];
         struct identity name = cert_subject(peer->cert);

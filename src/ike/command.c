@@ -26,10 +26,13 @@ static bool hosts_same(const struct host_pattern *a, size_t a_count, const struc
     return true;
 }
 
-static bool rounds_same(const struct auth_conf *a, const struct auth_conf *b)
+static bool rounds_same(const struct auth_conf *a, size_t a_count, const struct auth_conf *b,
+                        size_t b_count)
 {
-    if (a->auth != b->auth || a->id.type != b->id.type) return false;
-    return a->id.type == IDENTITY_ANY || identity_equal(&a->id, &b->id);
+    if (a_count != b_count) return false;
+    for (size_t i = 0; i < a_count; i++)
+        if (a[i].auth != b[i].auth || !identity_equal(&a[i].id, &b[i].id)) return false;
+    return true;
 }
 
 // A connection that was loaded anew without a change in whom it reaches keeps its SAs.
@@ -38,9 +41,9 @@ static bool conn_same_peer(const struct conn *a, const struct conn *b)
     return a == b ||
            (hosts_same(a->local_hosts, a->local_count, b->local_hosts, b->local_count) &&
             hosts_same(a->remote_hosts, a->remote_count, b->remote_hosts, b->remote_count) &&
-            a->remote_port == b->remote_port && a->local_rounds == b->local_rounds &&
-            a->remote_rounds == b->remote_rounds && rounds_same(&a->local[0], &b->local[0]) &&
-            rounds_same(&a->remote[0], &b->remote[0]));
+            a->remote_port == b->remote_port &&
+            rounds_same(a->local, a->local_rounds, b->local, b->local_rounds) &&
+            rounds_same(a->remote, a->remote_rounds, b->remote, b->remote_rounds));
 }
 
 // An SA of the connection that can carry a further child.
@@ -48,7 +51,7 @@ static struct sa *sa_to_use(const struct loaded *loaded, const struct conn *conn
 {
     LIST_EACH (struct sa, of_loaded, sa, &loaded->sas) {
         bool connecting =
-            sa->initiator && (sa->state == EXPECT_SA_INIT || sa->state == EXPECT_AUTH);
+            sa->initiator && (sa->state >= EXPECT_SA_INIT && sa->state < ESTABLISHED);
         if (sa->state != ESTABLISHED && !connecting) continue;
         if (sa->bits & REAUTH_ASKED || task_find(sa, TASK_DELETE_IKE, 0) ||
             !conn_same_peer(sa->conn, conn))
@@ -468,15 +471,18 @@ void conn_load(struct ike *ike, struct conn *conn)
     struct loaded *loaded = loaded_find(ike, conn->name);
     if (loaded) {
         traps_rebind(ike, loaded, conn);
+        candidates_remove(ike, loaded);
         conn_later(ike, loaded->conn);
     } else {
         loaded = NEW(struct loaded);
         list_init(&loaded->sas);
         list_init(&loaded->policies);
+        loaded->order = ++ike->candidates.last_order;
         list_append(&ike->loaded, &loaded->link);
         map_put(&ike->loaded_by_name, bytes_of_text(conn->name), loaded);
     }
     loaded->conn = conn_hold(conn);
+    candidates_add(ike, loaded);
     children_start(ike, loaded);
 }
 
@@ -485,6 +491,7 @@ void conn_unload(struct ike *ike, const char *name)
     struct loaded *loaded = loaded_find(ike, name);
     if (!loaded) return;
     map_remove(&ike->loaded_by_name, bytes_of_text(name));
+    candidates_remove(ike, loaded);
     LIST_EACH (struct policy, link, policy, &loaded->policies) policy_untrap(policy);
     LIST_EACH (struct sa, of_loaded, sa, &loaded->sas) list_remove(&sa->of_loaded);
     list_remove(&loaded->link);

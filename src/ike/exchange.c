@@ -77,7 +77,7 @@ void exchange_answered(struct exchange *x, struct ike_answer *answer)
     const struct sa *sa = x->sa;
     enum fault fault = answer->fault;
     if (fault && answer->text) x->why = arena_text(&sa->ike->arena, bytes_of_text(answer->text));
-    if (!fault) fault = x->at->after(x, answer);
+    if (!fault || x->at->takes_faults) fault = x->at->after(x, answer);
     if (sa->state == DEAD) return;
     if (fault) {
         exchange_fail(x, fault);

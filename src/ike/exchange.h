@@ -61,11 +61,13 @@ struct step {
     const char *name;
     step_run run;
     step_after after;
+    bool takes_faults; // `after` gets those answers, too, that are a fault
 };
 // clang-format off
-#define STEP(function)            {#function, function, NULL}
-#define WAIT(function, answered)  {#function, function, answered}
-#define END                       {NULL, NULL, NULL}
+#define STEP(function)            {#function, function, NULL, false}
+#define WAIT(function, answered)  {#function, function, answered, false}
+#define HEAR(function, answered)  {#function, function, answered, true} // as WAIT, faults included
+#define END                       {NULL, NULL, NULL, false}
 // clang-format on
 
 // What becomes of things when a step finds a fault.
@@ -146,6 +148,10 @@ struct exchange {
     struct bytes certs[CERTS_MAX]; // of the peer, in the message
     uint8_t cert_count;
     struct bytes ppk_id;       // RFC 8784: what the peer calls its key, in the arena
+    enum fault first_fault;    // of the first connection that did not fit the peer
+    const char *first_why;     // in the arena
+    bool another_follows;      // the peer says that this is not the last of its rounds
+    struct bytes raw_key;      // subjectPublicKeyInfo of the peer (RFC 7670), in the message
     struct identity wanted_id; // who the peer wants us to be; type 0: no matter
     struct sa *fresh;          // IKE SA that a rekey makes; owned until it is entered
     uint16_t group_wanted;     // FAULT_KE_GROUP_OTHER: what INVALID_KE_PAYLOAD says

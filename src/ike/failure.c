@@ -203,7 +203,7 @@ static void fail_own(struct exchange *x, enum fault fault)
 {
     struct sa *sa = x->sa;
     if (x->recipe->consequence != FAILURE_STAYS) {
-        if (x->part == PART_CONCLUDE && x->plan == &plan_auth) tell_peer(sa, fault);
+        if (x->part == PART_CONCLUDE && x->plan->exchange == EXCHANGE_IKE_AUTH) tell_peer(sa, fault);
         attempt_failed(sa, fault, x->why);
         return;
     }

@@ -184,7 +184,8 @@ struct ike_operation {
         struct bytes data;         // AUTH data
         const struct bytes *certs; // DER of CERT payloads, the end entity's first
         size_t cert_count;
-        uint32_t hashes; // those we announced
+        struct bytes raw_key; // subjectPublicKeyInfo of a CERT payload (RFC 7670); empty: none came
+        uint32_t hashes;      // those we announced
     } judge;
     struct { // RESOLVE: where is the peer, and from which address do we reach it?
         const struct host_pattern *local, *remote;

@@ -267,6 +267,16 @@ void draft_fault_clear(struct ike *ike, const struct message *message, enum faul
 // receive.c: datagrams, before and after they are known to be genuine
 void datagram_in(struct ike *ike, const struct path *path, struct bytes bytes);
 
+// candidates.c: those among the loaded connections that a peer can mean; some may be visited twice
+typedef void (*candidate_visit)(void *context, const struct loaded *loaded);
+void candidates_add(struct ike *ike, struct loaded *loaded);
+void candidates_remove(struct ike *ike, struct loaded *loaded);
+// Of those that differ in nothing that counts with the first message, the one that was loaded first.
+void candidates_by_address(const struct ike *ike, const struct addr *addr, candidate_visit visit,
+                           void *context);
+void candidates_by_identity(const struct ike *ike, const struct addr *addr,
+                            const struct identity *id, candidate_visit visit, void *context);
+
 // admit.c: which connection is meant, who may come in
 struct first_choice {
     struct conn *conn;
@@ -276,7 +286,11 @@ struct first_choice {
 enum fault conn_by_addresses(struct ike *ike, const struct path *path,
                              const struct proposals *offered, uint16_t ke,
                              struct first_choice *choice);
-enum fault conn_by_identities(struct exchange *x, const struct identity *peer, uint8_t method);
+// Of the connections that were not tried, the one that fits best what is known of the peer by now.
+enum fault conn_by_identities(struct exchange *x);
+bool conn_try_next(struct exchange *x); // when the one that was chosen turned out not to fit
+
 bool auth_class_allows(const struct auth_conf *auth, uint8_t method);
-struct identity own_identity(const struct sa *sa, struct arena *arena); // borrowed or in the arena
+// In the round that is due; borrowed or in the arena.
+struct identity own_identity(const struct sa *sa, struct arena *arena);
 enum fault admit_peer(struct exchange *x, bool initial_contact);

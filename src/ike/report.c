@@ -85,6 +85,7 @@ const char *suite_text(struct ike *ike, const struct suite *suite)
 
 const char *identity_text(struct ike *ike, const struct identity *id)
 {
+    if (id->type == ID_NULL) return "somebody unknown"; // RFC 7619
     char *out = arena_new(&ike->arena, IDENTITY_TEXT);
     return identity_print(id, out, IDENTITY_TEXT);
 }

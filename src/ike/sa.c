@@ -64,6 +64,8 @@ void handshake_free(struct handshake *handshake)
     mem_drop(&handshake->id_local);
     mem_drop(&handshake->id_remote);
     mem_drop(&handshake->ke_public);
+    identity_free(&handshake->first_id);
+    arena_free(&handshake->first_arena);
     secret_wipe(&handshake->ke_private);
     secret_wipe(&handshake->sk_pi);
     secret_wipe(&handshake->sk_pr);
@@ -134,7 +136,7 @@ void sa_established(struct sa *sa)
 void sa_inherit(struct sa *fresh, struct sa *old)
 {
     uint32_t kept = PEER_FRAGMENTS | PEER_CHILDLESS | NAT_LOCAL | NAT_REMOTE | NAT_SEEN | BY_PEER |
-                    PEER_AUTHENTICATED | SELF_PROVED | PPK_USED;
+                    PEER_AUTHENTICATED | SELF_PROVED | PPK_USED | PEER_UNKNOWN;
     fresh->bits |= old->bits & kept;
     fresh->path = old->path;
     sa_set_conn(fresh, old->conn);
@@ -453,8 +455,9 @@ const char *sa_state_text(const struct sa *sa)
 {
     static const char *const texts[SA_STATES] = {
         [EXPECT_SA_INIT] = "CONNECTING", [EXPECT_AUTH] = "CONNECTING",
-        [ESTABLISHED] = "ESTABLISHED",   [REKEYED] = "REKEYED",
-        [DELETING] = "DELETING",         [DEAD] = "DELETING",
+        [EXPECT_ROUND] = "CONNECTING",   [ESTABLISHED] = "ESTABLISHED",
+        [REKEYED] = "REKEYED",           [DELETING] = "DELETING",
+        [DEAD] = "DELETING",
     };
     if (sa->state == ESTABLISHED && sa->asking &&
         (sa->asking->plan == &plan_rekey_ike || sa->asking->plan == plan_rekey_ike.followup))

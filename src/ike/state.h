@@ -16,6 +16,7 @@
 enum {
     EXCHANGE_RETRIES_MAX = 5, // of one request because of INVALID_KE_PAYLOAD or COOKIE
     TASKS_MAX = 4096,         // of one SA
+    CANDIDATES_TRIED_MAX = 8, // connections that are tried for one peer
     SPI_MIN = 256,            // RFC 4303 2.1: those below are reserved
     // A peer that does not have our answer asks again for about 165 seconds; then it has it or has
     // given up.
@@ -163,6 +164,7 @@ enum sa_state {
     NOTHING = 0,
     EXPECT_SA_INIT,
     EXPECT_AUTH,
+    EXPECT_ROUND, // a further IKE_AUTH (RFC 4739)
     ESTABLISHED,
     REKEYED,
     DELETING,
@@ -189,6 +191,9 @@ enum sa_bits {
     ENCAP_FORCED = 1 << 15,      // the connection wants ESP in UDP without a NAT
     PEER_INTERMEDIATE = 1 << 16, // RFC 9242
     UNCONFIRMED = 1 << 17, // made by the peer's rekeying; it has not shown yet that it has it, too
+    PEER_ROUNDS = 1 << 20,       // RFC 4739
+    RAW_KEY_WANTED = 1 << 18,    // RFC 7670: the peer sent CERTREQ for a raw public key
+    PEER_UNKNOWN = 1 << 19,      // RFC 7619: in one of its rounds it did not prove who it is
     PPK_USED = 1 << 24,          // RFC 8784
 };
 
@@ -221,7 +226,14 @@ struct handshake {
     uint32_t command;     // of an initiate without a child
     enum fault rumour;    // an unprotected error that came; believed when nothing better follows
     bool path_known;      // nothing is to be resolved
-    struct bytes id_local, id_remote; // bodies of the ID payloads; owned
+    struct bytes id_local, id_remote; // bodies of the ID payloads of the last rounds; owned
+    uint8_t local_done, remote_done;  // rounds of authentication
+    bool remote_stops;                // the peer has said that none of its rounds follows
+    struct identity first_id;         // of the peer's first round, by which connections are found; owned
+    struct message first;             // answering: the first IKE_AUTH, which asks for the child …
+    struct arena first_arena;         // … and where it is kept until all rounds are done
+    uint64_t tried[CANDIDATES_TRIED_MAX]; // connections that did not fit, by their order
+    uint8_t tried_count;
     struct addr source;               // half-open: who is counted
     struct ppk_use ppk;
     uint8_t half_open_key[32];
@@ -282,9 +294,12 @@ struct sa {
 
 // --- the host
 
+struct loaded_place;
 struct loaded { // a connection as it was loaded
     struct list link;
     struct conn *conn;    // held
+    uint64_t order;       // of loading; one that is loaded anew keeps it
+    struct loaded_place *place; // in the index; NULL: it cannot be meant by a peer
     struct list sas;      // those that belong to it by name
     struct list policies; // traps
     uint64_t counters[IKE_COUNTERS];
@@ -305,6 +320,13 @@ struct command_wait { // a terminate that waits until all is gone
 struct out_item {
     struct ike_out out;
     struct out_item *next;
+};
+
+struct candidates { // candidates.c: which connections a peer can mean
+    struct map places, groups;
+    uint32_t lengths[2][129]; // how many places there are for IPv4 and IPv6 prefixes of a length
+    uint32_t want_certs, want_raw_keys; // connections that ask the peer for some
+    uint64_t last_order;
 };
 
 struct ike {
@@ -336,6 +358,7 @@ struct ike {
     struct list loaded;    // in the order of loading
     struct list pools;     // likewise
     struct map loaded_by_name;
+    struct candidates candidates;
     struct list commands;
     uint32_t last_sa_id, last_child_id, last_policy;
     uint64_t last_operation;

@@ -12,19 +12,39 @@ struct source { // one address and its half-open SAs
 void tables_init(struct ike *ike)
 {
     uint64_t seed[2] = {rng_u64(ike->rng), rng_u64(ike->rng)};
-    struct map *maps[] = {&ike->by_spi,          &ike->by_id,        &ike->half_open,
-                          &ike->sources,         &ike->by_ids,       &ike->children_by_id,
-                          &ike->children_in,     &ike->children_out, &ike->policies,
-                          &ike->policies_by_key, &ike->operations,   &ike->loaded_by_name};
+    struct map *maps[] = {&ike->by_spi,
+                          &ike->by_id,
+                          &ike->half_open,
+                          &ike->sources,
+                          &ike->by_ids,
+                          &ike->children_by_id,
+                          &ike->children_in,
+                          &ike->children_out,
+                          &ike->policies,
+                          &ike->policies_by_key,
+                          &ike->operations,
+                          &ike->loaded_by_name,
+                          &ike->candidates.places,
+                          &ike->candidates.groups};
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++) map_init(maps[i], seed[0], seed[1] + i);
 }
 
 void tables_free(struct ike *ike)
 {
-    struct map *maps[] = {&ike->by_spi,          &ike->by_id,        &ike->half_open,
-                          &ike->sources,         &ike->by_ids,       &ike->children_by_id,
-                          &ike->children_in,     &ike->children_out, &ike->policies,
-                          &ike->policies_by_key, &ike->operations,   &ike->loaded_by_name};
+    struct map *maps[] = {&ike->by_spi,
+                          &ike->by_id,
+                          &ike->half_open,
+                          &ike->sources,
+                          &ike->by_ids,
+                          &ike->children_by_id,
+                          &ike->children_in,
+                          &ike->children_out,
+                          &ike->policies,
+                          &ike->policies_by_key,
+                          &ike->operations,
+                          &ike->loaded_by_name,
+                          &ike->candidates.places,
+                          &ike->candidates.groups};
     size_t cursor = 0;
     for (struct source *source; (source = map_next(&ike->sources, &cursor));) free(source);
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++) map_wipe(maps[i]);
@@ -122,11 +142,16 @@ void half_open_leave(struct sa *sa)
 
 // --- identities: SAs with the same pair are chained
 
+// A peer may write its name in another case, or encode it in another way, and is the same.
 static struct bytes ids_key(const struct sa *sa, uint8_t out[20])
 {
-    uint8_t types[4] = {sa->local_id.type, sa->remote_id.type,
-                        (uint8_t)(sa->local_id.bytes.size >> 8), (uint8_t)sa->local_id.bytes.size};
-    sha1(PIECES(BYTES_ARRAY(types), sa->local_id.bytes, sa->remote_id.bytes), out);
+    uint8_t space[2 * IDENTITY_FOLDED_MAX + 4];
+    struct wr both = wr_over(space, sizeof space);
+    size_t mark = wr_mark_u16(&both);
+    identity_fold(&sa->local_id, &both);
+    wr_fill_u16(&both, mark, 0);
+    identity_fold(&sa->remote_id, &both);
+    sha1(PIECES(wr_done(&both)), out);
     return bytes_of(out, 20);
 }
 

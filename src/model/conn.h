@@ -32,9 +32,10 @@ struct auth_conf {   // one local or remote round
     uint8_t auth;                // enum auth_class
     struct identity id;          // local: type 0 = take the address in use; remote: a pattern
     struct bytes signature_schemes;  // text of the constraints behind auth ("rsa/pss-sha512" …), empty for none
-    uint8_t cert_count, ca_count;
+    uint8_t cert_count, ca_count, pubkey_count;
     struct conn_cert certs[CONN_CERTS_MAX];   // local: to send; remote: the only ones accepted
     struct conn_cert cas[CONN_CERTS_MAX];     // remote: the only anchors accepted
+    struct conn_cert pubkeys[CONN_CERTS_MAX]; // raw keys, DER of subjectPublicKeyInfo; local: the own ones, remote: the only ones accepted
     uint8_t revocation;          // enum revocation_policy
 };
 

@@ -399,6 +399,40 @@ bool dn_equal(struct bytes a, struct bytes b)
     return names_match(a, b, NULL);
 }
 
+static void text_fold(struct bytes text, struct wr *out)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        uint8_t c = text.at[i];
+        wr_u8(out, c >= 'A' && c <= 'Z' ? (uint8_t)(c + 32) : c);
+    }
+}
+
+void dn_fold(struct bytes der, struct wr *out)
+{
+    struct walk walk;
+    struct entry entry;
+    enum walked walked = WALK_BAD;
+    size_t begin = out->size;
+    if (walk_begin(&walk, der)) {
+        while ((walked = walk_next(&walk, &entry)) == WALK_ENTRY) {
+            bool text = tag_is_text(entry.value.tag);
+            struct bytes value = text ? entry.value.content : entry.value.whole;
+            wr_u8(out, entry.joined);
+            wr_u8(out, text);
+            wr_u16(out, (uint16_t)entry.oid.size);
+            wr_bytes(out, entry.oid);
+            wr_u16(out, (uint16_t)value.size);
+            if (text)
+                text_fold(value, out);
+            else
+                wr_bytes(out, value);
+        }
+    }
+    if (walked != WALK_BAD) return;
+    out->size = begin; // names that cannot be read are equal byte by byte
+    wr_bytes(out, der);
+}
+
 bool dn_matches(struct bytes pattern, struct bytes name, unsigned *wildcards)
 {
     *wildcards = 0;

@@ -14,5 +14,7 @@ CHECKED enum fault dn_parse(struct bytes text, struct wr *out);
 bool dn_print(struct bytes der, char *out, size_t out_size);
 // Equal RDN by RDN, regardless of the string type and of ASCII case. Names that cannot be read are equal byte by byte.
 bool dn_equal(struct bytes a, struct bytes b);
+// Writes bytes that are the same for names that are equal.
+void dn_fold(struct bytes der, struct wr *out);
 // Like dn_equal, but a value "*" in the pattern fits each; *wildcards counts how many did.
 bool dn_matches(struct bytes pattern, struct bytes name, unsigned *wildcards);

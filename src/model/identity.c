@@ -3,7 +3,6 @@
 // place, text_guess(), which the printer asks too: it leaves the type out only where reading finds
 // the same one again.
 #include "model/identity.h"
-#include "base/wr.h"
 #include "model/dn.h"
 #include <regex.h>
 #include <stdio.h>
@@ -592,6 +591,50 @@ unsigned identity_matches(const struct identity *pattern, const struct identity 
     default:
         return 0;
     }
+}
+
+// --- Looking up
+
+bool identity_is_one(const struct identity *id)
+{
+    if (id->regex) return false;
+    switch (id->type) {
+    case IDENTITY_ANY:
+    case ID_IPV4_SUBNET:
+    case ID_IPV6_SUBNET:
+    case ID_IPV4_RANGE:
+    case ID_IPV6_RANGE:
+        return false;
+    case ID_FQDN:
+    case ID_RFC822_ADDR:
+    case ID_DER_ASN1_DN:
+        return !id->bytes.size || !memchr(id->bytes.at, '*', id->bytes.size);
+    default:
+        return true;
+    }
+}
+
+void identity_fold(const struct identity *id, struct wr *out)
+{
+    wr_u8(out, id->type);
+    wr_u8(out, id->regex);
+    if (id->type == ID_DER_ASN1_DN && !id->regex) {
+        dn_fold(id->bytes, out);
+        return;
+    }
+    bool name = (id->type == ID_FQDN || id->type == ID_RFC822_ADDR) && !id->regex;
+    for (size_t i = 0; i < id->bytes.size; i++) {
+        uint8_t c = id->bytes.at[i];
+        wr_u8(out, name && c >= 'A' && c <= 'Z' ? (uint8_t)(c + 32) : c);
+    }
+}
+
+struct bytes identity_suffix(const struct identity *pattern)
+{
+    bool name = (pattern->type == ID_FQDN || pattern->type == ID_RFC822_ADDR) && !pattern->regex;
+    if (!name || pattern->bytes.size < 2 || pattern->bytes.at[0] != '*') return BYTES_NONE;
+    uint8_t next = pattern->bytes.at[1];
+    return next == '.' || next == '@' ? text_from(pattern->bytes, 1) : BYTES_NONE;
 }
 
 // --- Making

@@ -32,6 +32,12 @@ static bool asks_for_rekey_of_child(const struct message *message)
     return message_notify(message, NOTIFY_REKEY_SA, &notify);
 }
 
+static bool refuses_us(const struct message *message)
+{
+    struct notify notify;
+    return message_notify(message, NOTIFY_AUTHENTICATION_FAILED, &notify);
+}
+
 // The first row that fits exchange, kind, state and condition counts. Payloads in neither column
 // are passed over.
 // clang-format off
@@ -41,6 +47,8 @@ const struct rule rules[] = {
     {EXCHANGE_IKE_SA_INIT,     MESSAGE_RESPONSE, IN(EXPECT_SA_INIT), SA_ | KE_ | NONCE_,       N_ | V_ | CERTREQ_,                   NULL,                    NULL},
     {EXCHANGE_IKE_AUTH,        MESSAGE_REQUEST,  IN(EXPECT_AUTH),    IDI_,                     IDR_ | CERT_ | CERTREQ_ | AUTH_ | CP_ | SA_ | TS_ | N_ | V_, NULL, &auth_answer},
     {EXCHANGE_IKE_AUTH,        MESSAGE_RESPONSE, IN(EXPECT_AUTH),    IDR_ | AUTH_,             CERT_ | CP_ | SA_ | TS_ | N_ | V_,    NULL,                    NULL},
+    {EXCHANGE_IKE_AUTH,        MESSAGE_REQUEST,  IN(EXPECT_ROUND),   0,                        IDI_ | CERT_ | AUTH_ | N_ | V_,       NULL,                    &auth_round_answer},
+    {EXCHANGE_IKE_AUTH,        MESSAGE_RESPONSE, IN(EXPECT_ROUND),   0,                        IDR_ | CERT_ | AUTH_ | CP_ | SA_ | TS_ | N_ | V_, NULL,        NULL},
     {EXCHANGE_IKE_INTERMEDIATE, MESSAGE_REQUEST, IN(EXPECT_AUTH),    KE_,                      N_ | V_,                              NULL,                    &intermediate_answer},
     {EXCHANGE_IKE_INTERMEDIATE, MESSAGE_RESPONSE, IN(EXPECT_AUTH),   KE_,                      N_ | V_,                              NULL,                    NULL},
     {EXCHANGE_IKE_FOLLOWUP_KE, MESSAGE_REQUEST,  UP_,                KE_,                      N_ | V_,                              NULL,                    &followup_answer},
@@ -49,6 +57,7 @@ const struct rule rules[] = {
     {EXCHANGE_CREATE_CHILD_SA, MESSAGE_REQUEST,  UP_,                SA_ | NONCE_ | TS_,       KE_ | CP_ | N_ | V_,                  asks_for_rekey_of_child, &rekey_child_answer},
     {EXCHANGE_CREATE_CHILD_SA, MESSAGE_REQUEST,  UP_,                SA_ | NONCE_ | TS_,       KE_ | CP_ | N_ | V_,                  NULL,                    &child_answer},
     {EXCHANGE_CREATE_CHILD_SA, MESSAGE_RESPONSE, UP_,                SA_ | NONCE_,             KE_ | CP_ | TS_ | N_ | V_,            NULL,                    NULL},
+    {EXCHANGE_INFORMATIONAL,   MESSAGE_REQUEST,  IN(EXPECT_ROUND),   N_,                       D_ | V_,                              refuses_us,              &auth_refused_answer},
     {EXCHANGE_INFORMATIONAL,   MESSAGE_REQUEST,  UP_,                0,                        D_ | CP_ | N_ | V_,                   NULL,                    &informational_answer},
     {EXCHANGE_INFORMATIONAL,   MESSAGE_RESPONSE, UP_,                0,                        D_ | CP_ | N_ | V_,                   NULL,                    NULL},
 };

@@ -39,19 +39,57 @@ static uint32_t hashes_read(const struct message *message)
     return mask;
 }
 
-// RFC 7296 3.7: SHA-1 of the subjectPublicKeyInfo of each anchor, one behind the other.
+// What an end that is to judge signatures has to ask for.
+unsigned certs_wanted(const struct conn *conn)
+{
+    unsigned wanted = 0;
+    for (unsigned i = 0; i < conn->remote_rounds && conn->send_certreq; i++) {
+        const struct auth_conf *remote = &conn->remote[i];
+        if (!auth_class_allows(remote, AUTH_SIGNATURE)) continue;
+        if (remote->pubkey_count) wanted |= WANT_RAW_KEYS;
+        if (!remote->pubkey_count || remote->cert_count || remote->ca_count) wanted |= WANT_CERTS;
+    }
+    return wanted;
+}
+
+// The responder asks before it knows which connection is meant: for what any of them may need.
+static unsigned certs_wanted_now(const struct sa *sa)
+{
+    const struct candidates *all = &sa->ike->candidates;
+    if (sa->initiator) return certs_wanted(sa->conn);
+    return (all->want_certs ? WANT_CERTS : 0) | (all->want_raw_keys ? WANT_RAW_KEYS : 0);
+}
+
+// RFC 7296 3.7: SHA-1 of the subjectPublicKeyInfo of each anchor, one behind the other. RFC 7670 3:
+// raw keys are asked for without naming an authority.
 void certreq_write(const struct sa *sa, struct draft *draft, size_t limit)
 {
     const struct ike *ike = sa->ike;
-    const struct auth_conf *remote = &sa->conn->remote[0];
-    bool wanted = sa->conn->send_certreq && auth_class_allows(remote, AUTH_SIGNATURE);
-    if (!wanted || limit < CERTREQ_ROOM + 20) return;
+    unsigned wanted = certs_wanted_now(sa);
+    if (wanted & WANT_RAW_KEYS && limit >= CERTREQ_ROOM) {
+        cert_write(draft_open(draft, PAYLOAD_CERTREQ), CERT_RAW_KEY, BYTES_NONE);
+        draft_close(draft);
+        limit -= CERTREQ_ROOM;
+    }
+    if (!(wanted & WANT_CERTS) || limit < CERTREQ_ROOM + 20) return;
     size_t fit = (limit - CERTREQ_ROOM) / 20;
     size_t count = ike->anchor_count < fit ? ike->anchor_count : fit;
     if (!count) return;
     cert_write(draft_open(draft, PAYLOAD_CERTREQ), CERT_X509_SIGNATURE,
                bytes_of(ike->anchors, count * 20));
     draft_close(draft);
+}
+
+void certreqs_heed(struct sa *sa, const struct message *message)
+{
+    for (size_t i = 0; i < message->payloads->count; i++) {
+        const struct payload *payload = &message->payloads->at[i];
+        uint8_t encoding;
+        struct bytes data;
+        if (payload->type != PAYLOAD_CERTREQ || cert_read(payload->body, &encoding, &data))
+            continue;
+        sa->bits |= encoding == CERT_RAW_KEY ? RAW_KEY_WANTED : CERT_WANTED;
+    }
 }
 
 static void extensions_read(struct sa *sa, const struct message *message)
@@ -65,7 +103,8 @@ static void extensions_read(struct sa *sa, const struct message *message)
         sa->bits |= PEER_CHILDLESS;
     if (message_notify(message, NOTIFY_INTERMEDIATE_EXCHANGE_SUPPORTED, &notify))
         sa->bits |= PEER_INTERMEDIATE;
-    if (message_first(message, PAYLOAD_CERTREQ)) sa->bits |= CERT_WANTED;
+    certreqs_heed(sa, message);
+    if (message_notify(message, NOTIFY_MULTIPLE_AUTH_SUPPORTED, &notify)) sa->bits |= PEER_ROUNDS;
     nat_agree(sa, message);
 }
 
@@ -466,6 +505,7 @@ static enum fault sa_init_write(struct exchange *x)
         draft_notify(&draft, NOTIFY_INTERMEDIATE_EXCHANGE_SUPPORTED, BYTES_NONE);
     if (sa->handshake->peer_hashes) hashes_write(&draft);
     ppk_offer(sa, &draft);
+    draft_notify(&draft, NOTIFY_MULTIPLE_AUTH_SUPPORTED, BYTES_NONE);
     if (sa->conn->childless != CHILDLESS_NEVER)
         draft_notify(&draft, NOTIFY_CHILDLESS_IKEV2_SUPPORTED, BYTES_NONE);
     // Whoever only pretends to have this address must not make us send much there: three bytes for

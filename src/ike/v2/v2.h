@@ -20,7 +20,7 @@ enum fault rule_find(enum sa_state state, const struct message *message, const s
 // v2: recipes and plans
 extern const struct plan plan_sa_init, plan_auth, plan_child, plan_rekey_child, plan_rekey_ike,
     plan_delete_child, plan_delete_ike, plan_delete_spi, plan_liveness;
-extern const struct recipe sa_init_answer, auth_answer, child_answer, rekey_child_answer,
+extern const struct recipe sa_init_answer, auth_answer, auth_round_answer, auth_refused_answer, child_answer, rekey_child_answer,
     rekey_ike_answer, informational_answer;
 void child_deleted_early(const struct exchange *x, struct child *child);
 void sa_init_receive(struct ike *ike, struct message *message);
@@ -30,6 +30,9 @@ bool sa_init_is_rumour(
 void sa_init_rumour(struct sa *sa, const struct message *message);
 void attempt_failed(struct sa *sa, enum fault fault,
                     const char *why); // before it was established: tries again or ends
+enum { WANT_CERTS = 1, WANT_RAW_KEYS = 2 };
+unsigned certs_wanted(const struct conn *conn);
+void certreqs_heed(struct sa *sa, const struct message *message);
 void certreq_write(const struct sa *sa, struct draft *draft,
                    size_t limit); // as many anchors as fit limit bytes
 

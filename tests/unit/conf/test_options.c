@@ -76,7 +76,7 @@ static const struct {
     {CHILD, "ipcomp = yes", 1, "option \"ipcomp\" is known but not supported yet"},
     {CHILD, "ah_proposals = sha256", 1, "option \"ah_proposals\" is known but not supported yet"},
     {CHILD, "hw_offload = packet", 14, "hw_offload = packet is known but not supported yet"},
-    {LOCAL, "pubkeys = a.pem", 1, "option \"pubkeys\" is known but not supported yet"},
+    {LOCAL, "pubkeys = a.pem", 1, "local has pubkeys, which are of no use with another auth than pubkey"},
     {REMOTE, "auth = eap-mschapv2", 8, "auth = eap-mschapv2 is known but not supported yet: use pubkey or psk"},
     {REMOTE, "auth = xauth", 8, "auth = xauth is known but not supported yet: use pubkey or psk"},
     {REMOTE, "auth = rsa-3072-sha256", 8,
@@ -201,7 +201,7 @@ static void sections_that_lack_something_are_pointed_at(void **state)
                 "test.conf:2:2: connection \"a\" has no remote section that says how the peer proves its identity\n"
                 "     a { local { auth = psk } }\n     ^\n");
     check_whole("connections {\n a { remote { auth = psk }\n local { } }\n}\n",
-                "test.conf:3:2: local needs certs to prove its identity with, or auth = psk\n     local { } }\n     ^\n");
+                "test.conf:3:2: local needs certs or pubkeys to prove its identity with, or auth = psk\n     local { } }\n     ^\n");
     check_whole("secrets {\n ike-1 { id = a }\n}\n",
                 "test.conf:2:2: secrets.ike-1 needs secret\n     ike-1 { id = a }\n     ^\n");
     check_whole("pools { lab { dns = 192.0.2.1 } }",

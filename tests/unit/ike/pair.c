@@ -182,6 +182,14 @@ static void operation_do(struct host *host, const struct ike_operation *operatio
         answer.scheme = "MADE_UP";
         if (host->refuse_judge || !bytes_equal_secret(secret_bytes(&tag), operation->judge.data))
             answer.fault = FAULT_SIGNATURE_WRONG;
+        if (host->authority && !bytes_equal(operation->judge.auth->cas[0].der,
+                                            bytes_of_text(host->authority)))
+            answer.fault = FAULT_CERT_UNTRUSTED;
+        host->judged++;
+        if (!operation->judge.raw_key.size) break;
+        host->raw_keys_judged++;
+        if (!bytes_equal(operation->judge.raw_key, operation->judge.auth->pubkeys[0].der))
+            answer.fault = FAULT_RAW_KEY_UNKNOWN;
         break;
     case IKE_OP_PPK:
         ppk_do(host, operation, &answer);

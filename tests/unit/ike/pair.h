@@ -49,6 +49,8 @@ struct host {
     const char *psk; // of PROVE with a MAC
     const char *ppk_id, *ppk; // a post-quantum pre-shared key; NULL: none
     bool refuse_sign, refuse_judge;
+    const char *authority; // of JUDGE: only connections for it fit; NULL: no matter
+    unsigned judged, raw_keys_judged;
     bool hold_operations; // operations wait until released
     struct plane_sa sas[HOST_SAS_MAX];
     size_t sa_count;

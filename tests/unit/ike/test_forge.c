@@ -746,18 +746,18 @@ static void a_virtual_address_that_is_not_given_fails_the_child(void **state)
     pair_free(p);
 }
 
-static void rounds_that_are_not_supported_are_refused(void **state)
+static void kinds_of_authentication_that_are_not_supported_are_refused(void **state)
 {
     (void)state;
     struct conf_text text = {0};
     struct pair *p = pair_new();
     struct conn *conn = conn_make(&p->a, &p->b, &text);
-    conn->local_rounds = 2;
+    conn->local[0].auth = AUTH_CLASS_XAUTH;
     load(&p->b, conn_make(&p->b, &p->a, &text));
     load(&p->a, conn);
     command(&p->a, IKE_INITIATE, NULL, "lan");
     run_for(p, nsec_seconds(1));
-    assert_int_equal(p->a.done_fault, FAULT_AUTH_ROUNDS);
+    assert_int_equal(p->a.done_fault, FAULT_AUTH_UNSUPPORTED);
     pair_free(p);
 }
 
@@ -811,7 +811,7 @@ int main(void)
         cmocka_unit_test(what_is_not_rekeyed_in_time_ends),
         cmocka_unit_test(a_child_may_be_unwanted),
         cmocka_unit_test(a_virtual_address_that_is_not_given_fails_the_child),
-        cmocka_unit_test(rounds_that_are_not_supported_are_refused),
+        cmocka_unit_test(kinds_of_authentication_that_are_not_supported_are_refused),
         cmocka_unit_test(what_only_passes_cannot_be_initiated),
         cmocka_unit_test(the_data_plane_may_refuse),
     };
