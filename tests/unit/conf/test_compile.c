@@ -355,6 +355,19 @@ static void constraints_on_signatures_are_kept(void **state)
     compiled_free(&c);
 }
 
+// RFC 7619 2.4 test: only by its name, and without an identity that nobody proves.
+static void null_authentication_goes_by_its_name(void **state)
+{
+    (void)state;
+    struct compiled c = compile_good("office { local { auth = psk }", "remote { auth = null }", "}");
+    assert_int_equal(c.conn->remote[0].auth, AUTH_CLASS_NULL);
+    compiled_free(&c);
+    c = compile("office { local { auth = psk }", "remote { id = a.example.org\n auth = null }", "}");
+    assert_null(c.conn);
+    assert_non_null(strstr(conf_complaints(&c.read), "which nobody proves"));
+    compiled_free(&c);
+}
+
 static void nobody_passes_the_rounds_of_a_connection_that_only_drops(void **state)
 {
     (void)state;
@@ -435,6 +448,7 @@ int main(void)
         cmocka_unit_test(rounds_are_ordered_by_their_number),
         cmocka_unit_test(certificates_come_as_pem_or_der_with_their_key_ids),
         cmocka_unit_test(constraints_on_signatures_are_kept),
+        cmocka_unit_test(null_authentication_goes_by_its_name),
         cmocka_unit_test(nobody_passes_the_rounds_of_a_connection_that_only_drops),
         cmocka_unit_test(names_of_files_are_no_business_of_clients),
         cmocka_unit_test(complaints_without_a_file_name_the_section),
