@@ -209,6 +209,12 @@ void reauthenticate(struct sa *sa)
     struct ike *ike = sa->ike;
     if (sa->state != ESTABLISHED || sa->bits & REAUTH_ASKED || !loaded_find(ike, sa->conn->name))
         return;
+    // RFC 4478 3: whoever has a virtual address of ours must ask for it again, and was told when.
+    if (sa->bits & BY_PEER && sa->lease_count) {
+        report(ike, ABOUT_SA(sa), IKE_INFO, OK,
+               "IKE SA is left to the peer to be authenticated anew, as it has an address of ours");
+        return;
+    }
     report(ike, ABOUT_SA(sa), IKE_INFO, OK, "IKE SA is authenticated anew");
     struct sa *fresh = sa_new(ike, sa->conn, true);
     fresh->reauth_of = sa->id;

@@ -264,6 +264,7 @@ struct sa {
     struct suite suite;
     struct sa_keys keys;
     uint64_t iv_counter;
+    uint32_t after_auth;         // message ID of the request behind IKE_AUTH, as responder; else 0
     uint32_t send_id, expect_id; // message IDs of our next request and the peer's
     struct packets response;     // to the peer's last request
     uint64_t request_hash;       // of that request

@@ -196,3 +196,40 @@ def another_connection_is_meant(lab, ours_initiates):
     bring_up(ours, peer, ours_initiates, "net-third")
     check(ours.sas()[0][0] == "third", f"the connection is {ours.sas()[0][0]}")
     traffic(a, b)
+
+
+PSK = {"a": {"local": "auth = psk\n            id = a.example.org", "remote": "auth = psk\n            id = b.example.org"},
+       "b": {"local": "auth = psk\n            id = b.example.org", "remote": "auth = psk\n            id = a.example.org"}}
+
+
+def another_sa(ours, first):
+    return first not in [sa["uniqueid"] for _, sa in ours.sas()] and len(ours.children()) >= 1
+
+
+@case
+def the_responder_says_how_long_it_believes(lab):
+    """RFC 4478 test: strongSwan hears it and authenticates anew before that; the child stays."""
+    limit = "reauth_time = 16s\n        over_time = 4s\n        rand_time = 1s"
+    a, b, ours, peer = start(lab, connection("a", "b", PSK["a"], more=limit), connection("b", "a", PSK["b"], more="over_time = 4s"))
+    bring_up(ours, peer, False)
+    first = ours.sas()[0][1]["uniqueid"]
+    check("AUTH_LFT" in peer.log(), "AUTH_LIFETIME was not heard of")
+    wait_for("another IKE SA", lambda: another_sa(ours, first), 25)
+    check("IKE SA is authenticated anew" not in ours.log(), "the responder has begun")
+    traffic(a, b)
+
+
+@case
+def the_initiator_hears_how_long_it_is_believed(lab):
+    """RFC 4478 test: strongSwan says it to clients with a virtual address, which only they can ask for again."""
+    more = "vips = 0.0.0.0\n        over_time = 4s"
+    limit = "pools = few\n        reauth_time = 16s\n        over_time = 4s\n        rand_time = 1s"
+    a_conf = connection("a", "b", PSK["a"], more=more).replace(f"local_ts = {NET['a']}", "local_ts = dynamic")
+    b_conf = connection("b", "a", PSK["b"], more=limit).replace(f"remote_ts = {NET['a']}", "remote_ts = dynamic")
+    _, _, ours, peer = start(lab, a_conf, b_conf + "pools {\n    few {\n        addrs = 10.3.0.0/29\n    }\n}\n")
+    bring_up(ours, peer, True)
+    first = ours.sas()[0][1]["uniqueid"]
+    check("AUTH_LFT" in peer.log(), "strongSwan does not say it")
+    check("the peer believes the authentication for" in ours.log(), "AUTH_LIFETIME was not heard of")
+    wait_for("another IKE SA", lambda: another_sa(ours, first), 25)
+    check("IKE SA is authenticated anew" in ours.log(), "it is not we who have begun")

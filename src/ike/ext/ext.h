@@ -55,6 +55,10 @@ enum fault intermediate_sum(struct sa *sa, bool of_initiator, const struct ike_h
                             uint8_t first, struct bytes plain);
 struct bytes int_auth(const struct sa *sa); // the end of what is signed; in the step
 
+// ext/auth_lifetime.c
+void auth_lifetime_write(struct sa *sa, struct draft *draft); // responder
+void auth_lifetime_heed(struct sa *sa, const struct message *message); // initiator
+
 // ext/ppk.c
 enum fault ppk_find(struct exchange *x); // initiator, before its first message
 enum fault ppk_found(struct exchange *x, struct ike_answer *answer);

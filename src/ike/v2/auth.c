@@ -182,6 +182,7 @@ static enum fault auth_go_on(struct exchange *x)
     SECRET(keymat);
     if (x->child && !x->child_fault) x->child_fault = first_child_keys(x, &keymat);
     established(x);
+    auth_lifetime_heed(sa, &x->in);
     if (x->child && x->child_fault) {
         first_child_failed(x);
         task_failed(sa, x->task, x->child_fault, x->child_why);
@@ -302,12 +303,14 @@ static enum fault auth_answer_write(struct exchange *x)
         proof_write_auth(x, &draft);
     }
     if (sa->state == EXPECT_AUTH) ppk_answer(sa, &draft);
+    auth_lifetime_write(sa, &draft);
     config_answer(x, &draft);
     if (x->child_fault)
         draft_fault(&draft, x, x->child_fault);
     else if (x->child)
         child_write_answer(x, &draft);
     respond(x, &draft);
+    sa->after_auth = x->in.header.message_id + 1;
     established(x);
     sa_unconfirmed(sa);
     if (x->child_fault)

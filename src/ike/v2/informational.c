@@ -209,6 +209,7 @@ static void answer_write(struct exchange *x, const struct deletions *all)
     }
     config_inform(x, &draft);
     respond(x, &draft);
+    auth_lifetime_heed(x->sa, &x->in);
 }
 
 // RFC 7296 2.25.1: the peer deletes a child that we rekey, or that lost a collision, or just a
@@ -260,7 +261,8 @@ static void ike_deleted_by_peer(struct sa *sa)
 static bool is_refused(const struct exchange *x, struct notify *notify)
 {
     const struct sa *sa = x->sa;
-    if (sa->initiator || x->in.header.message_id != 2 || !message_error(&x->in, notify))
+    if (sa->initiator || !sa->after_auth ||
+        x->in.header.message_id != sa->after_auth || !message_error(&x->in, notify))
         return false;
     return notify->type == NOTIFY_AUTHENTICATION_FAILED || notify->type == NOTIFY_INVALID_SYNTAX ||
            notify->type == NOTIFY_UNSUPPORTED_CRITICAL_PAYLOAD;

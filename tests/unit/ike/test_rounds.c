@@ -267,6 +267,33 @@ static void unknown_peers_do_not_replace_each_other(void **state)
     pair_free(p);
 }
 
+// RFC 4478 3 test: the responder wants it; the initiator does it, in time and by itself.
+static void the_initiator_authenticates_anew_when_the_responder_says_so(void **state)
+{
+    (void)state;
+    for (unsigned shorter = 0; shorter < 2; shorter++) {
+        struct pair *p = pair_new();
+        struct conf_text a = {.reauth_time = shorter ? nsec_seconds(100) : 0},
+                         b = {.reauth_time = nsec_seconds(600)};
+        struct ike_sa_info info;
+        load_both(p, &a, &b);
+        go(p);
+        assert_true(sa_first(&p->a, &info));
+        nsec left = info.reauth_at - p->now;
+        if (shorter)
+            assert_true(left > nsec_seconds(90) && left <= nsec_seconds(100));
+        else
+            assert_true(left > nsec_seconds(500) && left <= nsec_seconds(540));
+        uint32_t before = info.id;
+        run_for(p, left + nsec_seconds(10));
+        assert_true(sa_first(&p->a, &info));
+        assert_int_not_equal(info.id, before);
+        assert_true(info.initiator);
+        assert_up(p, 1);
+        pair_free(p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -281,6 +308,7 @@ int main(void)
         cmocka_unit_test(raw_public_keys_are_sent_and_judged),
         cmocka_unit_test(null_authentication_goes_where_it_is_asked_for),
         cmocka_unit_test(null_authentication_takes_no_other_place),
+        cmocka_unit_test(the_initiator_authenticates_anew_when_the_responder_says_so),
         cmocka_unit_test(unknown_peers_do_not_replace_each_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
