@@ -136,6 +136,39 @@ COLLISION(a_child_is_closed_while_the_ike_sa_is_closed, "down lan", "down ike", 
 COLLISION(a_child_is_created_while_one_is_rekeyed, "up other", "rekey lan", OUT_BOTH_CHILDREN)
 COLLISION(a_child_is_created_at_both_ends, "up other", "up other", OUT_BOTH_CHILDREN)
 
+// One end both rekeys and closes: whoever wants a child closed means what it is by then.
+static void a_child_is_rekeyed_and_closed_by_one_end(struct sim *sim, uint64_t seed)
+{
+    sim_pair(sim, seed, "", "");
+    sim->jitter = nsec_ms(15);
+    play_up(sim);
+    struct sim_host *end = &sim->hosts[seed % 2];
+    sim_command(end, "rekey lan");
+    sim_run(sim, nsec_ms((int64_t)rng_below(&sim->rng.rng, 100)));
+    uint32_t command = sim_command(end, "down lan");
+    sim_run(sim, nsec_seconds(20));
+    sim_quiesce(sim);
+    enum fault fault;
+    CHECK(sim, sim_done(end, command, &fault) && !fault);
+    CHECK(sim, came_out(sim, OUT_NO_CHILD));
+}
+
+// RFC 7296 2.25 test: TEMPORARY_FAILURE is heeded: not at once, and in the end both have what they wanted.
+static void who_is_told_to_wait_waits_and_has_its_turn(struct sim *sim, uint64_t seed)
+{
+    sim_pair(sim, seed, "", "");
+    play_up(sim);
+    sim_command(SIM_A(sim), "rekey ike");
+    sim_command(SIM_B(sim), "rekey lan");
+    sim_run(sim, nsec_ms(500));
+    CHECK(sim, SIM_A(sim)->fault_counts[FAULT_BUSY] == 1 && SIM_B(sim)->fault_counts[FAULT_BUSY] == 1);
+    CHECK(sim, SIM_A(sim)->events[IKE_EVENT_IKE_REKEYED] == 0 && SIM_B(sim)->events[IKE_EVENT_CHILD_REKEYED] == 0);
+    sim_run(sim, nsec_seconds(60));
+    sim_quiesce(sim);
+    CHECK(sim, SIM_A(sim)->events[IKE_EVENT_IKE_REKEYED] == 1 && SIM_B(sim)->events[IKE_EVENT_CHILD_REKEYED] == 1);
+    play_one_of_all(sim);
+}
+
 #define BOTH(name) SCENARIO(name), SCENARIO(name##_under_loss)
 const struct scenario scenarios_collide[] = {
     SCENARIO(both_ends_rekey_the_child_at_once),
@@ -144,6 +177,8 @@ const struct scenario scenarios_collide[] = {
     SCENARIO(rekey_against_delete),
     SCENARIO(both_ends_delete_the_child_at_once),
     SCENARIO(both_ends_take_the_ike_sa_down),
+    SCENARIO(a_child_is_rekeyed_and_closed_by_one_end),
+    SCENARIO(who_is_told_to_wait_waits_and_has_its_turn),
     BOTH(a_child_is_rekeyed_and_rekeyed),
     BOTH(a_child_is_rekeyed_and_closed),
     BOTH(a_child_is_closed_and_rekeyed),
