@@ -325,6 +325,18 @@ void child_act_closed(struct ike *ike, const struct conn *conn, const struct chi
     if (conf->close_action == AFTER_RESTART) initiate(ike, loaded->conn, conf, 0, NULL);
 }
 
+// A new child goes before the old one went: whoever asked for it could not use it, and goes on with
+// the old one.
+static void old_restore(const struct child *fresh)
+{
+    struct child *old = child_by_id(fresh->sa->ike, fresh->replaces);
+    if (fresh->doomed || !old || old->replaced_by != fresh->id || old->state != CHILD_REKEYED)
+        return;
+    old->replaced_by = 0;
+    old->state = CHILD_INSTALLED;
+    child_set_timer(old, CHILD_TIMER_REKEY, old->sa->ike->now + nsec_seconds(REKEY_RETRY_SECONDS));
+}
+
 // The peer closed it, or it ended by itself. While our rekeying of it is open that decides whether
 // it is closed at all.
 void child_closed(struct child *child)
@@ -337,6 +349,7 @@ void child_closed(struct child *child)
     bool rekeying = act && child->state == CHILD_REKEYING && ours && ours->old_id == child->id;
     if (rekeying) ours->old_closed = child->command ? OLD_UNWANTED : OLD_CLOSED;
     if (rekeying || child->command) act = false;
+    if (!child->command) old_restore(child);
     child_end(child, OK);
     if (act) child_act_closed(ike, conn, conf);
 }

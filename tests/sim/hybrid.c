@@ -85,6 +85,42 @@ static void hybrid_rekeyings_of_both_kinds_cross(struct sim *sim, uint64_t seed)
     hybrid_rekey_of(sim, seed, "rekey ike", "rekey lan", 0);
 }
 
+// RFC 9370 2.2.2 test: a value that is none, of either end, ends the handshake; nothing is left.
+static void a_broken_value_in_a_round_ends_the_handshake(struct sim *sim, uint64_t seed)
+{
+    sim_pair(sim, seed, HYBRID, "");
+    sim->hosts[seed % 2].broken_ke = KE_ML_KEM_768;
+    sim_start(sim);
+    uint32_t command = sim_command(SIM_A(sim), "up lan");
+    sim_run(sim, nsec_seconds(300));
+    enum fault fault;
+    CHECK(sim, sim_done(SIM_A(sim), command, &fault) && fault);
+    CHECK(sim, sim_sas(SIM_A(sim)) == 0 && sim_sas(SIM_B(sim)) == 0);
+    CHECK(sim, sim_clean(SIM_A(sim)) && sim_clean(SIM_B(sim)));
+}
+
+// RFC 9370 2.2.4 test: the same in a rekeying. Whatever becomes of the IKE SA, both ends agree on it; where the value is the
+// last answer's, what was made of it goes and the old child is used further.
+static void a_broken_value_in_a_round_ends_the_rekeying(struct sim *sim, uint64_t seed)
+{
+    sim_pair(sim, seed, "", HYBRID_CHILD);
+    play_up(sim);
+    sim->hosts[seed % 2].broken_ke = KE_ML_KEM_768;
+    sim_command(SIM_A(sim), "rekey lan");
+    sim_run(sim, nsec_seconds(10));
+    sim_checks_settled(sim);
+    CHECK(sim, SIM_A(sim)->events[IKE_EVENT_CHILD_REKEYED] == 0);
+    CHECK(sim, sim_sas(SIM_A(sim)) == sim_sas(SIM_B(sim)));
+    if (seed % 2 == 0) return;
+    play_one_of_all(sim);
+    SIM_B(sim)->broken_ke = KE_NONE;
+    sim_command(sim->hosts + seed / 2 % 2, "rekey lan");
+    sim_run(sim, nsec_seconds(10));
+    sim_quiesce(sim);
+    CHECK(sim, SIM_A(sim)->events[IKE_EVENT_CHILD_REKEYED] >= 1);
+    play_one_of_all(sim);
+}
+
 const struct scenario scenarios_hybrid[] = {
     SCENARIO(hybrids_come_up),
     SCENARIO(a_hybrid_comes_up_under_loss),
@@ -95,5 +131,7 @@ const struct scenario scenarios_hybrid[] = {
     SCENARIO(hybrid_rekeyings_cross),
     SCENARIO(hybrid_ike_rekeyings_cross),
     SCENARIO(hybrid_rekeyings_of_both_kinds_cross),
+    SCENARIO(a_broken_value_in_a_round_ends_the_handshake),
+    SCENARIO(a_broken_value_in_a_round_ends_the_rekeying),
     {NULL, NULL},
 };

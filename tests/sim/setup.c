@@ -38,17 +38,34 @@ static void a_child_comes_up(struct sim *sim, uint64_t seed)
     CHECK(sim, SIM_A(sim)->sent == 2 && SIM_B(sim)->sent == 2);   // RFC 7296 1.2 test: two exchanges
 }
 
-static void both_ends_initiate_at_once(struct sim *sim, uint64_t seed)
+// Each end has one of its own; both work, and traffic goes through.
+static void both_initiate(struct sim *sim, uint64_t seed, const char *conn)
 {
-    sim_pair(sim, seed, "", "");
+    sim_pair(sim, seed, conn, "");
     sim->jitter = nsec_ms(30);
     sim_start(sim);
     sim_command(SIM_A(sim), "up lan");
+    sim_run(sim, nsec_ms((int64_t)rng_below(&sim->rng.rng, 100)));
     sim_command(SIM_B(sim), "up lan");
     sim_run(sim, nsec_seconds(5));
     sim_quiesce(sim);
-    CHECK(sim, sim_children(SIM_A(sim), "lan") >= 1 && sim_paired(sim));
+    sim->traffic = true;
+    sim_run(sim, nsec_seconds(2));
+    sim->traffic = false;
+    sim_quiesce(sim);
+    CHECK(sim, sim_sas(SIM_A(sim)) == sim_sas(SIM_B(sim)) && sim_sas(SIM_A(sim)) >= 1);
+    CHECK(sim, sim_children(SIM_A(sim), "lan") == sim_sas(SIM_A(sim)) && sim_paired(sim));
+    CHECK(sim, sim->packets_lost == 0 && sim->packets_without_sa == 0);
 }
+
+static void both_ends_initiate_at_once(struct sim *sim, uint64_t seed)
+{
+    both_initiate(sim, seed, "");
+    CHECK(sim, sim_sas(SIM_A(sim)) <= 2);
+}
+
+static void both_ends_initiate_and_replace(struct sim *sim, uint64_t seed) { both_initiate(sim, seed, "unique = replace"); }
+static void both_ends_initiate_and_keep(struct sim *sim, uint64_t seed) { both_initiate(sim, seed, "unique = keep"); }
 
 static void two_children_share_an_ike_sa(struct sim *sim, uint64_t seed)
 {
@@ -237,6 +254,8 @@ static void a_flood_from_one_address_meets_its_limit(struct sim *sim, uint64_t s
 const struct scenario scenarios_setup[] = {
     SCENARIO(a_child_comes_up),
     SCENARIO(both_ends_initiate_at_once),
+    SCENARIO(both_ends_initiate_and_replace),
+    SCENARIO(both_ends_initiate_and_keep),
     SCENARIO(two_children_share_an_ike_sa),
     SCENARIO(many_half_open_ask_for_cookies),
     SCENARIO(a_child_has_its_own_key_exchange),

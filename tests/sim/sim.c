@@ -223,6 +223,7 @@ static void operation_perform(struct sim_host *host, const struct ike_operation 
     case IKE_OP_PPK: ppk(host, operation, answer); break;
     default: answer->fault = FAULT_NO_PROPOSAL_CHOSEN;
     }
+    if (operation->ke == host->broken_ke && public.size) public.size--;
     if (public.size) answer->data = mem_copy(buf_bytes(&public));
 }
 

@@ -65,7 +65,9 @@ static void it_comes_up_through_bursts(struct sim *sim, uint64_t seed)
 
 static void it_lives_on_a_bad_link(struct sim *sim, uint64_t seed)
 {
-    sim_pair(sim, seed, "rekey_time = 100s\n dpd_delay = 20s", "rekey_time = 60s");
+    // There is time for the retransmissions of a rekeying, and of one that it has to wait for.
+    sim_pair(sim, seed, "rekey_time = 100s\n over_time = 100s\n rand_time = 10s\n dpd_delay = 20s",
+             "rekey_time = 60s\n life_time = 160s\n rand_time = 10s");
     play_up(sim);
     sim->burst_percent = 20;
     sim->loss_percent = 10;
@@ -75,9 +77,9 @@ static void it_lives_on_a_bad_link(struct sim *sim, uint64_t seed)
     sim->burst_percent = sim->loss_percent = 0;
     sim_run(sim, nsec_seconds(400));
     sim_quiesce(sim);
-    // At the end one may just have been rekeyed.
+    // At the end one may just be rekeyed.
     for (size_t i = 0; i < 2; i++)
-        CHECK(sim, sim_sas(&sim->hosts[i]) == 1 && sim_children(&sim->hosts[i], "lan") == 1);
+        CHECK(sim, ike_stats(sim->hosts[i].core)->sas >= 1 && sim_children(&sim->hosts[i], "lan") >= 1);
 }
 
 // RFC 7383 test: the first messages of a large proposal are cut, fragments are lost and come out of order.

@@ -182,6 +182,25 @@ static void unknown_things(struct draft *draft)
     draft_bytes(draft, PAYLOAD_VENDOR, BYTES_ARRAY(body));
 }
 
+// RFC 9370 2.2.4 test: a link that leads to nothing.
+static void followup_of_nothing(struct draft *draft)
+{
+    static const uint8_t link[] = {1, 2, 3, 4, 5, 6, 7, 8}, value[32] = {9};
+    ke_write(draft_open(draft, PAYLOAD_KE), KE_CURVE_25519, BYTES_ARRAY(value));
+    draft_close(draft);
+    draft_notify(draft, NOTIFY_ADDITIONAL_KEY_EXCHANGE, BYTES_ARRAY(link));
+}
+static void followup_without_link(struct draft *draft)
+{
+    static const uint8_t value[32] = {9};
+    ke_write(draft_open(draft, PAYLOAD_KE), KE_CURVE_25519, BYTES_ARRAY(value));
+    draft_close(draft);
+}
+static void intermediate_late(struct draft *draft)
+{
+    followup_without_link(draft);
+}
+
 enum after { LIVES, ENDS };
 static const struct {
     const char *name;
@@ -209,6 +228,12 @@ static const struct {
      NOTIFY_INVALID_SYNTAX, ENDS},
     {"broken delete", EXCHANGE_INFORMATIONAL, broken_delete, FAULT_DELETE_SPI_SIZE,
      NOTIFY_INVALID_SYNTAX, ENDS},
+    {"followup of nothing", EXCHANGE_IKE_FOLLOWUP_KE, followup_of_nothing, FAULT_KE_LINK,
+     NOTIFY_STATE_NOT_FOUND, LIVES},
+    {"followup without a link", EXCHANGE_IKE_FOLLOWUP_KE, followup_without_link, FAULT_KE_LINK,
+     NOTIFY_STATE_NOT_FOUND, LIVES},
+    {"IKE_INTERMEDIATE late", EXCHANGE_IKE_INTERMEDIATE, intermediate_late,
+     FAULT_MESSAGE_UNEXPECTED, NOTIFY_INVALID_SYNTAX, ENDS},
     {"delete of nothing", EXCHANGE_INFORMATIONAL, delete_of_nothing, OK, 0, LIVES},
     {"unknown things", EXCHANGE_INFORMATIONAL, unknown_things, OK, 0, LIVES},
 };
