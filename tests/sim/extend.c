@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Extensions that change how an IKE SA comes to be: post-quantum pre-shared keys.
+// Extensions that change how an IKE SA comes to be: post-quantum pre-shared keys, rounds.
 #include "sim.h"
 
 static bool ppk_used(const struct sim_host *host)
@@ -49,7 +49,48 @@ static void a_ppk_meets_loss(struct sim *sim, uint64_t seed)
     CHECK(sim, sim_paired(sim) && ppk_used(SIM_A(sim)) && ppk_used(SIM_B(sim)));
 }
 
+#define MORE_OF_A(side) side "-2 {\n round = 2\n auth = psk\n id = a2.example.org\n }\n " side "-3 {\n round = 3\n auth = psk\n id = a3.example.org\n }"
+#define MORE_OF_B(side) side "-4 {\n round = 2\n auth = psk\n id = b2.example.org\n }"
+
+// RFC 4739 test: three rounds of one end, two of the other.
+static void rounds_of_both_ends_come_up(struct sim *sim, uint64_t seed)
+{
+    sim_pair_of(sim, seed, MORE_OF_A("local") "\n " MORE_OF_B("remote"), "", MORE_OF_A("remote") "\n " MORE_OF_B("local"), "");
+    play_up(sim);
+    play_one_of_all(sim);
+    CHECK(sim, SIM_A(sim)->sent == 4 && SIM_B(sim)->sent == 4);
+}
+
+static void rounds_meet_loss(struct sim *sim, uint64_t seed)
+{
+    sim_pair_of(sim, seed, MORE_OF_A("local") "\n " MORE_OF_B("remote"), "", MORE_OF_A("remote") "\n " MORE_OF_B("local"), "");
+    sim->loss_percent = 20;
+    sim->jitter = nsec_ms(200);
+    sim->duplicate_percent = 10;
+    sim_start(sim);
+    sim_command(SIM_A(sim), "up lan");
+    sim_run(sim, nsec_seconds(150));
+    sim->loss_percent = 0;
+    sim_quiesce(sim);
+    if (sim_children(SIM_A(sim), "lan")) CHECK(sim, sim_paired(sim));
+}
+
+static void one_round_too_few_is_refused(struct sim *sim, uint64_t seed)
+{
+    sim_pair_of(sim, seed, "", "", MORE_OF_A("remote"), "");
+    sim_start(sim);
+    uint32_t command = sim_command(SIM_A(sim), "up lan");
+    sim_run(sim, nsec_seconds(60));
+    enum fault fault;
+    CHECK(sim, sim_done(SIM_A(sim), command, &fault) && fault);
+    CHECK(sim, SIM_B(sim)->fault_counts[FAULT_AUTH_ROUNDS] == 1);
+    play_nothing_of_all(sim);
+}
+
 const struct scenario scenarios_extend[] = {
+    SCENARIO(rounds_of_both_ends_come_up),
+    SCENARIO(rounds_meet_loss),
+    SCENARIO(one_round_too_few_is_refused),
     SCENARIO(a_ppk_is_mixed_in),
     SCENARIO(a_ppk_that_one_end_lacks_is_left_out),
     SCENARIO(a_ppk_meets_loss),
