@@ -257,6 +257,7 @@ static void conn_options_compile(struct compiling *c, const struct tree *section
     conn->send_certreq = bool_of(section, "send_certreq", true);
     conn->aggressive = bool_of(section, "aggressive", false);
     conn->pull = bool_of(section, "pull", true);
+    conn->resumption = bool_of(section, "resumption", false);
     conn->ppk_required = bool_of(section, "ppk_required", false);
     if (!convert_identity(tree_text(section, "ppk_id", "%any"), c->arena, &conn->ppk_id, &wrong))
         conn->ppk_id = (struct identity){.type = IDENTITY_ANY};

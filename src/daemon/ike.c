@@ -638,6 +638,7 @@ int role_ike(const struct role_options *options)
     role.settings.port = options->port;
     role.settings.port_nat = options->port_nat;
     retransmit_parse(options->retransmit, &role.settings);
+    if (options->ticket_secret_known) role.settings.ticket_secret = BYTES_ARRAY(options->ticket_secret);
     role.ready_last = &role.ready;
     role.core = ike_new(role_rng(), &role.settings);
     role.started = (uint64_t)time(NULL);

@@ -28,6 +28,8 @@ struct role_options {             // what every role is told
     const char *resolv_conf;      // path, or "none"
     int resolv_fd;                // open for reading and writing; -1: none
     int keylog_fd;                // open for appending; -1: none
+    uint8_t ticket_secret[32];    // of the ike role: from a file in run_dir …
+    bool ticket_secret_known;     // … unless there is none
     bool json_log, debug;
     const char *retransmit;       // "timeout/base/tries" for tests; NULL: the usual
     unsigned mtu;                 // of the TUN device

@@ -8,7 +8,11 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum root { ROOT_STAYS, ROOT_EMPTY };
 
@@ -63,6 +67,27 @@ static int resolv_conf_open(const struct role_options *options)
     return wanted ? resolv_open(options->resolv_conf) : -1;
 }
 
+// A secret that outlives the process: made by the first one that needs it. Whatever else is in the file is replaced.
+static bool secret_file_read(const char *path, uint8_t *out, size_t size)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    bool good = fd >= 0 && flock(fd, LOCK_EX) == 0 && fchmod(fd, 0600) == 0;
+    if (good && pread(fd, out, size, 0) != (ssize_t)size)
+        good = getrandom(out, size, 0) == (ssize_t)size && ftruncate(fd, 0) == 0 && pwrite(fd, out, size, 0) == (ssize_t)size;
+    if (!good) role_log(ROLE_IKE, IKE_ERROR, FAULT_SECRET_FILE, "%s: %s", path, strerror(errno));
+    if (fd >= 0) close(fd);
+    return good;
+}
+
+// See decisions/0010-tickets-live-as-long-as-the-host-is-up.md.
+static void secrets_read(struct role_options *options)
+{
+    char path[300];
+    if (options->role != ROLE_IKE) return;
+    snprintf(path, sizeof path, "%s/ticket.secret", options->run_dir);
+    options->ticket_secret_known = secret_file_read(path, options->ticket_secret, sizeof options->ticket_secret);
+}
+
 int role_start(const struct role_options *given)
 {
     struct role_options with_log = *given;
@@ -78,6 +103,7 @@ int role_start(const struct role_options *given)
     crypto_start();
     with_log.keylog_fd = keylog_open(options);
     with_log.resolv_fd = resolv_conf_open(options);
+    secrets_read(&with_log);
     if (!rights_drop(options, start)) return 1;
     return start->run(options);
 }

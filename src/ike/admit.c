@@ -113,13 +113,14 @@ bool auth_class_allows(const struct auth_conf *auth, uint8_t method)
 struct identity own_identity(const struct sa *sa, struct arena *arena)
 {
     const struct auth_conf *round = local_round(sa);
+    if (is_resumed(sa)) return sa->handshake->ticket->local;
     if (round->id.type) return round->id;
     // RFC 7619 2.2: who does not prove an identity need not have one.
     if (round->auth == AUTH_CLASS_NULL) return (struct identity){.type = ID_NULL};
     return identity_of_addr(&sa->path.local.addr, arena);
 }
 
-static bool suite_fits(const struct conn *conn, const struct suite *suite)
+bool conn_allows_suite(const struct conn *conn, const struct suite *suite)
 {
     struct proposals one = {.count = 1};
     struct suite chosen;
@@ -203,7 +204,7 @@ static struct candidate candidate_of(const struct exchange *x, const struct load
     struct candidate result = {.loaded = loaded};
     unsigned round = sa->handshake->remote_done, path = path_score(conn, &sa->path);
     if (!path || round >= conn->remote_rounds || !conn->local_rounds ||
-        was_tried(sa->handshake, loaded->order) || !suite_fits(conn, &sa->suite) ||
+        was_tried(sa->handshake, loaded->order) || !conn_allows_suite(conn, &sa->suite) ||
         !has_done_rounds(sa, conn))
         return result;
     if ((round > 0 || sa->handshake->tried_count) && !ppk_alike(sa->conn, conn)) return result;

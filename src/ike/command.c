@@ -131,11 +131,12 @@ void initiate(struct ike *ike, struct conn *conn, const struct child_conf *conf,
         return;
     }
     sa = sa_new(ike, conn, true);
+    resume_prepare(loaded, sa);
     if (conf)
         task_child(sa, conn, conf, command, flow);
     else
         sa->handshake->command = command;
-    exchange_ask(sa, &plan_sa_init, NULL);
+    exchange_ask(sa, first_plan(sa), NULL);
 }
 
 // --- trying again
@@ -501,6 +502,7 @@ void conn_unload(struct ike *ike, const char *name)
     LIST_EACH (struct policy, link, policy, &loaded->policies) policy_untrap(policy);
     LIST_EACH (struct sa, of_loaded, sa, &loaded->sas) list_remove(&sa->of_loaded);
     list_remove(&loaded->link);
+    ticket_free(loaded->ticket);
     conn_later(ike, loaded->conn);
     free_later(ike, loaded);
 }

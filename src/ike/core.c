@@ -46,6 +46,9 @@ struct ike *ike_new(struct rng *rng, const struct ike_settings *settings)
     list_init(&ike->loaded);
     list_init(&ike->pools);
     list_init(&ike->commands);
+    list_init(&ike->tickets_spent_list);
+    if (settings->ticket_secret.size) secret_set(&ike->ticket_secret, settings->ticket_secret);
+    ike->settings.ticket_secret = BYTES_NONE;
     tables_init(ike);
     return ike;
 }
@@ -123,6 +126,7 @@ void ike_free(struct ike *ike)
     step_clean(ike);
     pools_free(ike);
     heap_wipe(&ike->alarms);
+    tickets_free(ike);
     tables_free(ike);
     for (unsigned i = 0; i < 2; i++) secret_wipe(&ike->cookie_secret[i]);
     memory_wipe(ike->plain, IKE_MESSAGE_MAX);

@@ -285,6 +285,7 @@ struct ike_settings {          // ike_settings_default() gives the field's usual
     nsec delete_delay;         // 5 s: a replaced inbound SA is kept that long
     uint16_t port, port_nat;   // 500, 4500
     size_t sas_max, children_per_sa_max;
+    struct bytes ticket_secret; // RFC 5723: for tickets that outlive the core; empty: a random one
 };
 struct ike_settings ike_settings_default(void);
 

@@ -290,6 +290,7 @@ enum fault conn_by_addresses(struct ike *ike, const struct path *path,
 enum fault conn_by_identities(struct exchange *x);
 bool conn_try_next(struct exchange *x); // when the one that was chosen turned out not to fit
 
+bool conn_allows_suite(const struct conn *conn, const struct suite *suite);
 bool auth_class_allows(const struct auth_conf *auth, uint8_t method);
 // In the round that is due; borrowed or in the arena.
 struct identity own_identity(const struct sa *sa, struct arena *arena);

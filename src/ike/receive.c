@@ -188,7 +188,7 @@ static void first_response_in(struct sa *sa, struct message *message)
     message->payloads = arena_new(&arena, sizeof *message->payloads);
     struct bytes chain = bytes_of(raw.at + IKE_HEADER_SIZE, raw.size - IKE_HEADER_SIZE);
     const struct rule *rule;
-    count_message(sa->ike, sa, EXCHANGE_IKE_SA_INIT, COUNT_IN_RESPONSE);
+    count_message(sa->ike, sa, message->header.exchange, COUNT_IN_RESPONSE);
     enum fault fault = payloads_read(message->header.next, chain, message->payloads, NULL);
     if (!fault) fault = rule_find((enum sa_state)sa->state, message, &rule);
     if (fault)
@@ -202,7 +202,9 @@ static void first_response_in(struct sa *sa, struct message *message)
 
 static bool is_first_request(const struct ike_header *header)
 {
-    return header->exchange == EXCHANGE_IKE_SA_INIT && !(header->flags & FLAG_RESPONSE) &&
+    bool opens = header->exchange == EXCHANGE_IKE_SA_INIT ||
+                 header->exchange == EXCHANGE_IKE_SESSION_RESUME;
+    return opens && !(header->flags & FLAG_RESPONSE) &&
            header->flags & FLAG_INITIATOR && header->spi_i != 0 && header->spi_r == 0 &&
            header->message_id == 0;
 }
@@ -218,8 +220,11 @@ static void message_in(struct ike *ike, struct message *message)
 {
     const struct ike_header *header = &message->header;
     if (is_first_request(header)) {
-        count_message(ike, NULL, EXCHANGE_IKE_SA_INIT, COUNT_IN_REQUEST);
-        sa_init_receive(ike, message);
+        count_message(ike, NULL, header->exchange, COUNT_IN_REQUEST);
+        if (header->exchange == EXCHANGE_IKE_SA_INIT)
+            sa_init_receive(ike, message);
+        else
+            resume_receive(ike, message);
         return;
     }
     struct sa *sa = sa_of(ike, header);

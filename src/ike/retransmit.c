@@ -3,7 +3,7 @@
 // 13, 23 and 42 seconds, and after 76 seconds more the peer is given up.
 #include "ike/internal.h"
 
-enum { TRIES_OF_THE_LIVING = 3 };
+enum { TRIES_OF_THE_LIVING = 3, TRIES_OF_A_TICKET = 2 };
 
 static nsec wait_of_try(const struct ike_settings *settings, unsigned tries)
 {
@@ -29,6 +29,7 @@ void request_sent(struct exchange *x)
 static unsigned tries_of(const struct sa *sa, const struct exchange *x)
 {
     unsigned tries = sa->ike->settings.retransmit_tries;
+    if (x->plan == &plan_resume) return tries < TRIES_OF_A_TICKET ? tries : TRIES_OF_A_TICKET;
     bool lives = sa->last_heard > x->first_sent || x->peer_asks_too;
     bool waits = task_find(sa, TASK_DELETE_IKE, 0) != NULL; // the end must not wait long
     return lives && !waits ? tries + TRIES_OF_THE_LIVING : tries;
@@ -38,6 +39,11 @@ static unsigned tries_of(const struct sa *sa, const struct exchange *x)
 static void peer_given_up(struct sa *sa, struct exchange *x)
 {
     struct ike *ike = sa->ike;
+    // The gateway may have been replaced by one that does not know the exchange.
+    if (x->plan == &plan_resume) {
+        resume_fall_back(sa, "the gateway does not answer");
+        return;
+    }
     enum fault rumour = sa->handshake ? sa->handshake->rumour : OK;
     const char *why =
         arena_printf(&ike->arena, "%s to %s was sent %u times without an answer", x->plan->ask.name,

@@ -72,6 +72,7 @@ void handshake_free(struct handshake *handshake)
     secret_wipe(&handshake->int_auth_i);
     secret_wipe(&handshake->int_auth_r);
     ppk_wipe(&handshake->ppk);
+    ticket_free(handshake->ticket);
     free(handshake);
 }
 
@@ -163,6 +164,7 @@ void sa_move_children(struct sa *from, struct sa *to)
     to->child_count += from->child_count;
     from->child_count = 0;
     tasks_move(from, to);
+    ticket_renew(from, to);
     sa_set_timer(to, TIMER_TASKS, to->ike->now); // those that had to wait do so there
     free_later(to->ike, to->vips);
     to->vips = from->vips;
@@ -244,6 +246,7 @@ void sa_end(struct sa *sa, enum fault fault, const char *why)
     }
     vips_release(sa);
     leases_release(sa);
+    ticket_after(sa, fault);
     uint32_t command = sa->handshake ? sa->handshake->command : 0;
     if (command) command_done(ike, command, fault ? fault : FAULT_TERMINATED, why);
     if (announce) event(ike, (struct ike_event){.kind = IKE_EVENT_IKE_DOWN, .ike_id = sa->id});
@@ -308,6 +311,8 @@ void sa_free(struct sa *sa)
     free(sa->dns);
     free(sa->domains);
     free(sa->remote_vips);
+    ticket_free(sa->ticket);
+    free(sa->ticket_given);
     conn_release(sa->conn);
     free(sa);
 }
@@ -401,7 +406,7 @@ static void timer_run(struct sa *sa, enum sa_timer timer)
 {
     switch (timer) {
     case TIMER_START:
-        exchange_ask(sa, &plan_sa_init, NULL);
+        exchange_ask(sa, first_plan(sa), NULL);
         break;
     case TIMER_RETRANSMIT:
         request_retransmit(sa);

@@ -63,6 +63,7 @@ enum task_kind {
     TASK_REKEY_IKE,
     TASK_DELETE_IKE,
     TASK_LIVENESS,
+    TASK_TICKET,     // ask for a ticket (RFC 5723)
     TASK_DELETE_SPI, // a child that the peer has and we could not take
 };
 struct task {
@@ -205,6 +206,26 @@ struct ppk_use {
     struct bytes without;    // our AUTH data without it; owned
 };
 
+// RFC 5723: what an end knows of a ticket.
+enum { TICKET_NUMBER_SIZE = 16, TICKET_SIZE_MAX = 4096, TICKET_TAKEN_MAX = 16384 };
+struct ticket {
+    struct bytes opaque; // client: as it was given; owned
+    nsec expires, reauth_at;
+    struct secret d; // SK_d
+    struct suite suite;
+    struct identity local, remote; // owned
+    char scheme[32];               // how the peer was authenticated
+    bool ppk;
+    uint8_t number[TICKET_NUMBER_SIZE]; // gateway: by which it is known
+    uint64_t spi;                       // gateway: our SPI of the IKE SA that it is of
+    const char *conn;                   // gateway: in the step
+};
+struct ticket_mark { // of one that was given, or does not count any more
+    struct list link;
+    uint8_t number[TICKET_NUMBER_SIZE];
+    nsec expires;
+};
+
 // What is needed only until the SA is established.
 struct handshake {
     nsec began;
@@ -236,6 +257,7 @@ struct handshake {
     uint8_t tried_count;
     struct addr source;               // half-open: who is counted
     struct ppk_use ppk;
+    struct ticket *ticket; // by which the session is resumed; owned
     uint8_t half_open_key[32];
     uint8_t half_open_key_size;
 };
@@ -289,6 +311,8 @@ struct sa {
     uint8_t lease_count;      // virtual addresses of the peer
     struct lease **leases;    // owned array
     struct addr *remote_vips; // theirs; owned
+    struct ticket *ticket;            // client: to come back by; owned
+    struct ticket_mark *ticket_given; // gateway: the last one; owned
     nsec established, last_heard, last_sent, troubled_since;
     nsec timers[SA_TIMERS];
 };
@@ -303,6 +327,7 @@ struct loaded { // a connection as it was loaded
     struct loaded_place *place; // in the index; NULL: it cannot be meant by a peer
     struct list sas;      // those that belong to it by name
     struct list policies; // traps
+    struct ticket *ticket; // of an IKE SA that broke; owned
     uint64_t counters[IKE_COUNTERS];
 };
 
@@ -366,6 +391,10 @@ struct ike {
     struct secret cookie_secret[2]; // the current one and the one before
     uint8_t cookie_version;
     nsec cookie_changed;
+    struct secret ticket_secret;    // RFC 5723: the keys of tickets come from it
+    struct map tickets_spent;       // number -> struct ticket_mark
+    struct list tickets_spent_list; // the oldest first
+    size_t tickets_spent_count;
     struct budget answers, lines; // for what anybody can make us send, and say
     uint8_t (*anchors)[20];
     size_t anchor_count;

@@ -24,6 +24,7 @@ void tables_init(struct ike *ike)
                           &ike->policies_by_key,
                           &ike->operations,
                           &ike->loaded_by_name,
+                          &ike->tickets_spent,
                           &ike->candidates.places,
                           &ike->candidates.groups};
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++) map_init(maps[i], seed[0], seed[1] + i);
@@ -43,6 +44,7 @@ void tables_free(struct ike *ike)
                           &ike->policies_by_key,
                           &ike->operations,
                           &ike->loaded_by_name,
+                          &ike->tickets_spent,
                           &ike->candidates.places,
                           &ike->candidates.groups};
     size_t cursor = 0;

@@ -14,6 +14,7 @@ static const struct plan *const plans[] = {
     [TASK_DELETE_IKE] = &plan_delete_ike,
     [TASK_LIVENESS] = &plan_liveness,
     [TASK_DELETE_SPI] = &plan_delete_spi,
+    [TASK_TICKET] = &plan_ticket,
 };
 
 struct task *task_add(struct sa *sa, enum task_kind kind)

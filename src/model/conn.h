@@ -72,7 +72,7 @@ struct conn {
     struct host_pattern local_hosts[CONN_HOSTS_MAX], remote_hosts[CONN_HOSTS_MAX];
     uint16_t local_port, remote_port;
     struct proposals ike;
-    bool encap, mobike, send_certreq, aggressive, pull, ppk_required;
+    bool encap, mobike, send_certreq, aggressive, pull, ppk_required, resumption;
     struct identity ppk_id;      // RFC 8784: of the key to use; as responder a pattern, type 0 for any
     uint8_t send_cert, fragmentation, childless, unique, dscp;
     uint32_t keyingtries;        // 0: for ever

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Extensions that change how an IKE SA comes to be: post-quantum pre-shared keys, rounds.
+// Extensions that change how an IKE SA comes to be: post-quantum pre-shared keys, rounds, tickets.
 #include "sim.h"
 
 static bool ppk_used(const struct sim_host *host)
@@ -87,10 +87,45 @@ static void one_round_too_few_is_refused(struct sim *sim, uint64_t seed)
     play_nothing_of_all(sim);
 }
 
+// RFC 5723 4.3 test: the cable is out until a has given up; then the session goes on, whatever gets lost.
+static void a_broken_session_is_resumed(struct sim *sim, uint64_t seed)
+{
+    sim_pair_of(sim, seed, "resumption = yes\n  dpd_delay = 10s", "",
+                seed % 2 ? "resumption = yes\n  dpd_delay = 10s" : "resumption = yes", "");
+    play_up(sim);
+    SIM_A(sim)->cut = true;
+    sim_run(sim, nsec_seconds(400));
+    CHECK(sim, sim_sas(SIM_A(sim)) == 0);
+    SIM_A(sim)->cut = false;
+    sim->loss_percent = seed % 3 ? 20 : 0;
+    sim->duplicate_percent = seed % 3 ? 10 : 0;
+    sim->jitter = nsec_ms(100);
+    sim_command(SIM_A(sim), "up lan");
+    sim_run(sim, nsec_seconds(250));
+    sim->loss_percent = 0;
+    sim_quiesce(sim);
+    if (sim_children(SIM_A(sim), "lan")) play_one_of_all(sim);
+    CHECK(sim, seed % 3 || sim_children(SIM_A(sim), "lan") == 1);
+}
+
+// A gateway that was restarted does not know the ticket's key any more: a full handshake follows.
+static void a_restarted_gateway_refuses_tickets(struct sim *sim, uint64_t seed)
+{
+    sim_pair(sim, seed, "resumption = yes\n  dpd_delay = 5s", "dpd_action = start");
+    play_up(sim);
+    sim_reload(SIM_B(sim));
+    sim_run(sim, nsec_seconds(300));
+    sim_quiesce(sim);
+    play_one_of_all(sim);
+    CHECK(sim, SIM_B(sim)->fault_counts[FAULT_TICKET_UNREADABLE] == 1);
+}
+
 const struct scenario scenarios_extend[] = {
     SCENARIO(rounds_of_both_ends_come_up),
     SCENARIO(rounds_meet_loss),
     SCENARIO(one_round_too_few_is_refused),
+    SCENARIO(a_broken_session_is_resumed),
+    SCENARIO(a_restarted_gateway_refuses_tickets),
     SCENARIO(a_ppk_is_mixed_in),
     SCENARIO(a_ppk_that_one_end_lacks_is_left_out),
     SCENARIO(a_ppk_meets_loss),

@@ -17,6 +17,9 @@ void auth_lifetime_write(struct sa *sa, struct draft *draft)
     struct wr out = wr_over(space, sizeof space);
     if (!conn->reauth_time) return;
     nsec left = jitter(ike, conn->reauth_time, conn->rand_time);
+    // RFC 5723 5: resuming a session does not put off its next authentication.
+    nsec due = sa->timers[TIMER_REAUTH];
+    if (is_resumed(sa) && due != NSEC_NEVER && due - ike->now < left) left = due - ike->now;
     sa_set_timer(sa, TIMER_REAUTH, ike->now + left);
     uint64_t seconds = (uint64_t)left / NSEC_PER_SECOND;
     wr_u32(&out, seconds > UINT32_MAX ? UINT32_MAX : (uint32_t)seconds);

@@ -59,6 +59,30 @@ struct bytes int_auth(const struct sa *sa); // the end of what is signed; in the
 void auth_lifetime_write(struct sa *sa, struct draft *draft); // responder
 void auth_lifetime_heed(struct sa *sa, const struct message *message); // initiator
 
+// ext/ticket.c
+void ticket_free(struct ticket *ticket);
+void tickets_free(struct ike *ike);
+void ticket_answer(struct exchange *x, struct draft *draft); // where x->in asks for one
+void ticket_withdraw(struct sa *sa);                         // what was given does not count any more
+void ticket_spend(struct ike *ike, const uint8_t number[TICKET_NUMBER_SIZE], nsec expires);
+enum fault ticket_open(struct ike *ike, struct bytes opaque, struct ticket **out); // the caller's
+
+// ext/resume.c
+extern const struct plan plan_resume, plan_ticket;
+extern const struct recipe resume_answer;
+bool is_resumed(const struct sa *sa); // or is about to be
+void ticket_request(const struct sa *sa, struct draft *draft);
+void ticket_take(struct exchange *x);
+void ticket_after(struct sa *sa, enum fault fault); // the IKE SA ends
+void ticket_renew(const struct sa *from, struct sa *to);
+void resume_prepare(struct loaded *loaded, struct sa *sa); // takes the connection's ticket
+const struct plan *first_plan(const struct sa *sa);
+void resume_receive(struct ike *ike, struct message *message);
+void resume_fall_back(struct sa *sa, const char *why); // ends it: a new one begins from scratch
+enum fault resume_prove(struct exchange *x, const struct auth_octets *octets);
+enum fault resume_judge(struct exchange *x, const struct auth_octets *octets);
+void resume_replace(struct sa *sa); // the IKE SA that it goes on from ends
+
 // ext/ppk.c
 enum fault ppk_find(struct exchange *x); // initiator, before its first message
 enum fault ppk_found(struct exchange *x, struct ike_answer *answer);

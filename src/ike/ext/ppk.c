@@ -252,6 +252,8 @@ enum fault ppk_choose(struct exchange *x)
 {
     const struct sa *sa = x->sa;
     struct notify notify;
+    // RFC 8784 3: a resumed session has it in its SK_d, or the ticket would not have been taken.
+    if (is_resumed(sa)) return OK;
     if (sa->handshake->ppk.state != PPK_AGREED)
         return sa->conn->ppk_required
                    ? exchange_why(x, FAULT_PPK_REQUIRED, "USE_PPK was not agreed on in IKE_SA_INIT")

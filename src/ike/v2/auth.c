@@ -54,7 +54,7 @@ static enum fault auth_ask(struct exchange *x)
     draft_begin(sa->ike, &draft);
     proof_write(x, &draft, PAYLOAD_IDI);
     initial_contact_write(sa, &draft);
-    certreq_write(sa, &draft, 4096);
+    if (!is_resumed(sa)) certreq_write(sa, &draft, 4096);
     // Whom we want to speak to is only said when it is one identity and not a pattern.
     if (identity_is_one(remote)) {
         id_write(draft_open(&draft, PAYLOAD_IDR), remote);
@@ -62,6 +62,7 @@ static enum fault auth_ask(struct exchange *x)
     }
     proof_write_auth(x, &draft);
     ppk_write(sa, &draft);
+    ticket_request(sa, &draft);
     if (sa->bits & PEER_ROUNDS) draft_notify(&draft, NOTIFY_MULTIPLE_AUTH_SUPPORTED, BYTES_NONE);
     config_offer(x, &draft);
     if (x->child) child_offer(x, &draft, x->task->flow, PROPOSAL_WITHOUT_KE);
@@ -183,6 +184,7 @@ static enum fault auth_go_on(struct exchange *x)
     if (x->child && !x->child_fault) x->child_fault = first_child_keys(x, &keymat);
     established(x);
     auth_lifetime_heed(sa, &x->in);
+    ticket_take(x);
     if (x->child && x->child_fault) {
         first_child_failed(x);
         task_failed(sa, x->task, x->child_fault, x->child_why);
@@ -236,7 +238,7 @@ static enum fault auth_read_round(struct exchange *x)
 
 static enum fault auth_find_connection(struct exchange *x)
 {
-    return x->auth_method == AUTH_NONE ? OK : conn_by_identities(x);
+    return x->auth_method == AUTH_NONE || is_resumed(x->sa) ? OK : conn_by_identities(x);
 }
 
 // The first request asks for the child, and waits for that until all rounds are done.
@@ -288,6 +290,7 @@ static enum fault auth_answer_round(struct exchange *x)
 static enum fault auth_accept_peer(struct exchange *x)
 {
     struct notify notify;
+    if (is_resumed(x->sa)) resume_replace(x->sa);
     return admit_peer(x, message_notify(&x->in, NOTIFY_INITIAL_CONTACT, &notify));
 }
 
@@ -309,6 +312,7 @@ static enum fault auth_answer_write(struct exchange *x)
         draft_fault(&draft, x, x->child_fault);
     else if (x->child)
         child_write_answer(x, &draft);
+    ticket_answer(x, &draft);
     respond(x, &draft);
     sa->after_auth = x->in.header.message_id + 1;
     established(x);

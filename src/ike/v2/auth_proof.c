@@ -113,10 +113,18 @@ static enum fault prove_null(struct exchange *x)
     return OK;
 }
 
+static enum fault prove_resumed(struct exchange *x)
+{
+    own_id_set(x->sa);
+    struct auth_octets octets = octets_of(x->sa, true);
+    return resume_prove(x, &octets);
+}
+
 enum fault auth_prove(struct exchange *x)
 {
     struct sa *sa = x->sa;
     if (!local_is_due(sa)) return OK;
+    if (is_resumed(sa)) return prove_resumed(x);
     TRY(rounds_check(x));
     own_id_set(sa);
     const struct auth_conf *auth = local_round(sa);
@@ -151,6 +159,8 @@ static void cert_add(struct draft *draft, uint8_t encoding, struct bytes data)
 static void certs_write(const struct sa *sa, struct draft *draft)
 {
     const struct auth_conf *auth = local_round(sa);
+    // RFC 5723 4.3.3: a resumed session takes no certificate along.
+    if (is_resumed(sa)) return;
     bool always = sa->conn->send_cert == CERT_ALWAYS,
          if_asked = sa->conn->send_cert == CERT_IF_ASKED;
     if (auth->auth != AUTH_CLASS_PUBKEY && auth->auth != AUTH_CLASS_ANY) return;
@@ -299,8 +309,16 @@ static enum fault judge_null(struct exchange *x)
     return peer_accept(x, "nothing (NULL)");
 }
 
+static enum fault judge_resumed(struct exchange *x)
+{
+    struct auth_octets octets = octets_of(x->sa, false);
+    TRY(resume_judge(x, &octets));
+    return peer_accept(x, x->sa->handshake->ticket->scheme);
+}
+
 enum fault auth_judge_peer(struct exchange *x)
 {
+    if (is_resumed(x->sa)) return judge_resumed(x);
     if (x->auth_method == AUTH_NONE) return OK; // no round of the peer's is due
     TRY(rounds_check(x));
     if (!auth_class_allows(remote_round(x->sa), x->auth_method))

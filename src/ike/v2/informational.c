@@ -208,6 +208,7 @@ static void answer_write(struct exchange *x, const struct deletions *all)
         if (count) delete_put(&draft, protocols[i], spis, count);
     }
     config_inform(x, &draft);
+    if (!all->ike) ticket_answer(x, &draft);
     respond(x, &draft);
     auth_lifetime_heed(x->sa, &x->in);
 }

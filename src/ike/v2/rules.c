@@ -45,6 +45,8 @@ const struct rule rules[] = {
 //   exchange                  message           state               must have                 may have                              when                     recipe
     {EXCHANGE_IKE_SA_INIT,     MESSAGE_REQUEST,  IN(NOTHING),        SA_ | KE_ | NONCE_,       N_ | V_,                              NULL,                    &sa_init_answer},
     {EXCHANGE_IKE_SA_INIT,     MESSAGE_RESPONSE, IN(EXPECT_SA_INIT), SA_ | KE_ | NONCE_,       N_ | V_ | CERTREQ_,                   NULL,                    NULL},
+    {EXCHANGE_IKE_SESSION_RESUME, MESSAGE_REQUEST, IN(NOTHING),      NONCE_,                   N_ | V_,                              NULL,                    &resume_answer},
+    {EXCHANGE_IKE_SESSION_RESUME, MESSAGE_RESPONSE, IN(EXPECT_SA_INIT), NONCE_,             N_ | V_,                              NULL,                    NULL},
     {EXCHANGE_IKE_AUTH,        MESSAGE_REQUEST,  IN(EXPECT_AUTH),    IDI_,                     IDR_ | CERT_ | CERTREQ_ | AUTH_ | CP_ | SA_ | TS_ | N_ | V_, NULL, &auth_answer},
     {EXCHANGE_IKE_AUTH,        MESSAGE_RESPONSE, IN(EXPECT_AUTH),    IDR_ | AUTH_,             CERT_ | CP_ | SA_ | TS_ | N_ | V_,    NULL,                    NULL},
     {EXCHANGE_IKE_AUTH,        MESSAGE_REQUEST,  IN(EXPECT_ROUND),   0,                        IDI_ | CERT_ | AUTH_ | N_ | V_,       NULL,                    &auth_round_answer},
@@ -91,7 +93,8 @@ static enum fault payloads_check(const struct rule *rule, const struct message *
     struct notify notify;
     bool excused =
         rule->kind == MESSAGE_RESPONSE &&
-        (message_error(message, &notify) || message_notify(message, NOTIFY_COOKIE, &notify));
+        (message_error(message, &notify) || message_notify(message, NOTIFY_COOKIE, &notify) ||
+         message_notify(message, NOTIFY_TICKET_NACK, &notify));
     return (rule->must & ~there) && !excused ? FAULT_PAYLOAD_MISSING : OK;
 }
 

@@ -92,7 +92,7 @@ void certreqs_heed(struct sa *sa, const struct message *message)
     }
 }
 
-static void extensions_read(struct sa *sa, const struct message *message)
+void first_extensions(struct sa *sa, const struct message *message)
 {
     struct notify notify;
     sa->handshake->peer_hashes = hashes_read(message);
@@ -108,7 +108,7 @@ static void extensions_read(struct sa *sa, const struct message *message)
     nat_agree(sa, message);
 }
 
-static void handshake_nonces(const struct exchange *x)
+void first_nonces(const struct exchange *x)
 {
     struct handshake *handshake = x->sa->handshake;
     memcpy(handshake->ni, x->ni, x->ni_size);
@@ -121,7 +121,7 @@ static enum fault sa_init_derive(struct exchange *x)
 {
     struct sa *sa = x->sa;
     sa->suite = x->suite;
-    handshake_nonces(x);
+    first_nonces(x);
     TRY(keymat_ike(x, sa, exchange_ni(x), exchange_nr(x), &x->ke_shared, NULL));
     secret_later(sa->ike, &x->ke_shared);
     return OK;
@@ -129,7 +129,7 @@ static enum fault sa_init_derive(struct exchange *x)
 
 // --- ask
 
-static enum fault sa_init_resolve(struct exchange *x)
+enum fault sa_init_resolve(struct exchange *x)
 {
     const struct sa *sa = x->sa;
     const struct conn *conn = sa->conn;
@@ -145,7 +145,7 @@ static enum fault sa_init_resolve(struct exchange *x)
     return OK;
 }
 
-static enum fault sa_init_resolved(struct exchange *x, struct ike_answer *answer)
+enum fault sa_init_resolved(struct exchange *x, struct ike_answer *answer)
 {
     x->sa->path = answer->path;
     nat_first_path(x->sa);
@@ -194,6 +194,19 @@ static void first_request_fill(struct exchange *x, struct draft *draft)
     ppk_offer(sa, draft);
 }
 
+void first_request_send(struct exchange *x, struct draft *draft)
+{
+    struct sa *sa = x->sa;
+    packets_free(sa->ike, &x->sent);
+    x->sent = draft_finish_clear(draft);
+    x->message_id = 0;
+    sa->send_id = 1;
+    mem_drop(&sa->handshake->own_init);
+    sa->handshake->own_init = mem_copy(bytes_of(x->sent.at, x->sent.size));
+    count_message(sa->ike, sa, x->plan->exchange, COUNT_OUT_REQUEST);
+    request_sent(x);
+}
+
 static enum fault sa_init_ask(struct exchange *x)
 {
     struct sa *sa = x->sa;
@@ -204,17 +217,10 @@ static enum fault sa_init_ask(struct exchange *x)
     if (!x->ni_size) exchange_nonce(x, true);
     draft_begin_clear(ike, &draft, &header);
     first_request_fill(x, &draft);
-    packets_free(ike, &x->sent);
-    x->sent = draft_finish_clear(&draft);
-    x->message_id = 0;
-    sa->send_id = 1;
-    mem_drop(&sa->handshake->own_init);
-    sa->handshake->own_init = mem_copy(bytes_of(x->sent.at, x->sent.size));
-    count_message(ike, sa, EXCHANGE_IKE_SA_INIT, COUNT_OUT_REQUEST);
     report(ike, ABOUT_SA(sa), IKE_INFO, OK, "connecting from %s to %s%s",
            endpoint_text(ike, &sa->path.local), endpoint_text(ike, &sa->path.remote),
            sa->handshake->cookie.at ? " with the cookie that it wants" : "");
-    request_sent(x);
+    first_request_send(x, &draft);
     return OK;
 }
 
@@ -245,6 +251,8 @@ bool sa_init_is_rumour(const struct sa *sa, const struct message *message)
     struct notify notify;
     const struct exchange *x = sa->asking;
     if (message_notify(message, NOTIFY_COOKIE, &notify)) return x->retries >= EXCHANGE_RETRIES_MAX;
+    // Whatever comes instead of a resumed session, forged or not, a full handshake follows.
+    if (x->plan == &plan_resume) return false;
     if (!message_error(message, &notify)) return false;
     if (notify.type != NOTIFY_INVALID_KE_PAYLOAD || x->retries >= EXCHANGE_RETRIES_MAX) return true;
     return group_asked_for(sa, &notify) == KE_NONE;
@@ -288,6 +296,17 @@ static enum fault sa_init_heed(struct exchange *x)
     return OK;
 }
 
+enum fault first_answer_take(struct exchange *x)
+{
+    struct sa *sa = x->sa;
+    if (x->in.header.spi_r == 0) return FAULT_SPI_WRONG;
+    sa->spi_r = x->in.header.spi_r;
+    first_extensions(sa, &x->in);
+    mem_drop(&sa->handshake->peer_init);
+    sa->handshake->peer_init = mem_copy(x->in.raw);
+    return OK;
+}
+
 static enum fault sa_init_agree(struct exchange *x)
 {
     struct sa *sa = x->sa;
@@ -300,15 +319,11 @@ static enum fault sa_init_agree(struct exchange *x)
     if (x->ke != x->suite.ke || x->ke != sa->handshake->ke)
         return exchange_why(x, FAULT_PROPOSAL_NOT_OFFERED,
                             "its key exchange value is not of the method that we began with");
-    if (x->in.header.spi_r == 0) return FAULT_SPI_WRONG;
-    sa->spi_r = x->in.header.spi_r;
-    extensions_read(sa, &x->in);
+    TRY(first_answer_take(x));
     if (suite_has_rounds(&x->suite) && !(sa->bits & PEER_INTERMEDIATE))
         return exchange_why(x, FAULT_PROPOSAL_NOT_OFFERED,
                             "it chose additional key exchanges without the exchange for them");
     TRY(ppk_agree(x));
-    mem_drop(&sa->handshake->peer_init);
-    sa->handshake->peer_init = mem_copy(x->in.raw);
     secret_move(&x->ke_private, &sa->handshake->ke_private);
     return OK;
 }
@@ -349,13 +364,13 @@ static void refuse_first(struct ike *ike, const struct message *message, enum fa
         ike->stats.faults[fault]++;
         return;
     }
-    report(ike, ABOUT_REMOTE(&message->path.remote), level, fault,
-           "IKE_SA_INIT of %s failed: %s%s%s", endpoint_text(ike, &message->path.remote),
+    report(ike, ABOUT_REMOTE(&message->path.remote), level, fault, "%s of %s failed: %s%s%s",
+           iana_exchange_name(message->header.exchange), endpoint_text(ike, &message->path.remote),
            fault_sentence(fault), why ? ": " : "", why ? why : "");
     if (fault == FAULT_NO_PROPOSAL_CHOSEN) alert(ike, NULL, "proposal-mismatch-ike");
 }
 
-static enum fault limits_check(struct ike *ike, const struct message *message)
+enum fault first_limits(struct ike *ike, const struct message *message)
 {
     if (ike->stats.half_open >= ike->settings.half_open_max) return FAULT_HALF_OPEN_LIMIT;
     if (half_open_of_source(ike, &message->path.remote.addr) >=
@@ -366,7 +381,7 @@ static enum fault limits_check(struct ike *ike, const struct message *message)
 
 // RFC 7296 2.6: under load nothing is kept or computed before the peer has shown that it receives
 // at its address.
-static bool cookie_passes(struct ike *ike, const struct message *message)
+bool cookie_passes(struct ike *ike, const struct message *message)
 {
     struct notify notify;
     struct bytes ni;
@@ -391,10 +406,10 @@ static bool cookie_passes(struct ike *ike, const struct message *message)
     return false;
 }
 
-static void sa_begin(struct ike *ike, const struct message *message,
-                     const struct first_choice *choice, const struct ke_payload *ke)
+struct exchange *first_answer_begin(struct ike *ike, const struct message *message,
+                                    struct conn *conn)
 {
-    struct sa *sa = sa_new(ike, choice->conn, false);
+    struct sa *sa = sa_new(ike, conn, false);
     sa->spi_i = message->header.spi_i;
     sa->path = message->path;
     sa->bits |= BY_PEER;
@@ -412,10 +427,25 @@ static void sa_begin(struct ike *ike, const struct message *message,
     struct bytes chain = bytes_of(x->in.raw.at + IKE_HEADER_SIZE, x->in.raw.size - IKE_HEADER_SIZE);
     enum fault fault = payloads_read(message->header.next, chain, x->in.payloads, NULL);
     assert(!fault); // the same bytes were read before
+    return x;
+}
+
+static void sa_begin(struct ike *ike, const struct message *message,
+                     const struct first_choice *choice, const struct ke_payload *ke)
+{
+    struct exchange *x = first_answer_begin(ike, message, choice->conn);
     x->suite = choice->suite;
     x->ke = ke->group;
     x->ke_peer = arena_copy(&x->arena, ke->value);
-    exchange_answer(sa, &sa_init_answer, x);
+    exchange_answer(x->sa, &sa_init_answer, x);
+}
+
+void first_refuse(struct ike *ike, const struct message *message, enum fault fault)
+{
+    uint8_t type = 0;
+    bool critical = fault == FAULT_PAYLOAD_CRITICAL;
+    if (critical) type = payloads_unknown_critical(message->payloads);
+    refuse_first(ike, message, fault, critical ? bytes_of(&type, 1) : BYTES_NONE, NULL);
 }
 
 static void first_request_in(struct ike *ike, struct message *message)
@@ -431,7 +461,7 @@ static void first_request_in(struct ike *ike, struct message *message)
     enum fault fault = payloads_read(message->header.next, chain, message->payloads, NULL);
     if (!fault) fault = rule_find(NOTHING, message, &rule);
     if (!fault && !cookie_passes(ike, message)) return;
-    if (!fault) fault = limits_check(ike, message);
+    if (!fault) fault = first_limits(ike, message);
     if (!fault) fault = sa_read(message_first(message, PAYLOAD_SA)->body, offered);
     if (!fault) fault = ke_read(message_first(message, PAYLOAD_KE)->body, &ke);
     struct notify notify;
@@ -443,30 +473,30 @@ static void first_request_in(struct ike *ike, struct message *message)
         refuse_first(ike, message, FAULT_KE_GROUP_OTHER, BYTES_ARRAY(group), NULL);
         return;
     }
-    if (fault == FAULT_PAYLOAD_CRITICAL) {
-        uint8_t type = payloads_unknown_critical(message->payloads);
-        refuse_first(ike, message, fault, bytes_of(&type, 1), NULL);
-        return;
-    }
-    if (fault)
+    if (fault && choice.why)
         refuse_first(ike, message, fault, BYTES_NONE, choice.why);
+    else if (fault)
+        first_refuse(ike, message, fault);
     else
         sa_begin(ike, message, &choice, &ke);
 }
 
 // A first message that came before gets the answer from before, or waits for it.
-void sa_init_receive(struct ike *ike, struct message *message)
+bool first_again(struct ike *ike, const struct message *message)
 {
     struct sa *sa = half_open_find(ike, message->header.spi_i, &message->path.remote);
-    if (!sa) {
-        first_request_in(ike, message);
-        return;
-    }
+    if (!sa) return false;
     bool same =
         map_hash(&ike->by_spi, message->raw) == map_hash(&ike->by_spi, sa->handshake->peer_init);
-    if (!same || sa->answering || sa->expect_id != 1 || !sa->response.at) return;
+    if (!same || sa->answering || sa->expect_id != 1 || !sa->response.at) return true;
     ike->stats.retransmits_received++;
     packets_send(ike, sa, &message->path, &sa->response);
+    return true;
+}
+
+void sa_init_receive(struct ike *ike, struct message *message)
+{
+    if (!first_again(ike, message)) first_request_in(ike, message);
 }
 
 // --- answer: the recipe
@@ -474,8 +504,17 @@ void sa_init_receive(struct ike *ike, struct message *message)
 static enum fault sa_init_read(struct exchange *x)
 {
     TRY(exchange_read_nonce(x, true));
-    extensions_read(x->sa, &x->in);
+    first_extensions(x->sa, &x->in);
     return OK;
+}
+
+void first_response_send(struct exchange *x, struct draft *draft)
+{
+    struct sa *sa = x->sa;
+    sa->response = draft_finish_clear(draft);
+    sa->handshake->own_init = mem_copy(bytes_of(sa->response.at, sa->response.size));
+    count_message(sa->ike, sa, x->in.header.exchange, COUNT_OUT_RESPONSE);
+    packets_send(sa->ike, sa, &x->in.path, &sa->response);
 }
 
 static enum fault sa_init_write(struct exchange *x)
@@ -512,10 +551,7 @@ static enum fault sa_init_write(struct exchange *x)
     // each of its own.
     size_t room = 3 * x->in.raw.size;
     certreq_write(sa, &draft, room > draft.out.size ? room - draft.out.size : 0);
-    sa->response = draft_finish_clear(&draft);
-    sa->handshake->own_init = mem_copy(bytes_of(sa->response.at, sa->response.size));
-    count_message(ike, sa, EXCHANGE_IKE_SA_INIT, COUNT_OUT_RESPONSE);
-    packets_send(ike, sa, &x->in.path, &sa->response);
+    first_response_send(x, &draft);
     return OK;
 }
 

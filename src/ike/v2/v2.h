@@ -28,6 +28,20 @@ bool sa_init_is_rumour(
     const struct sa *sa,
     const struct message *message); // an error that only a protected message could prove
 void sa_init_rumour(struct sa *sa, const struct message *message);
+// What IKE_SA_INIT and IKE_SESSION_RESUME have in common.
+enum fault sa_init_resolve(struct exchange *x);
+enum fault sa_init_resolved(struct exchange *x, struct ike_answer *answer);
+void first_request_send(struct exchange *x, struct draft *draft);
+enum fault first_answer_take(struct exchange *x); // SPI, extensions, the message itself
+void first_nonces(const struct exchange *x);
+void first_extensions(struct sa *sa, const struct message *message);
+bool first_again(struct ike *ike, const struct message *message); // it came before; then that is all
+bool cookie_passes(struct ike *ike, const struct message *message);
+enum fault first_limits(struct ike *ike, const struct message *message);
+void first_refuse(struct ike *ike, const struct message *message, enum fault fault);
+struct exchange *first_answer_begin(struct ike *ike, const struct message *message,
+                                    struct conn *conn);
+void first_response_send(struct exchange *x, struct draft *draft);
 void attempt_failed(struct sa *sa, enum fault fault,
                     const char *why); // before it was established: tries again or ends
 enum { WANT_CERTS = 1, WANT_RAW_KEYS = 2 };

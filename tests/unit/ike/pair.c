@@ -449,6 +449,7 @@ struct conn *conn_make(const struct host *local, const struct host *remote,
     conn->reauth_time = text->reauth_time;
     conn->over_time = text->over_time;
     conn->ppk_required = text->ppk_required;
+    conn->resumption = text->resumption;
     if (text->ppk_id)
         assert_int_equal(identity_parse(text->ppk_id, &conn->arena, &conn->ppk_id), OK);
     conn->local_rounds = conn->remote_rounds = 1;

@@ -122,7 +122,7 @@ struct conf_text {
     nsec inactivity;
     const char *vip, *pools[2];
     const char *ppk_id;
-    bool ppk_required;
+    bool ppk_required, resumption;
     size_t cert_size; // a made-up certificate of that size is sent
 };
 struct conn *conn_make(const struct host *local, const struct host *remote,

@@ -17,6 +17,7 @@ static bool allowed(uint8_t exchange, bool response, enum sa_state state)
 {
     switch (exchange) {
     case EXCHANGE_IKE_SA_INIT:
+    case EXCHANGE_IKE_SESSION_RESUME: // RFC 5723 4.3.2 test
         return response ? state == EXPECT_SA_INIT : state == NOTHING;
     case EXCHANGE_IKE_AUTH:
         return state == EXPECT_AUTH || state == EXPECT_ROUND;
