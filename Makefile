@@ -5,7 +5,7 @@ BUILD ?= build
 PREFIX ?= /usr
 JOBS ?= $(shell nproc)
 
-.PHONY: all demo test quick bench install clean deps help
+.PHONY: all demo test test-peers quick bench install clean deps help
 
 all: deps $(BUILD)/build.ninja  ## install what the build needs, then build
 	@ninja -C $(BUILD) -j $(JOBS) $(if $(V),-v,--quiet)
@@ -16,6 +16,9 @@ demo: deps-demo $(BUILD)/build.ninja  ## a site-to-site VPN between network name
 
 test: deps-test  ## every test: units, sanitizers, fuzz smoke, simulator, namespaces with real peers
 	@tools/test
+
+test-peers: deps-test deps-peers  ## the cases with peers of other Debian releases and with ESP in a kernel (500 MB of them are made once)
+	@tools/test peers
 
 quick: all  ## unit tests only
 	@meson test -C $(BUILD) --quiet
@@ -39,4 +42,4 @@ clean:
 	rm -rf $(BUILD) build-*
 
 help:  ## this list
-	@awk -F'## ' '/^[a-z-]+:.*## /{split($$1,a,":"); printf "  make %-9s %s\n", a[1], $$2}' Makefile
+	@awk -F'## ' '/^[a-z-]+:.*## /{split($$1,a,":"); printf "  make %-10s %s\n", a[1], $$2}' Makefile

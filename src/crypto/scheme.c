@@ -8,6 +8,8 @@
 
 // clang-format off
 // RFC 7427 A.1, A.3, A.4; RFC 8420 A for the last two.
+// RFC 4055 3.1: whoever signs leaves out the trailer field, whose value is the default. RFC 7427 A.4.3
+// shows it with the field, which is not DER; there are peers that compare octets.
 #define OID_PKCS1 "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01"
 #define OID_ECDSA_SHA2 "\x06\x08\x2a\x86\x48\xce\x3d\x04\x03"
 #define DIGEST_SHA2(n) "\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02" n "\x05\x00"
@@ -15,10 +17,10 @@
 #define RSA_PKCS1(n) DER("\x30\x0d" OID_PKCS1 n "\x05\x00")
 #define ECDSA_SHA2(n) DER("\x30\x0a" OID_ECDSA_SHA2 n)
 #define RSA_PSS(n, salt)                                                        \
-    DER("\x30\x46" OID_PKCS1 "\x0a\x30\x39"                                     \
+    DER("\x30\x41" OID_PKCS1 "\x0a\x30\x34"                                     \
         "\xa0\x0f" DIGEST_SHA2(n)                                               \
         "\xa1\x1c\x30\x1a" OID_PKCS1 "\x08" DIGEST_SHA2(n)                      \
-        "\xa2\x03\x02\x01" salt "\xa3\x03\x02\x01\x01")
+        "\xa2\x03\x02\x01" salt)
 #define ROW(kind, hash, name, ...) {SCHEME_##kind, HASH_##hash, name, __VA_ARGS__}
 static const struct scheme schemes[] = {
     ROW(RSA_PKCS1, SHA1,     "RSA_EMSA_PKCS1_SHA1",     RSA_PKCS1("\x05")),

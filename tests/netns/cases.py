@@ -4,13 +4,10 @@ import pathlib
 import sys
 import threading
 
-from lab import check, run
+from guest import Guest
+from lab import Skip, check, run  # noqa: F401
 
 CASES = []
-
-
-class Skip(Exception):
-    """The case cannot be played here; the text says what is missing."""
 
 
 def case(function):
@@ -28,13 +25,16 @@ def cases(rows):
     return register
 
 
-def gateways(lab, mtu=1500):
-    """Two gateways on one link, each with a network of its own on the loopback device."""
-    a, b = lab.host("a"), lab.host("b")
+def gateways(lab, mtu=1500, root=None):
+    """Two gateways on one link, each with a network of its own on the loopback device. With `root`, b has a kernel of its own on these files."""
+    a, b = lab.host("a"), Guest(lab, "b", root) if root else lab.host("b")
     lab.link(a, ["192.0.2.1/24", "2001:db8::1/64"], b, ["192.0.2.2/24", "2001:db8::2/64"], mtu=mtu)
     for host, net in ((a, 1), (b, 2)):
         for addr in (f"10.{net}.0.1/24", f"fd0{net}::1/64"):
             host.address(addr, "lo")
+    if root:   # not every peer makes routes, and without one the kernel asks no policy
+        b.route("default", "via", "192.0.2.1")
+        b.route("default", "via", "2001:db8::1")
     return a, b
 
 
@@ -49,16 +49,16 @@ def indent(text, by):
 
 
 def config(me, peer, auth="psk", outer=4, inner=(4,), ike="aes128gcm16-prfsha256-curve25519", esp="aes128gcm16", conn="", child="",
-           secret=SECRET, local="", remote="", start="none", name="gw"):
-    """A swanctl.conf for `me`; conn, child, local and remote are further lines for these sections."""
+           secret=SECRET, local="", remote="", start="none", name="gw", nets=None):
+    """A swanctl.conf for `me`; conn, child, local and remote are further lines for these sections. `auth` is psk or what a certificate does."""
     children = "\n".join(f"""net{family} {{
-    local_ts = {NETS[family][me]}
-    remote_ts = {NETS[family][peer]}
+    local_ts = {(nets or NETS[family])[me]}
+    remote_ts = {(nets or NETS[family])[peer]}
     esp_proposals = {esp}
     start_action = {start}
 {indent(child, 4)}
 }}""" for family in inner)
-    mine, theirs = ("auth = psk", "auth = psk") if auth == "psk" else (f"auth = pubkey\ncerts = {me}.pem", "auth = pubkey")
+    mine, theirs = ("auth = psk", "auth = psk") if auth == "psk" else (f"auth = {auth}\ncerts = {me}.pem", f"auth = {auth}")
     return f"""connections {{
     {name} {{
         version = 2
@@ -94,15 +94,20 @@ secrets {{
 class Certificates:
     """A CA and two end entities, or two self-signed ones, made by `cygnet pki` (or by openssl where the peer should judge us)."""
 
-    def __init__(self, lab, kind="ed25519", ca=True, lifetime="30"):
+    def __init__(self, lab, kind="ed25519", ca=True, lifetime="30", intermediate=False):
         self.lab, self.tool, self.dir = lab, lab.build / "src/cli/cygnet", lab.directory / f"pki-{kind}-{ca}"
         self.dir.mkdir(exist_ok=True)
-        self.ca = ca
+        self.ca, self.issuer = ca, "ca"
         words = kind.split("-")
         self.type = ["--type", words[0], *(["--size", words[1]] if len(words) > 1 else [])]
         if ca:
             self.key("ca")
             self.pki("self", "--ca", "--in", self.dir / "ca.key", "--dn", "C=CH, O=tests, CN=root", "--lifetime", "60", "--out", self.dir / "ca.pem")
+        if intermediate:
+            self.key("sub")
+            self.pki("issue", "--ca", "--in", self.dir / "sub.key", "--cacert", self.dir / "ca.pem", "--cakey", self.dir / "ca.key", "--dn",
+                     "C=CH, O=tests, CN=intermediate", "--lifetime", "50", "--out", self.dir / "sub.pem")
+            self.issuer = "sub"
         for name in ("a", "b"):
             self.end(name, lifetime)
 
@@ -116,16 +121,23 @@ class Certificates:
         self.key(name)
         common = ["--dn", f"C=CH, O=tests, CN={name}.example.org", "--san", f"{name}.example.org", "--lifetime", lifetime, "--out", self.dir / f"{name}.pem"]
         if self.ca:
-            self.pki("issue", "--in", self.dir / f"{name}.key", "--cacert", self.dir / "ca.pem", "--cakey", self.dir / "ca.key", *common)
+            self.pki("issue", "--in", self.dir / f"{name}.key", "--cacert", self.dir / f"{self.issuer}.pem", "--cakey",
+                     self.dir / f"{self.issuer}.key", *common)
         else:
             self.pki("self", "--in", self.dir / f"{name}.key", *common)
 
+    def chain(self):
+        """The CAs above an end entity, the nearest first."""
+        return ["sub", "ca"] if self.issuer == "sub" else ["ca"]
+
     def files(self, me, peer):
-        """What belongs below the configuration directory of `me`."""
+        """What belongs below the configuration directory of `me`. Ours has the intermediate CA behind its own certificate in one file, the other
+        end in a file of its own."""
         read = lambda name: (self.dir / name).read_bytes()
-        out = {f"private/{me}.key": read(f"{me}.key"), f"x509/{me}.pem": read(f"{me}.pem")}
+        bundled = self.issuer == "sub" and me == "a"
+        out = {f"private/{me}.key": read(f"{me}.key"), f"x509/{me}.pem": read(f"{me}.pem") + (read("sub.pem") if bundled else b"")}
         if self.ca:
-            out["x509ca/ca.pem"] = read("ca.pem")
+            out.update({f"x509ca/{name}.pem": read(f"{name}.pem") for name in self.chain() if name == "ca" or not bundled})
         else:
             out[f"x509/{peer}.pem"] = read(f"{peer}.pem")
         return out

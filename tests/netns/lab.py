@@ -26,6 +26,10 @@ class Failure(Exception):
     """A test's claim does not hold; the text says which."""
 
 
+class Skip(Exception):
+    """The case cannot be played here; the text says what is missing."""
+
+
 def check(condition, text):
     if not condition:
         raise Failure(text)
@@ -82,6 +86,19 @@ class Host:
     def address(self, text, device):
         self.run("ip", "address", "add", text, "dev", device, *(["nodad"] if ":" in text else []))
 
+    def take(self, device, addresses, mtu):
+        """A device that has come into the namespace gets its addresses and goes up."""
+        for text in addresses:
+            self.address(text, device)
+        self.run("ip", "link", "set", device, "mtu", mtu, "up")
+
+    def close(self):
+        """What a kind of host must end before its namespace goes."""
+
+    def socket(self, kind, directory):
+        """Where a daemon of a kind listens for VICI."""
+        return f"unix://{directory}/vici"
+
     def route(self, *words):
         self.run("ip", *(["-6"] if ":" in " ".join(words) else []), "route", "add", *words)
 
@@ -119,6 +136,9 @@ class Host:
     def capture(self, device, what=""):
         return Capture(self, device, what)
 
+    def alive(self, process):
+        return process.poll() is None
+
     def cygnet(self, config, files=None, **options):
         return Cygnet(self, config, files or {}, **options)
 
@@ -154,7 +174,7 @@ class Daemon:
         self.etc, self.run_dir = self.directory / "etc", self.directory / "run"
         self.etc.mkdir(parents=True, exist_ok=True)
         self.run_dir.mkdir(exist_ok=True)
-        self.vici = f"unix://{self.run_dir}/vici"
+        self.vici = host.socket(kind, self.run_dir)
         self.log_path = self.directory / "log"
         self.log_path.touch()
         self.configure(config, files)
@@ -176,7 +196,7 @@ class Daemon:
 
     def swanctl(self, *words, **options):
         """The real swanctl of Debian, on whichever daemon this is."""
-        return run("swanctl", *words, "--uri", self.vici, **options)
+        return self.host.run("swanctl", *words, "--uri", self.vici, **options)
 
 
 class Cygnet(Daemon):
@@ -234,12 +254,12 @@ class Lab:
         a_device, b_device = a_device or f"to-{b.name}", b_device or f"to-{a.name}"
         run("ip", "link", "add", a_device, "netns", a.ns, "type", "veth", "peer", "name", b_device, "netns", b.ns)
         for host, device, addrs in ((a, a_device, a_addrs), (b, b_device, b_addrs)):
-            for addr in [addrs] if isinstance(addrs, str) else addrs:
-                host.address(addr, device)
-            host.run("ip", "link", "set", device, "mtu", mtu, "up")
+            host.take(device, [addrs] if isinstance(addrs, str) else addrs, mtu)
         return a_device, b_device
 
     def close(self):
+        for host in self.hosts:
+            host.close()
         for process in self.processes:
             if process.poll() is None:
                 process.terminate()

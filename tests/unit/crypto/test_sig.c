@@ -114,14 +114,14 @@ static const struct {
     {SCHEME_ECDSA, HASH_SHA2_384, "300a 0608 2a86 48ce 3d04 0303"},
     {SCHEME_ECDSA, HASH_SHA2_512, "300a 0608 2a86 48ce 3d04 0304"},
     {SCHEME_RSA_PSS, HASH_SHA2_256,
-     "3046 0609 2a86 4886 f70d 0101 0a30 39a0 0f30 0d06 0960 8648 0165 0304 0201 0500 a11c 301a "
+     "3041 0609 2a86 4886 f70d 0101 0a30 34a0 0f30 0d06 0960 8648 0165 0304 0201 0500 a11c 301a "
      "0609 2a86 4886 f70d 0101 0830"
-     "0d06 0960 8648 0165 0304 0201 0500 a203 0201 20a3 0302 0101"},
+     "0d06 0960 8648 0165 0304 0201 0500 a203 0201 20"},
     {SCHEME_ED25519, HASH_IDENTITY, "3005 0603 2b65 70"},
     {SCHEME_ED448, HASH_IDENTITY, "3005 0603 2b65 71"},
 };
 
-// RFC 7427 A test, RFC 8420 A test
+// RFC 7427 A test, RFC 8420 A test; RFC 4055 3.1 test: the trailer field is left out.
 static void algorithm_identifiers_are_those_of_the_rfcs(void **state)
 {
     (void)state;
@@ -145,6 +145,11 @@ static const struct {
 } variants[] = {
     // No parameters instead of NULL.
     {"300b 0609 2a86 4886 f70d 0101 0b", SCHEME_RSA_PKCS1, HASH_SHA2_256, 0, true},
+    // RFC 7427 A.4.3: with the default trailer.
+    {"3046 0609 2a86 4886 f70d 0101 0a30 39a0 0f30 0d06 0960 8648 0165 0304 0201 0500 a11c 301a "
+     "0609 2a86 4886 f70d 0101 0830"
+     "0d06 0960 8648 0165 0304 0201 0500 a203 0201 20a3 0302 0101",
+     SCHEME_RSA_PSS, HASH_SHA2_256, 32, true},
     // PSS without the default trailer, and hashes without NULL.
     {"303d 0609 2a86 4886 f70d 0101 0a30 30a0 0d30 0b06 0960 8648 0165 0304 0202 a11a 3018 0609 "
      "2a86 4886 f70d 0101 0830"

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""cygnet against Libreswan, with the kernel's ESP."""
+from cases import Certificates, case, cases, config
+from lab import check, wait_for
+from together import both, carries, deletes, hosts, rekeys_by_each, start_peer, state, swanctl_settings, together, uses
+
+SUITES = [("aes256gcm16-prfsha384-curve25519", "aes256gcm16"), ("aes128-sha256-ecp256", "aes128-sha256"), ("aes256-sha512-modp2048", "aes256-sha512"),
+          ("aes256gcm16-prfsha512-ecp521", "chacha20poly1305"), ("default", "default")]
+
+
+@cases([(f"{ike}-{esp}-{name}", ike, esp, ours) for ike, esp in SUITES for name, ours in both("libreswan")])
+def suites(lab, ike, esp, ours):
+    a, b, _, _ = together(lab, "libreswan", ours, ike=ike, esp=esp)
+    carries(a, b)
+
+
+@cases([(name, ours) for name, ours in both("libreswan")])
+def outer_ipv6(lab, ours):
+    a, b, _, _ = together(lab, "libreswan", ours, outer=6, inner=(4, 6))
+    carries(a, b, (4, 6))
+
+
+# authby = rsa-sha2 is RSASSA-PSS alone, which we use when it is asked for by name.
+@cases([(f"{kind}-{theirs}-outer{outer}-{name}", kind, theirs, auth, outer, ours) for kind, theirs, auth, outer in
+        (("rsa-3072", "rsa-sha2", "ike:rsa/pss-sha512", 4), ("ecdsa-256", "ecdsa-sha2", "pubkey", 6), ("ecdsa-384", "ecdsa-sha2_384", "pubkey", 4))
+        for name, ours in both("libreswan")])
+def certificates(lab, kind, theirs, auth, outer, ours):
+    a, b, _, _ = together(lab, "libreswan", ours, kind, outer=outer, peer_auth=theirs, conn="send_cert = always", auth=auth)
+    carries(a, b)
+
+
+@cases([(name, ours) for name, ours in both("libreswan")])
+def forced_encapsulation(lab, ours):
+    a, b, _, _ = together(lab, "libreswan", ours, extra=("encapsulation=yes",), conn="encap = yes")
+    capture = a.capture("to-b")
+    carries(a, b)
+    capture.stop()
+    uses(capture, udp=True)
+
+
+@case
+def rekeying_by_each_side(lab):
+    a, b, ours, peer = together(lab, "libreswan", esp="aes128gcm16-curve25519")
+    rekeys_by_each(a, b, ours, peer)
+
+
+@cases([("cygnet-deletes", True), ("libreswan-deletes", False)])
+def deleting(lab, by_us):
+    _, _, ours, peer = together(lab, "libreswan")
+    deletes(ours, peer, by_us)
+
+
+@case
+def a_cookie_is_returned(lab):
+    """RFC 7296 2.6 test: pluto asks everybody for a cookie."""
+    a, b, _, peer = together(lab, "libreswan", setup=("ddos-mode=busy",))
+    carries(a, b)
+    check("COOKIE" in peer.log(), f"no cookie was asked for:\n{peer.log()[-1500:]}")
+
+
+@case
+def liveness_is_answered(lab):
+    a, b, ours, peer = together(lab, "libreswan", extra=("dpddelay=1",), conn="dpd_delay = 1s")
+    before = state(ours)
+    check(a.pings("192.0.2.2", count=20, interval=0.2) > 0, "the link is down")
+    check(state(ours) == before, "the SAs are others now")
+    carries(a, b)
+
+
+@cases([("secret", {"secret": "another secret"}, "AUTHENTICATION_FAILED"), ("proposal", {"ike": "aes128-sha256-modp2048"}, "PEER_NO_PROPOSAL"),
+        ("esp", {"esp": "aes128ctr-sha256"}, "PEER_NO_PROPOSAL"), ("selectors", {"nets": {"a": "10.7.0.0/24", "b": "10.2.0.0/24"}}, "PEER_TS_UNACCEPTABLE")])
+def what_it_refuses_is_named(lab, ours, word):
+    a, b = hosts(lab, "libreswan")
+    settings = {"ike": "aes256gcm16-prfsha384-curve25519", "esp": "aes256gcm16"}
+    start_peer(b, "libreswan", True, None, settings)
+    cygnet = a.cygnet(config("a", "b", **{**swanctl_settings(settings, None), **ours}))
+    out = cygnet.cygnet("up", "net4", check_status=False)
+    check(word in out, f"{word} is not said: {out}")
+
+
+@cases([("secret", {"secret": "another secret"}, "the peer has another pre-shared key than we have"),
+        ("proposal", {"ike": "aes128-sha256-modp2048"}, "have nothing in common"), ("esp", {"esp": "aes128ctr-sha256"}, "No ESP proposal in common"),
+        ("selectors", {"nets": {"a": "10.7.0.0/24", "b": "10.2.0.0/24"}}, "10.7.0.0/24")])
+def what_we_refuse_it_understands(lab, ours, words):
+    a, b = hosts(lab, "libreswan")
+    settings = {"ike": "aes256gcm16-prfsha384-curve25519", "esp": "aes256gcm16"}
+    peer = start_peer(b, "libreswan", False, None, settings)
+    cygnet = a.cygnet(config("a", "b", **{**swanctl_settings(settings, None), **ours}))
+    b.start("sh", "-c", "exec env LD_LIBRARY_PATH=/opt/libreswan/usr/lib /opt/libreswan/usr/libexec/ipsec/whack --rundir /run/pluto --name gw4 --initiate")
+    wait_for("the words", lambda: words in cygnet.log())
+    notify = {"proposal": "NO_PROPOSAL_CHOSEN", "secret": "AUTHENTICATION_FAILED"}
+    wanted = next((name for key, name in notify.items() if key in str(ours)), None)
+    if wanted:
+        peer.wait_log(wanted)
