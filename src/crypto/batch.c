@@ -126,9 +126,9 @@ size_t batch_key_align(const struct batch_key *key)
     return key->align;
 }
 
-void batch_key_prefetch(const struct batch_key *key)
+void batch_key_prefetch(const struct batch_key *key, size_t payload_size)
 {
-    key->ops->prefetch(key);
+    key->ops->prefetch(key, payload_size);
 }
 
 static inline void sequence_write(const struct batch_packet *packet, uint8_t *out)

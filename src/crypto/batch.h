@@ -44,9 +44,8 @@ void batch_open(struct batch_key *key, struct batch_packet *packets, size_t coun
 static inline void batch_key_prefetch_head(const struct batch_key *key)
 {
     __builtin_prefetch(key);
-    __builtin_prefetch((const char *)key + 64);
 }
-void batch_key_prefetch(const struct batch_key *key);
+void batch_key_prefetch(const struct batch_key *key, size_t payload_size);   // of a packet that comes
 
 size_t batch_key_iv_size(const struct batch_key *key);
 size_t batch_key_icv_size(const struct batch_key *key);

@@ -92,8 +92,9 @@ static void evp_open(struct batch_key *base, struct batch_packet *packets, size_
 }
 
 // What lies behind a context is OpenSSL's own.
-static void evp_prefetch(const struct batch_key *key)
+static void evp_prefetch(const struct batch_key *key, size_t payload_size)
 {
+    (void)payload_size;
     __builtin_prefetch(((const struct evp_key *)key)->cipher.ctx);
 }
 

@@ -15,7 +15,7 @@ struct batch_ops {
     // At most BATCH_RUN packets with `good` set; others in between are left alone.
     void (*seal)(struct batch_key *key, struct batch_packet *packets, size_t count);
     void (*open)(struct batch_key *key, struct batch_packet *packets, size_t count);
-    void (*prefetch)(const struct batch_key *key);
+    void (*prefetch)(const struct batch_key *key, size_t payload_size);
     void (*backend_free)(struct batch_backend *backend);
 };
 
@@ -27,12 +27,12 @@ struct batch_backend {
 struct batch_key {
     const struct batch_ops *ops;
     struct batch_backend *backend;
+    EVP_CIPHER_CTX *iv_maker; // CBC, seal: encrypts sequence numbers
+    uint8_t salt[4];
     uint16_t encr, key_bits, integ;
-    enum cipher_kind kind;
+    uint8_t kind; // enum cipher_kind
     bool seal;
     uint8_t salt_size, iv_size, icv_size, align;
-    uint8_t salt[4];
-    EVP_CIPHER_CTX *iv_maker; // CBC, seal: encrypts sequence numbers
 };
 
 enum { ESP_HEADER_SIZE = 8, BATCH_AAD_MAX = 12 };

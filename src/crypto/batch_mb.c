@@ -17,6 +17,7 @@
 struct mb_backend {
     struct batch_backend backend;
     IMB_MGR *mgr;
+    bool many_powers; // GCM with VAES and AVX-512: 48 powers of the hash key in a schedule
 };
 
 struct mb_hmac { // the two halves after the key
@@ -31,15 +32,23 @@ struct mb_aes {
 
 struct mb_key {
     struct batch_key key;
-    IMB_MGR *mgr;
-    const void *encrypt, *decrypt; // key schedules
-    struct mb_hmac *hmac;          // NULL with an AEAD
-    uint32_t size;                 // of all of this, a multiple of a line
+    uint16_t size;          // of all of this, a multiple of a line
+    uint16_t decrypt, hmac; // where these begin in `schedules`; to encrypt: at its start
     uint8_t cipher_mode, hash, direction, order;
     uint8_t cipher_key_size, iv_size;
     alignas(64) uint8_t schedules[];
 };
-_Static_assert(offsetof(struct mb_key, schedules) == 128, "a key begins with two cache lines");
+_Static_assert(offsetof(struct mb_key, schedules) == 64, "a key begins with one cache line");
+
+static inline IMB_MGR *mb_mgr(const struct mb_key *key)
+{
+    return ((const struct mb_backend *)key->key.backend)->mgr;
+}
+
+static inline struct mb_hmac *mb_hmac(const struct mb_key *key)
+{
+    return (struct mb_hmac *)(uintptr_t)(key->schedules + key->hmac);
+}
 
 enum { MB_NONCE_SIZE = 12, MB_HASH_BLOCK_MAX = 128, MB_LINE = 64 };
 
@@ -90,16 +99,15 @@ static void mb_gcm_expand(struct mb_key *key, const uint8_t *bytes, size_t size)
     struct gcm_key_data *gcm = (struct gcm_key_data *)(void *)key->schedules;
     switch (size) {
     case 16:
-        IMB_AES128_GCM_PRE(key->mgr, bytes, gcm);
+        IMB_AES128_GCM_PRE(mb_mgr(key), bytes, gcm);
         break;
     case 24:
-        IMB_AES192_GCM_PRE(key->mgr, bytes, gcm);
+        IMB_AES192_GCM_PRE(mb_mgr(key), bytes, gcm);
         break;
     default:
-        IMB_AES256_GCM_PRE(key->mgr, bytes, gcm);
+        IMB_AES256_GCM_PRE(mb_mgr(key), bytes, gcm);
         break;
     }
-    key->encrypt = key->decrypt = gcm;
 }
 
 static void mb_aes_expand(struct mb_key *key, const uint8_t *bytes, size_t size)
@@ -107,17 +115,16 @@ static void mb_aes_expand(struct mb_key *key, const uint8_t *bytes, size_t size)
     struct mb_aes *aes = (struct mb_aes *)(void *)key->schedules;
     switch (size) {
     case 16:
-        IMB_AES_KEYEXP_128(key->mgr, bytes, aes->encrypt, aes->decrypt);
+        IMB_AES_KEYEXP_128(mb_mgr(key), bytes, aes->encrypt, aes->decrypt);
         break;
     case 24:
-        IMB_AES_KEYEXP_192(key->mgr, bytes, aes->encrypt, aes->decrypt);
+        IMB_AES_KEYEXP_192(mb_mgr(key), bytes, aes->encrypt, aes->decrypt);
         break;
     default:
-        IMB_AES_KEYEXP_256(key->mgr, bytes, aes->encrypt, aes->decrypt);
+        IMB_AES_KEYEXP_256(mb_mgr(key), bytes, aes->encrypt, aes->decrypt);
         break;
     }
-    key->encrypt = aes->encrypt;
-    key->decrypt = aes->decrypt;
+    key->decrypt = offsetof(struct mb_aes, decrypt);
 }
 
 static void mb_hash_block(IMB_MGR *mgr, IMB_HASH_ALG hash, const uint8_t *block, uint8_t *state)
@@ -150,8 +157,8 @@ static void mb_hmac_expand(struct mb_key *key, const struct mb_mac *mac, struct 
         inner[i] ^= bytes.at[i];
         outer[i] ^= bytes.at[i];
     }
-    mb_hash_block(key->mgr, mac->hash, inner, key->hmac->inner);
-    mb_hash_block(key->mgr, mac->hash, outer, key->hmac->outer);
+    mb_hash_block(mb_mgr(key), mac->hash, inner, mb_hmac(key)->inner);
+    mb_hash_block(mb_mgr(key), mac->hash, outer, mb_hmac(key)->outer);
     memory_wipe(inner, sizeof inner);
     memory_wipe(outer, sizeof outer);
     key->hash = (uint8_t)mac->hash;
@@ -171,7 +178,6 @@ static void mb_key_expand(struct mb_key *key, const struct mb_cipher *cipher, st
         mb_aes_expand(key, encr_key.at, size);
     if (cipher->mode == IMB_CIPHER_CHACHA20_POLY1305) {
         memcpy(key->schedules, encr_key.at, size);
-        key->encrypt = key->decrypt = key->schedules;
     }
 }
 
@@ -192,6 +198,7 @@ static size_t mb_schedules_size(IMB_CIPHER_MODE mode)
 static enum fault mb_key_new(struct batch_backend *backend, const struct batch_key *wanted,
                              struct bytes encr_key, struct bytes integ_key, struct batch_key **out)
 {
+    (void)backend;
     const struct mb_cipher *cipher = mb_cipher_of(wanted->encr);
     const struct mb_mac *mac = mb_mac_of(wanted->integ);
     if (!cipher || (wanted->integ != INTEG_NONE && !mac)) return FAULT_UNSUPPORTED_CIPHER;
@@ -202,9 +209,8 @@ static enum fault mb_key_new(struct batch_backend *backend, const struct batch_k
     crypto_must(key != NULL);
     memset(key, 0, size);
     key->key = *wanted;
-    key->mgr = ((struct mb_backend *)backend)->mgr;
-    key->size = (uint32_t)size;
-    if (mac) key->hmac = (struct mb_hmac *)(void *)(key->schedules + schedules);
+    key->size = (uint16_t)size;
+    key->hmac = (uint16_t)schedules;
     mb_key_expand(key, cipher, encr_key);
     if (mac) mb_hmac_expand(key, mac, integ_key);
     *out = &key->key;
@@ -236,8 +242,8 @@ static inline void mb_nonce(const struct mb_key *key, const struct batch_packet 
 
 static inline void mb_job_common(const struct mb_key *key, IMB_JOB *job)
 {
-    job->enc_keys = key->encrypt;
-    job->dec_keys = key->decrypt;
+    job->enc_keys = key->schedules;
+    job->dec_keys = key->schedules + key->decrypt;
     job->key_len_in_bytes = key->cipher_key_size;
     job->iv_len_in_bytes = key->iv_size;
     job->auth_tag_output_len_in_bytes = key->key.icv_size;
@@ -292,8 +298,8 @@ static inline void mb_job_hmac(const struct mb_key *key, const struct batch_pack
     job->msg_len_to_hash_in_bytes = (uint64_t)(payload - packet->esp) + packet->payload_size;
     job->iv = packet->esp + ESP_HEADER_SIZE;
     job->auth_tag_output = tag;
-    job->u.HMAC._hashed_auth_key_xor_ipad = key->hmac->inner;
-    job->u.HMAC._hashed_auth_key_xor_opad = key->hmac->outer;
+    job->u.HMAC._hashed_auth_key_xor_ipad = mb_hmac(key)->inner;
+    job->u.HMAC._hashed_auth_key_xor_opad = mb_hmac(key)->outer;
     if (key->cipher_mode == IMB_CIPHER_CNTR) {
         mb_nonce(key, packet, nonce);
         job->iv = nonce;
@@ -327,7 +333,7 @@ static void mb_seal(struct batch_key *base, struct batch_packet *packets, size_t
     struct mb_room room;
     IMB_JOB *jobs[BATCH_RUN];
     bool aead = base->integ == INTEG_NONE;
-    mb_jobs_take(key->mgr, jobs, (uint32_t)count);
+    mb_jobs_take(mb_mgr(key), jobs, (uint32_t)count);
     for (size_t i = 0; i < count; i++) {
         uint8_t *icv = batch_payload(base, &packets[i]) + packets[i].payload_size;
         if (aead)
@@ -335,7 +341,7 @@ static void mb_seal(struct batch_key *base, struct batch_packet *packets, size_t
         else
             mb_job_hmac(key, &packets[i], jobs[i], room.nonce[i], icv);
     }
-    mb_jobs_run(key->mgr, jobs, (uint32_t)count);
+    mb_jobs_run(mb_mgr(key), jobs, (uint32_t)count);
 }
 
 // In a time that depends on the size alone; all ICV sizes are multiples of four.
@@ -361,7 +367,7 @@ static void mb_open(struct batch_key *base, struct batch_packet *packets, size_t
     uint32_t wanted = 0, job = 0;
     for (size_t i = 0; i < count; i++) wanted += packets[i].good;
     if (wanted == 0) return;
-    mb_jobs_take(key->mgr, jobs, wanted);
+    mb_jobs_take(mb_mgr(key), jobs, wanted);
     for (size_t i = 0; i < count; i++) {
         if (!packets[i].good) continue;
         const uint8_t *icv = batch_payload(base, &packets[i]) + packets[i].payload_size;
@@ -373,7 +379,7 @@ static void mb_open(struct batch_key *base, struct batch_packet *packets, size_t
         memcpy(room.received[i], icv, icv_size); // ESN writes over it
         mb_job_hmac(key, &packets[i], jobs[job++], room.nonce[i], room.tag[i]);
     }
-    mb_jobs_run(key->mgr, jobs, wanted);
+    mb_jobs_run(mb_mgr(key), jobs, wanted);
     for (size_t i = 0; i < count; i++) {
         if (!packets[i].good) continue;
         const uint8_t *icv = batch_payload(base, &packets[i]) + packets[i].payload_size;
@@ -381,14 +387,31 @@ static void mb_open(struct batch_key *base, struct batch_packet *packets, size_t
     }
 }
 
-// The schedules; the two lines before them have been asked for already. Of the powers of GCM's hash
-// key the last ones are used first, and by short packets alone.
-static void mb_key_prefetch(const struct batch_key *base)
+// The schedules; the line before them has been asked for already.
+static void lines_prefetch(const char *at, const char *end)
 {
+    for (; at < end; at += MB_LINE) __builtin_prefetch(at);
+}
+
+// With wide registers the powers of GCM's hash key are in falling order behind the round keys, one
+// for each block of a packet with its header and sizes, the last ones first: a short packet needs
+// few.
+static void mb_key_prefetch(const struct batch_key *base, size_t payload_size)
+{
+    enum { BLOCK = 16, ROUND_KEYS = 15 * BLOCK, POWERS = 48, BLOCKS_AROUND = 3 };
     const struct mb_key *key = (const struct mb_key *)base;
-    const char *end = (const char *)key + key->size;
-    for (const char *at = (const char *)key->schedules; at < end; at += MB_LINE)
-        __builtin_prefetch(at);
+    const char *schedules = (const char *)key->schedules, *end = (const char *)key + key->size;
+    size_t blocks = payload_size / BLOCK + BLOCKS_AROUND;
+    if (key->cipher_mode != IMB_CIPHER_GCM ||
+        !((const struct mb_backend *)base->backend)->many_powers || blocks >= POWERS) {
+        lines_prefetch(schedules, end);
+        return;
+    }
+    const char *powers = schedules + ROUND_KEYS + (POWERS - blocks) * BLOCK;
+    size_t round_keys = (key->cipher_key_size / 4u + 7u) * BLOCK;
+    lines_prefetch(schedules, schedules + round_keys);
+    lines_prefetch((const char *)((uintptr_t)powers & ~(uintptr_t)(MB_LINE - 1)),
+                   schedules + ROUND_KEYS + POWERS * BLOCK);
 }
 
 static void mb_backend_free(struct batch_backend *backend)
@@ -422,5 +445,6 @@ struct batch_backend *batch_mb_backend(void)
     struct mb_backend *backend = NEW(struct mb_backend);
     backend->backend.ops = &mb_ops;
     backend->mgr = mgr;
+    backend->many_powers = arch == IMB_ARCH_AVX512 && mgr->features & IMB_FEATURE_VAES;
     return &backend->backend;
 }

@@ -82,6 +82,20 @@ static struct packet *packet_reset(struct packet *packet)
     return packet;
 }
 
+// There is one set of buffers. What is called while a burst is under way (messages of the ike role
+// are handled then) must not begin another.
+static void hands_fill(struct worker *worker)
+{
+    assert(!worker->busy);
+    worker->busy = true;
+}
+
+static void hands_empty(struct worker *worker)
+{
+    assert(worker->busy);
+    worker->busy = false;
+}
+
 // --- packets that go on
 
 // Destinations that mean the link a packet is on, or a group: what the kernel itself sends into any
@@ -214,24 +228,32 @@ static unsigned frame_cut(struct worker *worker, size_t size, unsigned count)
 void worker_outward(struct worker *worker)
 {
     unsigned count = 0;
+    hands_fill(worker);
     for (unsigned i = 0; i < BURST_MAX; i++) {
         ssize_t size = read(worker->tun, worker->receiving->frame, GSO_FRAME_MAX);
         if (size <= 0) break;
         count = frame_cut(worker, (size_t)size, count);
     }
     burst_seal(worker, count);
+    hands_empty(worker);
+}
+
+// One burst of those that waited; false when there are no more.
+static bool held_seal(struct worker *worker, nsec oldest)
+{
+    for (unsigned i = 0; i < BURST_MAX; i++) worker->list[i] = packet_reset(&worker->packets[i]);
+    size_t count = plane_released(worker->plane, oldest, worker->list, BURST_MAX);
+    if (!count) return false;
+    plane_seal(worker->plane, role_now(), worker->list, count);
+    packets_dispatch(worker, (unsigned)count);
+    return true;
 }
 
 void worker_release(struct worker *worker, nsec oldest)
 {
-    for (unsigned i = 0; i < RELEASES_MAX; i++) {
-        for (unsigned j = 0; j < BURST_MAX; j++)
-            worker->list[j] = packet_reset(&worker->packets[j]);
-        size_t count = plane_released(worker->plane, oldest, worker->list, BURST_MAX);
-        if (!count) return;
-        plane_seal(worker->plane, role_now(), worker->list, count);
-        packets_dispatch(worker, (unsigned)count);
-    }
+    hands_fill(worker);
+    for (unsigned i = 0; i < RELEASES_MAX && held_seal(worker, oldest); i++) continue;
+    hands_empty(worker);
 }
 
 // --- inward
@@ -379,11 +401,13 @@ static int messages_receive(struct worker *worker, enum socket_kind kind, unsign
 
 void worker_inward(struct worker *worker, enum socket_kind kind)
 {
+    hands_fill(worker);
     int got = messages_receive(worker, kind, worker->joined ? MESSAGES_JOINED : BURST_MAX);
     unsigned count = 0;
     worker->joined = false;
     for (int i = 0; i < got; i++) count = message_take(worker, kind, (unsigned)i, count);
     burst_open(worker, count);
+    hands_empty(worker);
 }
 
 void worker_tick(struct worker *worker)

@@ -23,6 +23,7 @@ struct worker {
     struct packet packets[BURST_MAX];
     struct packet pieces[BURST_MAX]; // of messages that the kernel had joined
     struct packet *list[BURST_MAX];
+    bool busy; // a burst is in our hands: buffers and list are in use
     struct sending *sending;
     struct receiving *receiving;
     unsigned joins;                // enum gso_kinds: what the TUN device takes in one frame

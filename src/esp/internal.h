@@ -27,10 +27,10 @@ enum {
     EVENTS_MAX = 256,
     EVENTS_UNKNOWN_MAX = 16, // of them at most these for unknown SPIs: anybody can send those
     FLOW_WAYS = 4,
-    SCHEDULES_AHEAD = 3,     // groups whose key schedules are asked for before their turn
-    HELD_MAX = 1024,         // packets that wait, of all policies
-    TRANSIT_SIZE = 9216,     // a longer packet in transit is not given back when it is not ours
-    HELD_CHUNK = 2048,       // bytes; a packet takes as many chunks as it needs
+    SCHEDULES_AHEAD = 3, // groups whose key schedules are asked for before their turn
+    HELD_MAX = 1024,     // packets that wait, of all policies
+    TRANSIT_SIZE = 9216, // a longer packet in transit is not given back when it is not ours
+    HELD_CHUNK = 2048,   // bytes; a packet takes as many chunks as it needs
 };
 
 // When the last quarter of the sequence numbers begins it is time to rekey: at ten million packets
@@ -250,9 +250,11 @@ void spd_policy_done(struct plane *plane,
                      struct policy *policy);              // freed when nothing needs it any more
 void policy_sa_add(struct policy *policy, struct sa *sa); // it becomes the newest
 void policy_sa_remove(struct policy *policy, struct sa *sa);
-static inline struct flow_slot *flow_set(const struct spd *spd, uint64_t hash)
+// The slots of a set in the order in which a flow looks at them: with half as many flows as slots
+// most are where they look first.
+static inline struct flow_slot *flow_slot_at(const struct spd *spd, uint64_t hash, size_t way)
 {
-    return &spd->flows[hash & spd->flow_mask];
+    return &spd->flows[(hash & spd->flow_mask) + (((hash >> 32) + way) & (FLOW_WAYS - 1))];
 }
 const struct flow_slot *spd_find(struct spd *spd, const struct flow_key *key, uint64_t hash);
 static inline uint64_t flow_hash(const struct spd *spd, const struct flow_key *key)
@@ -324,8 +326,8 @@ enum fault header_return(struct packet *packet, uint32_t gap, uint8_t protocol, 
 bool gateway_takes(const struct sa_run *run, const struct packet *packet); // is it this SA's?
 // outer.c
 void ecn_set(uint8_t *ip, uint8_t ecn);
-uint8_t ecn_combine(uint8_t inner, uint8_t outer, bool *drop); // RFC 6040 4.2
-void tos_set(uint8_t *ip, uint8_t tos);                        // with the IPv4 checksum
+uint8_t ecn_combine(uint8_t inner, uint8_t outer, bool *drop);   // RFC 6040 4.2
+void tos_set(uint8_t *ip, uint8_t tos);                          // with the IPv4 checksum
 void outer_set(const struct sa_run *run, struct packet *packet); // verdict SEND
 void outer_set_whole(struct packet *packet);                     // verdict SEND, by its own header
 
@@ -349,8 +351,9 @@ struct burst {
 };
 void burst_begin(struct burst *burst);
 void burst_join(struct burst *burst, struct sa_run *run, size_t packet);
-void burst_prefetch_keys(const struct burst *burst);
-void burst_prefetch_schedule(const struct burst *burst, size_t group);
+void burst_prefetch_keys(const struct burst *burst, struct packet *const *packets);
+void burst_prefetch_schedule(const struct burst *burst, size_t group,
+                             struct packet *const *packets);
 
 // --- seal.c, open.c: what ESP and AH share
 enum fault sequence_next(struct plane *plane, struct sa_run *run);

@@ -283,9 +283,9 @@ void plane_open(struct plane *plane, nsec now, struct packet *const *packets, si
     spis_read(plane, packets, count);
     spis_find(plane, packets, count);
     packets_check(plane, packets, count);
-    burst_prefetch_keys(&plane->burst);
+    burst_prefetch_keys(&plane->burst, packets);
     for (size_t i = 0; i < plane->burst.group_count; i++) {
-        burst_prefetch_schedule(&plane->burst, i + SCHEDULES_AHEAD);
+        burst_prefetch_schedule(&plane->burst, i + SCHEDULES_AHEAD, packets);
         const struct group *group = &plane->burst.groups[i];
         if (group->run->flags & SA_AH)
             ah_group_open(plane, now, group, packets);

@@ -120,17 +120,18 @@ void burst_join(struct burst *burst, struct sa_run *run, size_t packet)
 // With many SAs in a burst their keys come from memory, each step on the way to a schedule from
 // where the one before says. All groups' keys are asked for at once; the schedules, which are
 // larger, while the ciphers of the groups before run.
-void burst_prefetch_keys(const struct burst *burst)
+void burst_prefetch_keys(const struct burst *burst, struct packet *const *packets)
 {
     for (size_t i = 0; i < burst->group_count; i++)
         if (burst->groups[i].run->key) batch_key_prefetch_head(burst->groups[i].run->key);
-    for (size_t i = 0; i < SCHEDULES_AHEAD; i++) burst_prefetch_schedule(burst, i);
+    for (size_t i = 0; i < SCHEDULES_AHEAD; i++) burst_prefetch_schedule(burst, i, packets);
 }
 
-void burst_prefetch_schedule(const struct burst *burst, size_t group)
+void burst_prefetch_schedule(const struct burst *burst, size_t group, struct packet *const *packets)
 {
-    const struct batch_key *key = group < burst->group_count ? burst->groups[group].run->key : NULL;
-    if (key) batch_key_prefetch(key);
+    if (group >= burst->group_count) return;
+    const struct group *at = &burst->groups[group];
+    if (at->run->key) batch_key_prefetch(at->run->key, packets[at->first]->size);
 }
 
 // Events ------------------------------------------------------------------------------------------

@@ -30,8 +30,7 @@ static void flows_read(struct plane *plane, struct packet *const *packets, size_
         }
         packet->size = total;
         plane->hashes[i] = flow_hash(spd, &plane->keys[i]);
-        for (size_t way = 0; way < FLOW_WAYS; way++)
-            __builtin_prefetch(&flow_set(spd, plane->hashes[i])[way]);
+        __builtin_prefetch(flow_slot_at(spd, plane->hashes[i], 0));
     }
 }
 
@@ -170,9 +169,9 @@ void plane_seal(struct plane *plane, nsec now, struct packet *const *packets, si
     flows_read(plane, packets, count);
     policies_find(plane, now, packets, count);
     groups_join(&plane->burst, count);
-    burst_prefetch_keys(&plane->burst);
+    burst_prefetch_keys(&plane->burst, packets);
     for (size_t i = 0; i < plane->burst.group_count; i++) {
-        burst_prefetch_schedule(&plane->burst, i + SCHEDULES_AHEAD);
+        burst_prefetch_schedule(&plane->burst, i + SCHEDULES_AHEAD, packets);
         const struct group *group = &plane->burst.groups[i];
         if (group->run->flags & SA_AH)
             ah_group_seal(plane, now, group, packets);

@@ -196,12 +196,13 @@ static bool flow_slot_is(const struct spd *spd, const struct flow_slot *slot,
 // as slots few lose their place to another.
 const struct flow_slot *spd_find(struct spd *spd, const struct flow_key *key, uint64_t hash)
 {
-    struct flow_slot *set = flow_set(spd, hash), *victim = NULL;
-    for (struct flow_slot *slot = set; slot < set + FLOW_WAYS; slot++) {
+    struct flow_slot *victim = NULL;
+    for (size_t way = 0; way < FLOW_WAYS; way++) {
+        struct flow_slot *slot = flow_slot_at(spd, hash, way);
         if (flow_slot_is(spd, slot, key)) return slot;
         if (!victim && slot->generation != spd->generation) victim = slot;
     }
-    if (!victim) victim = &set[hash >> 32 & (FLOW_WAYS - 1)];
+    if (!victim) victim = flow_slot_at(spd, hash, 0);
     flow_slot_fill(spd, victim, key);
     return victim;
 }
