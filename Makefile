@@ -24,8 +24,8 @@ quick: all  ## unit tests only
 	@meson test -C $(BUILD) --quiet
 
 bench: deps-bench $(BUILD)/build.ninja  ## throughput beside wireguard-go and strongSwan, as ratios
-	@ninja -C $(BUILD) -j $(JOBS) --quiet all bench/bench-plane
-	@bench/run $(BUILD)
+	@ninja -C $(BUILD) -j $(JOBS) --quiet all bench/bench-plane bench/bench-forward bench/bench-pace
+	@WIREGUARD_GO=$$(bench/fetch-wireguard-go $(BUILD)/bench/rival || command -v wireguard-go) bench/run $(BUILD) --plot $(BUILD)/bench/bench.svg
 
 install: all  ## programs, manual pages and the systemd unit below PREFIX
 	@meson install -C $(BUILD) --no-rebuild

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// The packet worker without the plane: the same TUN device, cutting, sockets and joining, but
+// packets go on as they are behind eight bytes where ESP would have SPI and sequence number. What
+// it carries is what a data plane in user space could carry at most; the rest of the way is policy
+// and ciphers.
+//
+//     bench-forward DEVICE LOCAL-ADDRESS REMOTE-ADDRESS
+#include "daemon/worker.h"
+#include "esp/octets.h"
+#include "os/tun.h"
+#include <arpa/inet.h>
+#include <poll.h>
+#include <stdio.h>
+
+enum { PORT = 4600, PORT_NAT = 4601, HEADER = 8, SPI = 0x1000 };
+
+static struct endpoint local = {.port = PORT_NAT}, remote = {.port = PORT_NAT};
+
+// --- in place of the plane
+
+void plane_seal(struct plane *plane, nsec now, struct packet *const *packets, size_t count)
+{
+    (void)plane, (void)now;
+    for (size_t i = 0; i < count; i++) {
+        struct packet *packet = packets[i];
+        packet->at -= HEADER;
+        packet->size += HEADER;
+        put_u32(packet->at, SPI);
+        put_u32(packet->at + 4, 0);
+        packet->spi = SPI;
+        packet->verdict = VERDICT_SEND;
+        packet->outer = OUTER_UDP;
+        packet->from = local;
+        packet->to = remote;
+    }
+}
+
+void plane_open(struct plane *plane, nsec now, struct packet *const *packets, size_t count)
+{
+    (void)plane, (void)now;
+    for (size_t i = 0; i < count; i++) {
+        packets[i]->at += HEADER;
+        packets[i]->size -= HEADER;
+        packets[i]->verdict = VERDICT_DELIVER;
+    }
+}
+
+size_t plane_released(struct plane *plane, nsec oldest, struct packet *const *packets, size_t count)
+{
+    (void)plane, (void)oldest, (void)packets, (void)count;
+    return 0;
+}
+
+// --- in place of the daemon
+
+void link_poll(struct link *link)
+{
+    (void)link;
+}
+
+void link_send(struct link *link, const struct wr *message)
+{
+    (void)link, (void)message;
+}
+
+struct wr message_begin(void *space, size_t room, enum message_type type, uint64_t number)
+{
+    (void)type, (void)number;
+    return wr_over(space, room);
+}
+
+void datagram_put(struct wr *out, const struct datagram_message *message)
+{
+    (void)out, (void)message;
+}
+
+nsec role_now(void)
+{
+    return 1;
+}
+
+static void must(bool good, const char *what, const char *text)
+{
+    if (good) return;
+    fprintf(stderr, "bench-forward: %s: %s\n", what, text ? text : "refused");
+    exit(1);
+}
+
+static struct addr address(const char *text)
+{
+    uint8_t at[4];
+    must(inet_pton(AF_INET, text, at) == 1, text, "no IPv4 address");
+    return addr_v4(at[0], at[1], at[2], at[3]);
+}
+
+int main(int count, char **words)
+{
+    static struct worker worker;
+    const char *text = NULL;
+    struct role_options options = {
+        .workers = 1, .port_nat = PORT_NAT, .raw4 = -1, .raw6 = -1, .bypass4 = -1, .bypass6 = -1};
+    must(count == 4, "usage", "bench-forward DEVICE LOCAL-ADDRESS REMOTE-ADDRESS");
+    local.addr = address(words[2]);
+    remote.addr = address(words[3]);
+    for (unsigned i = 0; i < WORKERS_MAX; i++) options.udp6.esp[i] = -1;
+    must(tun_open(words[1], 1, options.tun, &text) == OK, words[1], text);
+    must(udp_open(ADDR_V4, PORT, PORT_NAT, 1, ROUTING_MARK, &options.udp4, &text) == OK, "ports",
+         text);
+    worker_init(&worker, &options, 0, NULL, NULL);
+    struct pollfd at[] = {{.fd = worker.tun, .events = POLLIN},
+                          {.fd = worker.sockets[SOCKET_UDP4], .events = POLLIN}};
+    for (;;) {
+        if (poll(at, 2, -1) < 0) return 1;
+        if (at[0].revents) worker_outward(&worker);
+        if (at[1].revents) worker_inward(&worker, SOCKET_UDP4);
+    }
+}
