@@ -23,9 +23,10 @@ test-peers: deps-test deps-peers  ## the cases with peers of other Debian releas
 quick: all  ## unit tests only
 	@meson test -C $(BUILD) --quiet
 
-bench: deps-bench $(BUILD)/build.ninja  ## throughput beside wireguard-go and strongSwan, as ratios
-	@ninja -C $(BUILD) -j $(JOBS) --quiet all bench/bench-plane bench/bench-forward bench/bench-pace
+bench: deps-bench $(BUILD)/build.ninja  ## throughput and set-ups beside wireguard-go and strongSwan, as ratios
+	@ninja -C $(BUILD) -j $(JOBS) --quiet all bench/bench-plane bench/bench-forward bench/bench-pace bench/bench-load
 	@WIREGUARD_GO=$$(bench/fetch-wireguard-go $(BUILD)/bench/rival || command -v wireguard-go) bench/run $(BUILD) --plot $(BUILD)/bench/bench.svg
+	@bench/handshakes $(BUILD)
 
 install: all  ## programs, manual pages and the systemd unit below PREFIX
 	@meson install -C $(BUILD) --no-rebuild

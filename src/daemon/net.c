@@ -23,7 +23,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { GRACE_SECONDS = 20, LOOK_SECONDS = 5, LINGER_MS = 300, RULE_PRIORITY = 220 };
+enum { GRACE_SECONDS = 20, LOOK_SECONDS = 5, LINGER_MS = 300, RULE_PRIORITY = 220,
+       GUARD_SHARE = 20, GUARD_WAIT_MAX_MS = 1000 };
 
 // --- telling
 
@@ -83,6 +84,32 @@ static void filter_sync(struct net_role *role)
                  role->table);
 }
 
+// One transaction takes longer the more the filter holds, so that under a load of new policies many
+// of them share one: what it took is waited GUARD_SHARE times before the next. A change that comes alone is
+// made at once.
+static void filter_soon(struct net_role *role)
+{
+    nsec now = role_now(), wait = role->filter_next - now;
+    if (wait > 0) {
+        if (event_pending(role->filter_later, EV_TIMEOUT, NULL)) return;
+        struct timeval later = {.tv_sec = wait / NSEC_PER_SECOND,
+                                .tv_usec = wait % NSEC_PER_SECOND / 1000 + 1};
+        evtimer_add(role->filter_later, &later);
+        return;
+    }
+    filter_sync(role);
+    nsec end = role_now();
+    wait = (end - now) * GUARD_SHARE;
+    role->filter_next = end + (wait < GUARD_WAIT_MAX_MS * NSEC_PER_MS ? wait
+                                                                     : GUARD_WAIT_MAX_MS * NSEC_PER_MS);
+}
+
+static void filter_later(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what;
+    filter_soon(context);
+}
+
 // Routes first, since they are quick: the first packets of a new child are on their way already.
 // The guard comes after them and goes after them, so what it stops is what the routes have missed.
 static void changes_apply(evutil_socket_t fd, short what, void *context)
@@ -91,7 +118,7 @@ static void changes_apply(evutil_socket_t fd, short what, void *context)
     struct net_role *role = context;
     routes_sync(role, RTNL_DEL);
     routes_sync(role, RTNL_ADD);
-    filter_sync(role);
+    filter_soon(role);
 }
 
 static void changes_soon(struct net_role *role)
@@ -466,6 +493,7 @@ int role_net(const struct role_options *options)
         link_new(role->base, options->channel[ROLE_IKE], ROLE_NET, ROLE_IKE, from_ike, role);
     role->leaving_last = &role->leaving;
     role->leave = evtimer_new(role->base, policies_leave, role);
+    role->filter_later = evtimer_new(role->base, filter_later, role);
     role->apply = event_new(role->base, -1, 0, changes_apply, role);
     event_add(event_new(role->base, monitor, EV_READ | EV_PERSIST, monitor_readable, role), NULL);
     filter_start(role);

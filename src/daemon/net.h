@@ -42,7 +42,8 @@ struct net_role {
     const struct role_options *options;
     struct event_base *base;
     struct link *ike;
-    struct event *apply, *grace, *look, *leave;
+    struct event *apply, *grace, *look, *leave, *filter_later;
+    nsec filter_next; // no sooner shall the guard be brought up to date again
     struct rtnl *rtnl;
     struct nft *nft;
     struct nft_settings filter;
