@@ -577,6 +577,20 @@ static void child_start_check(struct compiling *c, const struct tree *section,
                     tree_text(section, "start_action", ""));
 }
 
+// A number of bytes, or the word mtu.
+static uint16_t padding_of(struct compiling *c, const struct tree *section)
+{
+    const char *text = tree_text(section, "tfc_padding", "0");
+    char *end;
+    unsigned long bytes = strtoul(text, &end, 10);
+    if (strcasecmp(text, "mtu") == 0) return TFC_MTU;
+    if (*text >= '0' && *text <= '9' && *end == 0 && bytes < TFC_MTU) return (uint16_t)bytes;
+    option_complain(c->complaints, FAULT_OPTION_VALUE, c->where, place_of(section, "tfc_padding"),
+                    "tfc_padding = %s is neither a number of bytes below %u nor mtu", text,
+                    (unsigned)TFC_MTU);
+    return 0;
+}
+
 static void child_compile(struct compiling *c, const struct tree *section, struct child_conf *child)
 {
     child->name = arena_text(c->arena, bytes_of_text(section->name));
@@ -599,6 +613,8 @@ static void child_compile(struct compiling *c, const struct tree *section, struc
     child->policies = bool_of(section, "policies", true);
     child->sha256_96 = bool_of(section, "sha256_96", false);
     child->ipcomp = bool_of(section, "ipcomp", false);
+    child->strict_mode = strcasecmp(tree_text(section, "strict", "no"), "mode") == 0;
+    child->tfc_padding = padding_of(c, section);
 }
 
 // A message may name a child twice; a file cannot, since its sections merge.

@@ -106,7 +106,8 @@ static void sa_add(struct esp_role *role, struct rd *fields, struct arena *arena
 {
     struct sa_message message;
     if (sa_get(fields, arena, &message) != OK) return;
-    const struct sa_spec *spec = &message.spec;
+    struct sa_spec *spec = &message.spec;
+    if (spec->tfc_padding == TFC_MTU) spec->tfc_padding = (uint16_t)role->options->mtu;
     enum fault fault = plane_sa_add(role->plane, spec);
     failure_tell(role, fault, spec->spi, spec->policy,
                  spec->direction == SA_IN ? "take the inbound SA" : "take the outbound SA");

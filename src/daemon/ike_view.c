@@ -81,8 +81,10 @@ static void child_add(const struct ike_child_info *child, struct arena *arena, s
     number_add(arena, to, "reqid", child->policy);
     tree_add_text(arena, to, "state", child->state);
     tree_add_text(arena, to, "mode", mode_text(child->mode));
-    if (child->mode_asked && child->mode_asked != child->mode)
+    if (child->mode_why) {
         tree_add_text(arena, to, "mode-asked", mode_text(child->mode_asked));
+        tree_add_text(arena, to, "mode-reason", child->mode_why);
+    }
     tree_add_text(arena, to, "protocol", child->protocol == PROTOCOL_AH ? "AH" : "ESP");
     flag_add(arena, to, "encap", child->encap);
     tree_add_printf(arena, to, "spi-in", "%08x", child->spi_in);

@@ -165,6 +165,10 @@ static bool raw_open_all(struct role_options *options)
     }
     options->raw4 = raw.esp4;
     options->raw6 = raw.esp6;
+    options->ah4 = raw.ah4;
+    options->ah6 = raw.ah6;
+    options->whole4 = raw.whole4;
+    options->whole6 = raw.whole6;
     options->bypass4 = raw.bypass4;
     options->bypass6 = raw.bypass6;
     return true;

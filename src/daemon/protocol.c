@@ -433,6 +433,7 @@ static void shape_policy(struct codec *c, struct policy_message *m)
     field_u32(c, &spec->number);
     field_u8(c, &spec->action);
     field_u8(c, &spec->trap);
+    field_u8(c, &spec->mode);
     field_u32(c, &spec->priority);
     field_selectors(c, &spec->local);
     field_selectors(c, &spec->remote);

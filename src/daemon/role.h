@@ -17,6 +17,8 @@ struct role_options {             // what every role is told
     struct udp_ports udp4, udp6;
     int tun[WORKERS_MAX];         // queues of the TUN device; -1: none
     int raw4, raw6;               // protocol 50
+    int ah4, ah6;                 // protocol 51
+    int whole4, whole6;           // protected packets that have their own header
     int bypass4, bypass6;         // whole packets that no policy protects
     int vici;                     // listening UNIX socket (control)
     unsigned workers;

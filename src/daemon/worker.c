@@ -42,11 +42,15 @@ void worker_init(struct worker *worker, const struct role_options *options, unsi
         .tun = options->tun[index],
         .bypass4 = options->bypass4,
         .bypass6 = options->bypass6,
+        .whole4 = options->whole4,
+        .whole6 = options->whole6,
         .sockets = {[SOCKET_UDP4] = options->udp4.esp[index],
                     [SOCKET_UDP6] = options->udp6.esp[index],
                     // Raw sockets cannot be shared by SPI: the first worker reads them.
                     [SOCKET_RAW4] = index ? -1 : options->raw4,
-                    [SOCKET_RAW6] = index ? -1 : options->raw6},
+                    [SOCKET_RAW6] = index ? -1 : options->raw6,
+                    [SOCKET_AH4] = index ? -1 : options->ah4,
+                    [SOCKET_AH6] = index ? -1 : options->ah6},
         .port_nat = options->port_nat,
         .sending = sending_new(),
         .receiving = NEW(struct receiving),
@@ -169,7 +173,7 @@ static void packets_dispatch(struct worker *worker, unsigned count)
         switch (packet->verdict) {
         case VERDICT_SEND:
             if (packet->outer == OUTER_WHOLE)
-                send_whole(worker, packet);
+                worker_send_whole(worker, packet);
             else
                 sending_add(worker, packet);
             break;
@@ -296,7 +300,8 @@ static bool packet_accept(struct worker *worker, enum socket_kind kind, struct p
         worker->keepalives++;
         return false;
     }
-    if ((kind == SOCKET_RAW4 && !header_strip(packet)) || packet->size < ESP_SIZE_MIN) {
+    bool header = kind == SOCKET_RAW4 || kind == SOCKET_AH4;
+    if ((header && !header_strip(packet)) || packet->size < ESP_SIZE_MIN) {
         worker->dropped[FAULT_TRUNCATED]++;
         return false;
     }
@@ -321,6 +326,8 @@ static void packet_received(struct worker *worker, enum socket_kind kind, struct
         packet->to.port = worker->port_nat;
     else
         packet->from.port = 0;
+    if (kind == SOCKET_RAW6) packet->ttl = control_read_hop_limit(head);
+    if (kind == SOCKET_AH4 || kind == SOCKET_AH6) packet->protocol = PROTOCOL_AH;
 }
 
 static void burst_open(struct worker *worker, unsigned count)

@@ -9,7 +9,15 @@
 #include "daemon/role.h"
 #include "esp/esp.h"
 
-enum socket_kind { SOCKET_UDP4, SOCKET_UDP6, SOCKET_RAW4, SOCKET_RAW6, SOCKET_KINDS };
+enum socket_kind {
+    SOCKET_UDP4,
+    SOCKET_UDP6,
+    SOCKET_RAW4,
+    SOCKET_RAW6,
+    SOCKET_AH4,
+    SOCKET_AH6,
+    SOCKET_KINDS
+};
 
 struct sending;
 struct receiving;
@@ -18,6 +26,7 @@ struct worker {
     struct plane *plane;
     struct link *ike; // what it says is heard before packets that came because of it are judged
     int tun, bypass4, bypass6;
+    int whole4, whole6; // for protected packets that have their own header
     int sockets[SOCKET_KINDS]; // -1: none
     uint16_t port_nat;
     struct packet packets[BURST_MAX];
@@ -41,5 +50,7 @@ void worker_tick(struct worker *worker);
 // One burst from the TUN device or from a socket. Called when there is something to read.
 void worker_outward(struct worker *worker);
 void worker_inward(struct worker *worker, enum socket_kind kind);
+// A sealed packet that has its own header (worker_modes.c).
+void worker_send_whole(struct worker *worker, struct packet *packet);
 // Sends packets that waited for an SA; those that waited since before `oldest` are dropped.
 void worker_release(struct worker *worker, nsec oldest);

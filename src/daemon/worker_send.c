@@ -156,7 +156,7 @@ static bool run_takes(const struct sending *sending, const struct packet *packet
     return first->outer == OUTER_UDP && packet->size <= first->size &&
            sending->bytes == head->msg_iovlen * first->size && head->msg_iovlen < RUN_COUNT &&
            sending->bytes + packet->size <= RUN_BYTES && packet->spi == first->spi &&
-           packet->tos == first->tos && endpoint_equal(&packet->to, &first->to) &&
+           packet->tos == first->tos && packet->ttl == first->ttl && endpoint_equal(&packet->to, &first->to) &&
            addr_equal(&packet->from.addr, &first->from.addr);
 }
 
@@ -170,6 +170,8 @@ static void message_add(struct sending *sending, const struct packet *packet)
                             .msg_iov = &sending->vectors[sending->pieces]};
     head->msg_namelen = sockaddr_of(&to, &sending->names[i]);
     control_write(head, &sending->controls[i], &packet->from.addr, packet->tos);
+    if (packet->ttl)
+        control_write_ttl(head, &sending->controls[i], packet->to.addr.family, packet->ttl);
     sending->first = packet;
     sending->bytes = 0;
 }

@@ -159,6 +159,12 @@ static enum fault frame_room(struct plane *plane, struct sa_run *run, const stru
     return sequence_next(plane, run);
 }
 
+// The identification is protected and must not be the kernel's to choose, which it does with zero.
+static uint16_t id_of(const struct sa_run *run)
+{
+    return (uint16_t)(run->out.sequence % UINT16_MAX + 1);
+}
+
 static enum fault transport_frame(struct plane *plane, struct sa_run *run, struct packet *packet,
                                   struct frame *frame)
 {
@@ -172,13 +178,13 @@ static enum fault transport_frame(struct plane *plane, struct sa_run *run, struc
     packet->ttl = ip_ttl(ip);
     packet->df = ip[0] >> 4 == 6 || get_u16(ip + 6) & IPV4_DONT_FRAGMENT;
     ip[place.next] = IPPROTO_NUMBER_AH;
+    if (ip[0] >> 4 == 4 && get_u16(ip + 4) == 0) put_u16(ip + 4, id_of(run));
     memmove(ip - frame->ah, ip, place.head);
     packet->at -= frame->ah;
     packet->size += frame->ah;
     return OK;
 }
 
-// The identification is protected and must not be the kernel's to choose, so it is not zero.
 static enum fault tunnel_frame(struct plane *plane, struct sa_run *run, struct packet *packet,
                                struct frame *frame)
 {
@@ -196,7 +202,7 @@ static enum fault tunnel_frame(struct plane *plane, struct sa_run *run, struct p
                                      .protocol = IPPROTO_NUMBER_AH,
                                      .tos = packet->tos,
                                      .df = packet->df,
-                                     .id = (uint16_t)(run->out.sequence % UINT16_MAX + 1)};
+                                     .id = id_of(run)};
     ip_make(packet->at, &fields, packet->size, 0);
     packet->ttl = ip_ttl(packet->at);
     return OK;

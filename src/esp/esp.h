@@ -48,6 +48,8 @@ struct packet {
     uint8_t protocol;       // open: PROTOCOL_AH, or PROTOCOL_ESP or 0: what stands at `at`
     bool transit;           // open: it was on its way through us to somebody else: what is not ours becomes VERDICT_BYPASS, unchanged
     uint16_t head;          // open: so many bytes before `at` are the outer IP header with what extends it; 0: they are not there
+                            // seal, WHOLE: so many bytes are headers that the kernel would write alike, from `from`, `to`, tos, ttl
+                            // and df; 0: they must leave as they are
     struct endpoint from, to;   // outer
 };
 

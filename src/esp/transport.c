@@ -58,6 +58,21 @@ static void udp_write(const struct sa_run *run, struct packet *packet, uint32_t 
     if (ip[0] >> 4 == 6) checksum_put(ip, udp + 6, IPPROTO_NUMBER_UDP, udp, size);
 }
 
+// Nothing in the header but what any socket of ours would write.
+static bool is_plain(const struct sa_run *run, const struct packet *packet, uint32_t head)
+{
+    return head == ip_header_size(packet->to.addr.family) &&
+           addr_equal(&packet->from.addr, &run->out.local.addr) &&
+           addr_equal(&packet->to.addr, &run->out.remote.addr);
+}
+
+// The header leads to a host; the way there is by the gateway before it.
+static void gateway_way(const struct sa_run *run, struct packet *packet)
+{
+    if (run->out.remote.addr.family == packet->to.addr.family)
+        packet->to.addr = run->out.remote.addr;
+}
+
 static void transport_finish(const struct sa_run *run, struct packet *packet)
 {
     uint32_t head = packet->head, before = head + (run->flags & SA_ENCAP ? UDP_HEADER : 0u);
@@ -66,6 +81,10 @@ static void transport_finish(const struct sa_run *run, struct packet *packet)
     ip_set_size(packet->at, packet->size);
     if (run->flags & SA_ENCAP) udp_write(run, packet, head);
     outer_set_whole(packet);
+    if (run->mode == MODE_GATEWAY_TRANSPORT)
+        gateway_way(run, packet);
+    else if (is_plain(run, packet, head))
+        packet->head = (uint16_t)before;
 }
 
 // Inbound -----------------------------------------------------------------------------------------

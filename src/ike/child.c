@@ -92,6 +92,19 @@ void policy_child_path(const struct child *child, struct path *path)
     path->encap = nat_encap(child->sa);
 }
 
+static uint8_t dscp_of(uint8_t bits)
+{
+    static const uint8_t of[] = {DSCP_COPY_NONE, DSCP_COPY_OUT, DSCP_COPY_IN, DSCP_COPY_BOTH};
+    return of[bits & 3];
+}
+
+// RFC 4303 2.7: only an inner packet that says how long it is can be told from what follows it.
+static uint16_t padding_of(const struct child *child)
+{
+    bool possible = child->mode == MODE_TUNNEL && child->protocol == PROTOCOL_ESP;
+    return possible && !child->takes_no_padding ? child->conf->tfc_padding : 0;
+}
+
 static void half_add(struct child *child, enum sa_direction direction, struct bytes keys)
 {
     struct ike *ike = child->sa->ike;
@@ -112,6 +125,10 @@ static void half_add(struct child *child, enum sa_direction direction, struct by
         .integ = child->suite.integ,
         .policy = child->policy->number,
         .replay_window = child->conf->replay_window,
+        .copy_dscp = dscp_of(child->conf->copy_dscp),
+        .copy_df = child->conf->copy_df ? DF_COPY : DF_CLEAR,
+        .copy_ecn = child->conf->copy_ecn ? ECN_COPY : ECN_NONE,
+        .tfc_padding = in ? 0 : padding_of(child),
         .partner_spi = in ? child->spi_out : child->spi_in,
         .encr_key = bytes_of(kept.at, encr),
         .integ_key = bytes_of(kept.at + encr, integ),
@@ -162,9 +179,11 @@ static void announce(struct child *child)
     policy_sides(child->policy, &local, &remote);
     policy_child_path(child, &path);
     report(ike, ABOUT_CHILD(child), IKE_INFO, OK,
-           "child %s with SPIs %08x_i %08x_o (%s%s) for %s === %s", old ? "rekeyed" : "established",
-           child->spi_in, child->spi_out, suite_text(ike, &child->suite),
-           path.encap ? ", in UDP" : "", selectors_text(ike, &local), selectors_text(ike, &remote));
+           "child %s with SPIs %08x_i %08x_o (%s, %s%s) for %s === %s",
+           old ? "rekeyed" : "established", child->spi_in, child->spi_out,
+           suite_text(ike, &child->suite), mode_text(child->mode), path.encap ? ", in UDP" : "",
+           selectors_text(ike, &local), selectors_text(ike, &remote));
+    if (!old) mode_announce(child);
     event(ike, (struct ike_event){
                    .kind = old ? IKE_EVENT_CHILD_REKEYED : IKE_EVENT_CHILD_UP,
                    .ike_id = child->sa->id,
@@ -188,6 +207,8 @@ void child_install(struct exchange *x, struct secret *keymat, enum child_install
 
     x->child = NULL;
     child->mode = x->mode;
+    child->mode_why = x->mode_why;
+    child->takes_no_padding = x->takes_no_padding;
     child->suite = x->suite;
     list_append(&sa->children, &child->link);
     sa->child_count++;
@@ -199,7 +220,7 @@ void child_install(struct exchange *x, struct secret *keymat, enum child_install
     // Where another child is in use for the same traffic (reauthentication) the change is made
     // without loss as in rekeying.
     if (child->policy->users && !we_asked) how = INSTALL_INBOUND;
-    policy_use(child->policy, x->local, x->remote, &path);
+    policy_use(child->policy, x->local, x->remote, &path, x->mode);
 
     child->state = CHILD_INSTALLED;
     half_add(child, SA_IN, we_asked ? second : first);

@@ -141,6 +141,9 @@ struct exchange {
     uint8_t gone_count;
     struct selectors *local, *remote; // of that child, in the arena
     uint8_t mode;                     // of that child, enum sa_mode
+    const char *mode_why;             // why it is not the mode asked for; NULL: it is
+    bool takes_no_padding;            // the peer does not take traffic flow padding off
+    struct addr nat_local, nat_remote; // answering: what the peer calls our address and its own
     uint32_t old_id;                  // of the child that is rekeyed or deleted
     uint8_t old_closed;               // enum old_closed
     uint8_t auth_method;

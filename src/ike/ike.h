@@ -301,6 +301,7 @@ struct ike_child_info {
     const char *name;
     const char *state; // "INSTALLED", "REKEYING", "REKEYED", "DELETING", "CREATED"
     uint8_t mode, protocol, mode_asked;
+    const char *mode_why; // why it is not the mode asked for; NULL: it is
     bool encap, esn;
     struct suite suite; // with ke: what PFS used
     nsec installed, rekey_at, life_ends;

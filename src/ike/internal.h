@@ -133,7 +133,7 @@ struct policy *policy_for(struct ike *ike, struct conn *conn, const struct child
                           const struct selectors *local, const struct selectors *remote,
                           const struct path *path);
 void policy_use(struct policy *policy, const struct selectors *local,
-                const struct selectors *remote, const struct path *path);
+                const struct selectors *remote, const struct path *path, uint8_t mode);
 void policy_child_path(const struct child *child, struct path *path); // of its packets
 void policy_sides(const struct policy *policy, struct selectors *local,
                   struct selectors *remote); // those in force

@@ -182,13 +182,6 @@ static enum fault sa_payload_get(struct exchange *x, struct proposals **out)
 
 // --- asking
 
-static void mode_offer(struct draft *draft, uint8_t mode)
-{
-    if (mode == MODE_TRANSPORT) draft_notify(draft, NOTIFY_USE_TRANSPORT_MODE, BYTES_NONE);
-    // RFC 4303 2.7: we do not take traffic flow confidentiality padding off in transport mode.
-    draft_notify(draft, NOTIFY_ESP_TFC_PADDING_NOT_SUPPORTED, BYTES_NONE);
-}
-
 void child_offer(struct exchange *x, struct draft *draft, const struct flow *flow,
                  enum proposal_ke with_ke)
 {
@@ -213,13 +206,14 @@ void child_offer(struct exchange *x, struct draft *draft, const struct flow *flo
     } else {
         conf_selectors(x->sa, conf, x->local, x->remote);
     }
-    if (flow) {
+    bool pair = flow && conf->mode == MODE_BEET && mode_pair_of(flow, x->local, x->remote);
+    if (flow && !pair) {
         packet_first(x->local, &flow->source, flow, flow->source_port);
         packet_first(x->remote, &flow->destination, flow, flow->destination_port);
     }
     ts_pair_put(draft, x->local, x->remote);
-    x->mode = old ? old->mode : conf->mode;
-    mode_offer(draft, x->mode);
+    mode_offer(x, conf, old);
+    mode_write(x, draft);
 }
 
 // --- answering
@@ -295,6 +289,21 @@ static const struct child_conf *best_child(struct exchange *x, const struct sele
     return best;
 }
 
+// RFC 7296 2.23.1: first with the addresses as they are here. When that is not for transport mode,
+// with those that the peer has sent.
+static const struct child_conf *child_find(struct exchange *x, struct selectors *theirs,
+                                           struct selectors *ours)
+{
+    struct selectors own_theirs = *theirs, own_ours = *ours;
+    if (!mode_translate(x, theirs, ours)) return best_child(x, theirs, ours);
+    const struct child_conf *conf = best_child(x, theirs, ours);
+    if (conf && conf->mode == MODE_TRANSPORT) return conf;
+    *theirs = own_theirs;
+    *ours = own_ours;
+    x->nat_local = x->nat_remote = (struct addr){0};
+    return best_child(x, theirs, ours);
+}
+
 // RFC 7296 1.2, 1.3.1: a key exchange value for another method than the chosen one costs the peer a
 // round trip.
 static enum fault ke_check(struct exchange *x)
@@ -302,17 +311,6 @@ static enum fault ke_check(struct exchange *x)
     if (x->suite.ke == KE_NONE || x->suite.ke == x->ke) return OK;
     x->group_wanted = x->suite.ke;
     return FAULT_KE_GROUP_OTHER;
-}
-
-// RFC 7296 1.3.1: transport mode is used when both want it; else the responder does not echo the
-// notify.
-static uint8_t mode_choose(const struct exchange *x, const struct child_conf *conf)
-{
-    struct notify notify;
-    bool asked = message_notify(&x->in, NOTIFY_USE_TRANSPORT_MODE, &notify);
-    return asked && conf->mode == MODE_TRANSPORT ? MODE_TRANSPORT
-           : conf->mode == MODE_TRANSPORT        ? MODE_TUNNEL
-                                                 : conf->mode;
 }
 
 enum fault child_choose(struct exchange *x, const struct child *old, enum proposal_ke with_ke)
@@ -327,7 +325,8 @@ enum fault child_choose(struct exchange *x, const struct child *old, enum propos
 
     x->local = arena_new(&x->arena, sizeof *x->local);
     x->remote = arena_new(&x->arena, sizeof *x->remote);
-    const struct child_conf *conf = old ? old->conf : best_child(x, &theirs, &ours);
+    const struct child_conf *conf = old ? old->conf : child_find(x, &theirs, &ours);
+    if (old && old->mode == MODE_TRANSPORT) mode_translate(x, &theirs, &ours);
     if (!conf || !child_fits(x, conf, &theirs, &ours, x->local, x->remote))
         return selectors_fault(x, &theirs, &ours);
     const struct proposals *mine = conf_proposals(conf);
@@ -341,7 +340,7 @@ enum fault child_choose(struct exchange *x, const struct child *old, enum propos
 
     uint32_t spi;
     TRY(spi_get(&offered->at[index], &spi));
-    x->mode = mode_choose(x, conf);
+    TRY(mode_choose(x, conf));
     x->child = child_new(sa, old ? old->conn : sa->conn, conf);
     x->child->spi_out = spi;
     x->child->protocol = x->suite.protocol;
@@ -363,8 +362,10 @@ void child_write_answer(struct exchange *x, struct draft *draft)
         ke_write(draft_open(draft, PAYLOAD_KE), x->suite.ke, x->ke_public);
         draft_close(draft);
     }
-    ts_pair_put(draft, x->remote, x->local);
-    mode_offer(draft, x->mode);
+    struct selectors theirs = *x->remote, ours = *x->local;
+    mode_translate_back(x, &theirs, &ours);
+    ts_pair_put(draft, &theirs, &ours);
+    mode_write(x, draft);
 }
 
 // --- concluding
@@ -373,7 +374,6 @@ enum fault child_agree(struct exchange *x, enum proposal_ke with_ke)
 {
     struct selectors ours, theirs;
     struct proposals *answer;
-    struct notify notify;
     size_t index;
     TRY(sa_payload_get(x, &answer));
     TRY(ts_pair_get(x, &ours, &theirs));
@@ -391,10 +391,5 @@ enum fault child_agree(struct exchange *x, enum proposal_ke with_ke)
     if (narrowed && !x->task) alert(x->sa->ike, x->sa, "ts-narrowed");
     *x->local = ours;
     *x->remote = theirs;
-    // RFC 7296 1.3.1: without the notify in the answer it is tunnel mode, which is taken where
-    // transport was offered.
-    bool transport = message_notify(&x->in, NOTIFY_USE_TRANSPORT_MODE, &notify);
-    if (transport && x->mode != MODE_TRANSPORT) return FAULT_MODE_OTHER;
-    if (!transport && x->mode == MODE_TRANSPORT) x->mode = MODE_TUNNEL;
-    return OK;
+    return mode_agree(x);
 }

@@ -61,6 +61,7 @@ static void policy_put(const struct policy *policy, uint32_t number,
     out->policy.spec.number = number;
     out->policy.spec.action = policy->conf->action ? policy->conf->action : POLICY_PROTECT;
     out->policy.spec.trap = (uint8_t)trap;
+    out->policy.spec.mode = policy->mode;
     out->policy.spec.priority = priority;
     sides_unpack(sides, &out->policy.spec.local, &out->policy.spec.remote);
     out->policy.child = policy->conf;
@@ -180,11 +181,15 @@ struct policy *policy_for(struct ike *ike, struct conn *conn, const struct child
 // --- children come and go
 
 void policy_use(struct policy *policy, const struct selectors *local,
-                const struct selectors *remote, const struct path *path)
+                const struct selectors *remote, const struct path *path, uint8_t mode)
 {
+    // Between gateways the kernel has to bring packets in transit, too; all others want the same.
+    bool same_mode =
+        (policy->mode == MODE_GATEWAY_TRANSPORT) == (mode == MODE_GATEWAY_TRANSPORT);
     policy->users++;
     policy->path = *path;
-    if (policy->installed && sides_equal(policy->sides, local, remote)) return;
+    policy->mode = mode;
+    if (same_mode && policy->installed && sides_equal(policy->sides, local, remote)) return;
     if (policy->trap && !policy->trap_sides) {
         policy->trap_sides = policy->sides;
         policy->sides = NULL;

@@ -99,6 +99,7 @@ struct policy {
     const struct child_conf *conf;
     uint8_t key[20]; // digest of names and selectors: equal ones share a policy
     bool trap;       // stays without children: of the configuration
+    uint8_t mode;    // enum sa_mode of its children; 0: none yet
     bool installed;
     uint32_t users;  // children whose SAs serve it
     uint32_t coming; // id of a child whose outbound half is not in use yet
@@ -138,6 +139,8 @@ struct child {
     uint32_t id;
     uint8_t state; // enum child_state
     uint8_t protocol, mode;
+    bool takes_no_padding; // RFC 4303 2.7: the peer
+    const char *mode_why;  // why it is not the mode asked for; NULL: it is
     uint8_t halves;    // CHILD_HAS_…: what the data plane has
     bool doomed;       // lost a collision: the peer deletes it
     bool awaits_rival; // whether it stands is known when our own rekeying ends

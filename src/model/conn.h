@@ -56,6 +56,8 @@ struct child_conf {
     uint32_t replay_window, priority, reqid;
     const char *updown;                      // NULL: none
     bool hostaccess, copy_df, copy_ecn, policies, sha256_96, ipcomp;
+    bool strict_mode;                        // refused rather than carried in another mode than the one asked for
+    uint16_t tfc_padding;                    // bytes, or TFC_MTU
     uint8_t copy_dscp;                       // bit 0: out, bit 1: in
 };
 

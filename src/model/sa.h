@@ -11,6 +11,7 @@ enum sa_mode { MODE_TUNNEL = 1, MODE_TRANSPORT, MODE_BEET, MODE_IPTFS, MODE_GATE
 // What tunnel mode copies between inner and outer header. In each, 0 is what is done unless something else is asked for.
 enum sa_dscp { DSCP_COPY_OUT = 0, DSCP_COPY_IN, DSCP_COPY_BOTH, DSCP_COPY_NONE };  // out: from inner to outer, when sealing
 enum sa_df { DF_COPY = 0, DF_CLEAR, DF_SET };        // RFC 4301 8.1; of the outer IPv4 header
+enum { TFC_MTU = 65535 };  // tfc_padding: the largest packet that the TUN device gives
 enum sa_ecn { ECN_COPY = 0, ECN_NONE };              // copy: RFC 6040; none: outer headers say nothing of congestion, nor are they asked
 enum policy_action { POLICY_PROTECT = 1, POLICY_BYPASS, POLICY_DISCARD };
 // What a packet that matches a PROTECT policy without an SA does: it is dropped, or held (a few per policy) and an acquire reported.
@@ -28,7 +29,7 @@ struct sa_spec {
     uint32_t partner_spi;    // the SPI of the other direction; 0 when unknown
     uint32_t mark_in_out;    // reserved for if_id and marks, 0 today
     uint8_t copy_dscp, copy_df, copy_ecn;  // enum sa_dscp, sa_df, sa_ecn
-    uint16_t tfc_padding;    // inner packets are padded to this size at least; tunnel mode and ESP only; 0: not padded
+    uint16_t tfc_padding;    // inner packets are padded to this size at least; tunnel mode and ESP only; 0: not padded; TFC_MTU
     struct path path;        // local and remote outer endpoints
     struct bytes encr_key;   // with the salt at its end; borrowed
     struct bytes integ_key;
@@ -40,6 +41,7 @@ struct policy_spec {
     uint32_t number;       // ours; unique in one host
     uint8_t action;        // enum policy_action
     uint8_t trap;          // enum policy_trap
+    uint8_t mode;          // enum sa_mode of the SAs that serve it; 0: not known yet
     uint32_t priority;     // lower wins; 0: computed from how narrow the selectors are
     struct selectors local, remote;
 };

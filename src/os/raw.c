@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Raw sockets for ESP and for packets that are to bypass protection.
+// Raw sockets for ESP, for AH and for whole packets.
 #include "os/raw.h"
 #include <errno.h>
 #include <netinet/in.h>
@@ -23,7 +23,8 @@ static bool socket_open(int family, int protocol, uint32_t mark, int *out)
     if (protocol == IPPROTO_RAW) return true;
     if (family == AF_INET6)
         return set(*out, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) &&
-               set(*out, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+               set(*out, IPPROTO_IPV6, IPV6_RECVTCLASS, 1) &&
+               set(*out, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1);
     return set(*out, IPPROTO_IP, IP_PKTINFO, 1) &&
            set(*out, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
 }
@@ -31,17 +32,29 @@ static bool socket_open(int family, int protocol, uint32_t mark, int *out)
 enum fault raw_open(uint32_t mark, uint32_t bypass_mark, struct raw_sockets *out, const char **text)
 {
     *text = NULL;
-    *out = (struct raw_sockets){-1, -1, -1, -1};
-    bool v4 = socket_open(AF_INET, IPPROTO_ESP, mark, &out->esp4) &&
-              socket_open(AF_INET, IPPROTO_RAW, bypass_mark, &out->bypass4);
-    bool v6 = v4 && socket_open(AF_INET6, IPPROTO_ESP, mark, &out->esp6) &&
-              socket_open(AF_INET6, IPPROTO_RAW, bypass_mark, &out->bypass6);
-    if (v6 || (v4 && errno == EAFNOSUPPORT)) return OK;
+    const struct {
+        int protocol;
+        uint32_t mark;
+        int *v4, *v6;
+    } rows[] = {
+        {IPPROTO_ESP, mark, &out->esp4, &out->esp6},
+        {IPPROTO_AH, mark, &out->ah4, &out->ah6},
+        {IPPROTO_RAW, mark, &out->whole4, &out->whole6},
+        {IPPROTO_RAW, bypass_mark, &out->bypass4, &out->bypass6},
+    };
+    enum { ROWS = sizeof rows / sizeof *rows };
+    bool v4 = true, v6 = true;
+    *out = (struct raw_sockets){-1, -1, -1, -1, -1, -1, -1, -1};
+    for (unsigned i = 0; i < ROWS && v4; i++)
+        v4 = socket_open(AF_INET, rows[i].protocol, rows[i].mark, rows[i].v4);
+    for (unsigned i = 0; i < ROWS && v4 && v6; i++)
+        v6 = socket_open(AF_INET6, rows[i].protocol, rows[i].mark, rows[i].v6);
+    if (v4 && (v6 || errno == EAFNOSUPPORT)) return OK;
     *text = strerror(errno);
-    int *all[] = {&out->esp4, &out->esp6, &out->bypass4, &out->bypass6};
-    for (unsigned i = 0; i < 4; i++) {
-        if (*all[i] >= 0) close(*all[i]);
-        *all[i] = -1;
+    for (unsigned i = 0; i < ROWS; i++) {
+        if (*rows[i].v4 >= 0) close(*rows[i].v4);
+        if (*rows[i].v6 >= 0) close(*rows[i].v6);
+        *rows[i].v4 = *rows[i].v6 = -1;
     }
     return FAULT_SOCKET_REFUSED;
 }

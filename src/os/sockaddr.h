@@ -55,6 +55,10 @@ void control_write(struct msghdr *head, union pktinfo_control *control, const st
                    uint8_t tos);
 // Reads the address a packet was sent to and its traffic class.
 void control_read(struct msghdr *head, struct addr *local, uint8_t *tos);
+// After control_write: the time to live or hop limit of its IP header.
+void control_write_ttl(struct msghdr *head, union pktinfo_control *control, uint8_t family, uint8_t ttl);
+// The hop limit that an IPv6 socket tells; 0: none.
+uint8_t control_read_hop_limit(struct msghdr *head);
 // After control_write: the message is datagrams of that many bytes each, the last may be shorter.
 void control_write_segment(struct msghdr *head, union pktinfo_control *control, uint16_t size);
 // The size of the datagrams that the kernel joined to this message; 0: it is one.

@@ -291,6 +291,34 @@ void control_read(struct msghdr *head, struct addr *local, uint8_t *tos)
         control_item(item, local, tos);
 }
 
+void control_write_ttl(struct msghdr *head, union pktinfo_control *control, uint8_t family,
+                       uint8_t ttl)
+{
+    size_t used = head->msg_control ? head->msg_controllen : 0;
+    int value = ttl;
+    assert(used + CMSG_SPACE(sizeof value) <= sizeof control->space);
+    struct cmsghdr *item = (struct cmsghdr *)(void *)(control->space + used);
+    item->cmsg_level = family == ADDR_V6 ? IPPROTO_IPV6 : IPPROTO_IP;
+    item->cmsg_type = family == ADDR_V6 ? IPV6_HOPLIMIT : IP_TTL;
+    item->cmsg_len = CMSG_LEN(sizeof value);
+    memcpy(CMSG_DATA(item), &value, sizeof value);
+    head->msg_control = control;
+    head->msg_controllen = used + CMSG_SPACE(sizeof value);
+}
+
+uint8_t control_read_hop_limit(struct msghdr *head)
+{
+    for (struct cmsghdr *item = CMSG_FIRSTHDR(head); item; item = CMSG_NXTHDR(head, item)) {
+        int value;
+        if (item->cmsg_level != IPPROTO_IPV6 || item->cmsg_type != IPV6_HOPLIMIT ||
+            item->cmsg_len < CMSG_LEN(sizeof value))
+            continue;
+        memcpy(&value, CMSG_DATA(item), sizeof value);
+        return value > 0 && value <= UINT8_MAX ? (uint8_t)value : 0;
+    }
+    return 0;
+}
+
 void control_write_segment(struct msghdr *head, union pktinfo_control *control, uint16_t size)
 {
     size_t used = head->msg_control ? head->msg_controllen : 0;

@@ -45,6 +45,21 @@ void leases_move(struct sa *from, struct sa *to);
 bool pool_attributes(const struct sa *sa, unsigned number, const struct pool_attribute **out,
                      unsigned *count);
 
+// ext/mode.c
+// Asking: which mode the child's selectors make of the configured one; the notifies for it.
+void mode_offer(struct exchange *x, const struct child_conf *conf, const struct child *old);
+void mode_write(const struct exchange *x, struct draft *draft);
+// Answering: the peer's name for an address that a NAT changes becomes ours, and in the answer its
+// own again.
+bool mode_translate(struct exchange *x, struct selectors *theirs, struct selectors *ours);
+void mode_translate_back(const struct exchange *x, struct selectors *theirs,
+                         struct selectors *ours);
+enum fault mode_choose(struct exchange *x, const struct child_conf *conf);
+enum fault mode_agree(struct exchange *x); // concluding
+void mode_announce(const struct child *child);
+// BEET: the one pair of addresses that a packet is between. False when the selectors lack it.
+bool mode_pair_of(const struct flow *flow, struct selectors *local, struct selectors *remote);
+
 // ext/intermediate.c
 extern const struct plan plan_intermediate;
 extern const struct recipe intermediate_answer;

@@ -111,8 +111,10 @@ static const struct {
     {CHILD, "start_action = trap|now", 21, "start_action = trap|now: expected one of none, clear, trap, route, start, restart"},
     {REMOTE, "auth = frob", 8, "auth = frob: expected pubkey or psk, or constraints like ike:rsa/pss-sha512"},
     {REMOTE, "auth = ike:rsa-sha256-md5", 23, "auth = ike:rsa-sha256-md5: \"md5\" is no kind of key, hash or key size"},
-    {CHILD, "copy_df = no", 1, "option \"copy_df\" is known but not supported yet"},
-    {CHILD, "copy_dscp = in", 1, "option \"copy_dscp\" is known but not supported yet"},
+    {CHILD, "ipcomp = yes", 1, "option \"ipcomp\" is known but not supported yet"},
+    {CHILD, "copy_dscp = both", 13, "copy_dscp = both: expected one of out, in, yes, no"},
+    {CHILD, "tfc_padding = much", 1, "tfc_padding = much is neither a number of bytes below 65535 nor mtu"},
+    {CHILD, "strict = yes", 10, "strict = yes: expected one of no, mode"},
     {REMOTE, "revocation = never", 14, "revocation = never: expected one of relaxed, ifuri, strict"},
     {IKE_SECRET, "secret = 0xabc", 10, "secret: expected pairs of hexadecimal digits behind 0x"},
     {IKE_SECRET, "secret = 0s***", 10, "secret: expected Base64 behind 0s"},
@@ -170,7 +172,7 @@ static const struct {
     {SECRETS, "private-a { file = a.pem\n secret = x }"}, {SECRETS, "rsa { file = a.pem\n secret = x }"},
     {CONN, "vips = 0.0.0.0, ::"}, {POOL, "dns = 192.0.2.1, 192.0.2.2"}, {POOL, "28673 = x"}, {POOL, "split_include = 10.0.0.0/8"},
     {REMOTE, "auth = ike:rsa/pss-sha512"}, {REMOTE, "auth = ecdsa"}, {CHILD, "mode = pass"}, {CHILD, "mode = drop"},
-    {CHILD, "copy_df = yes"}, {CONN, "reauth_time = 1d"}, {TOP, ""},
+    {CHILD, "copy_df = no"}, {CHILD, "tfc_padding = mtu"}, {CHILD, "strict = mode\nmode = transport"}, {CONN, "reauth_time = 1d"}, {TOP, ""},
 };
 
 static void what_is_right_is_taken_without_a_word(void **state)

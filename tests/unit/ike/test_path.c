@@ -419,11 +419,44 @@ static void dynamic_selectors_are_the_addresses_in_use(void **state)
 static void transport_mode_needs_both(void **state)
 {
     (void)state;
-    struct conf_text a = {.transport = true}, b = {0};
+    struct conf_text a = {.local_ts = {"dynamic"}, .remote_ts = {"dynamic"}, .transport = true},
+                     b = {.local_ts = {"dynamic"}, .remote_ts = {"dynamic"}};
     struct pair *p = pair_up_with(&a, &b);
     struct ike_child_info info;
     assert_true(child_first(&p->a, &info));
     assert_int_equal(info.mode, MODE_TUNNEL);
+    assert_int_equal(info.mode_asked, MODE_TRANSPORT);
+    assert_string_equal(info.mode_why, "the peer did not take it");
+    assert_true(child_first(&p->b, &info));
+    assert_int_equal(info.mode_asked, MODE_TUNNEL);
+    assert_null(info.mode_why);
+    pair_free(p);
+}
+
+static void transport_mode_that_nobody_asked_for_is_said(void **state)
+{
+    (void)state;
+    struct conf_text a = {.local_ts = {"dynamic"}, .remote_ts = {"dynamic"}},
+                     b = {.local_ts = {"dynamic"}, .remote_ts = {"dynamic"}, .transport = true};
+    struct pair *p = pair_up_with(&a, &b);
+    struct ike_child_info info;
+    assert_true(child_first(&p->b, &info));
+    assert_int_equal(info.mode, MODE_TUNNEL);
+    assert_string_equal(info.mode_why, "the peer did not ask for it");
+    pair_free(p);
+}
+
+static void networks_in_transport_mode_are_for_gateways(void **state)
+{
+    (void)state;
+    struct conf_text both = {.transport = true};
+    struct pair *p = pair_up_with(&both, &both);
+    struct ike_child_info info;
+    assert_true(child_first(&p->a, &info));
+    assert_int_equal(info.mode, MODE_GATEWAY_TRANSPORT);
+    assert_int_equal(info.mode_asked, MODE_GATEWAY_TRANSPORT);
+    assert_true(child_first(&p->b, &info));
+    assert_int_equal(info.mode, MODE_GATEWAY_TRANSPORT);
     pair_free(p);
 }
 
@@ -447,6 +480,8 @@ int main(void)
         cmocka_unit_test(start_brings_it_up_and_traps),
         cmocka_unit_test(dynamic_selectors_are_the_addresses_in_use),
         cmocka_unit_test(transport_mode_needs_both),
+        cmocka_unit_test(transport_mode_that_nobody_asked_for_is_said),
+        cmocka_unit_test(networks_in_transport_mode_are_for_gateways),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
