@@ -111,6 +111,7 @@ static void sa_add(struct esp_role *role, struct rd *fields, struct arena *arena
     enum fault fault = plane_sa_add(role->plane, spec);
     failure_tell(role, fault, spec->spi, spec->policy,
                  spec->direction == SA_IN ? "take the inbound SA" : "take the outbound SA");
+    if (!fault && spec->mode == MODE_GATEWAY_TRANSPORT) role->worker.transit = true;
     // Not at once: this may have been called for by a worker that has a burst in its hands.
     if (!fault && spec->direction == SA_OUT) event_active(role->release, EV_TIMEOUT, 0);
 }

@@ -7,6 +7,8 @@
 //     within the local selectors
 //                local selectors in those  -> throw: what is near stays near
 //
+// Between gateways in transport mode there is more (net_transit.c).
+//
 // Only one rule: what carries the mark goes on to the rules and tables behind, so multi-homed hosts
 // keep their own policy routing, and a sealed packet without any other route is refused instead of
 // coming back into the TUN device. Opened packets take the same way as any other, so a hub passes
@@ -118,6 +120,7 @@ static void changes_apply(evutil_socket_t fd, short what, void *context)
     struct net_role *role = context;
     routes_sync(role, RTNL_DEL);
     routes_sync(role, RTNL_ADD);
+    net_transit_sync(role);
     filter_soon(role);
 }
 
@@ -147,12 +150,13 @@ static void hint_filter(struct net_role *role, const struct policy_message *mess
     bool covered = false;
     for (unsigned i = 0; i < message->spec.remote.count; i++)
         covered |= range_has(&message->spec.remote.at[i].range, peer);
+    covered |= message->spec.mode == MODE_GATEWAY_TRANSPORT;
     if (role->hinted_filter || peer->family != ADDR_V4 || !covered) return;
     if (sysctl_number("/proc/sys/net/ipv4/conf/all/rp_filter") != 1) return;
     role->hinted_filter = true;
     role_log(ROLE_NET, IKE_AUDIT, OK,
-             "net.ipv4.conf.all.rp_filter is 1 and the peer's own address lies within the policy: "
-             "its packets will be dropped; set it to 2");
+             "net.ipv4.conf.all.rp_filter is 1 and the peer's packets come with addresses that lie "
+             "within the policy: they will be dropped; set it to 2");
 }
 
 // A gateway's selectors hold more than its own addresses.
@@ -274,6 +278,7 @@ static void sync_answer(struct net_role *role, uint64_t number)
     uint8_t space[64];
     routes_sync(role, RTNL_DEL);
     routes_sync(role, RTNL_ADD);
+    net_transit_sync(role);
     struct wr out = message_begin(space, sizeof space, MESSAGE_SYNC, number);
     link_send(role->ike, &out);
 }
@@ -462,6 +467,7 @@ static void filter_start(struct net_role *role)
 static void all_remove(struct net_role *role)
 {
     refused_log(role, rtnl_routes_flush(role->rtnl, ROUTING_TABLE), "cannot remove routes");
+    net_transit_remove(role);
     rules_set(role, RTNL_DEL);
     if (!role->nft) return;
     refused_log(role, nft_delete_table(role->nft, role->table),
@@ -499,6 +505,7 @@ int role_net(const struct role_options *options)
     filter_start(role);
     refused_log(role, rtnl_routes_flush(role->rtnl, ROUTING_TABLE),
                 "cannot remove routes of a former life");
+    net_transit_remove(role);
     rules_set(role, RTNL_ADD);
     tun_start(role);
     net_names_start(role);

@@ -33,6 +33,12 @@ struct net_leaving {
     struct net_leaving *next;
 };
 
+// A network behind us that a policy of transport mode between gateways is for.
+struct net_transit_route {
+    struct prefix to;
+    bool wanted;
+};
+
 struct net_counted { // several SAs may want the same
     struct addr addr;
     unsigned count;
@@ -59,6 +65,9 @@ struct net_role {
     struct net_address *addresses;
     size_t address_count, address_room;
     struct net_counted virtuals[VIRTUAL_MAX], servers[NAME_SERVERS_MAX];
+    struct net_transit_route *transits; // in the kernel
+    size_t transit_count, transit_room;
+    bool transit_changed; // a policy between gateways came or went
     bool listening;                           // the first list of addresses is no news
     bool hinted_filter, hinted_forwarding[2]; // told once
     uint8_t *space;
@@ -77,6 +86,13 @@ void net_route_message(const struct net_role *role, const struct net_route *rout
                        enum rtnl_verb verb, struct rtnl_route *out);
 void net_route_synced(struct net_role *role,
                       struct net_route *route); // clean now; freed when nobody wants it
+
+// --- net_transit.c
+// Brings the kernel's rules and routes for ESP in transit up to date.
+void net_transit_sync(struct net_role *role);
+void net_transit_remove(struct net_role *role); // of this life and of a former one
+// The networks that policies between gateways want ESP for; returns how many, at most `room`.
+size_t net_transit_wanted(struct net_role *role, struct prefix *out, size_t room);
 
 // True when that is news.
 bool net_address_note(struct net_role *role, unsigned device, const struct addr *addr, bool came);

@@ -327,6 +327,7 @@ enum fault net_policy_add(struct net_role *role, const struct policy_spec *spec)
     struct policy_spec *copy = NEW(struct policy_spec);
     *copy = *spec;
     map_put(&role->policies, map_key_u32(&copy->number), copy);
+    role->transit_changed |= spec->mode == MODE_GATEWAY_TRANSPORT;
     policy_routes(role, copy, COUNT_UP);
     return OK;
 }
@@ -339,6 +340,7 @@ void net_policy_del(struct net_role *role, uint32_t number)
     policy_routes(role, spec, COUNT_DOWN);
     enum fault none = policy_guards(role, spec, COUNT_DOWN, &all);
     assert(none == OK);
+    role->transit_changed |= spec->mode == MODE_GATEWAY_TRANSPORT;
     free(spec);
 }
 
@@ -352,6 +354,7 @@ void net_wipe(struct net_role *role)
     map_wipe(&role->routes);
     guard_wipe(&role->guard);
     free(role->addresses);
+    free(role->transits);
 }
 
 // --- addresses

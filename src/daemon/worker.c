@@ -201,7 +201,8 @@ static void burst_seal(struct worker *worker, unsigned count)
     // The ike role tells us of a policy before it tells the net role, which makes the route: so
     // whatever packet came by that route, its policy is waiting here by now.
     link_poll(worker->ike);
-    plane_seal(worker->plane, role_now(), worker->list, count);
+    unsigned outward = worker->transit ? worker_open_transit(worker, count) : count;
+    plane_seal(worker->plane, role_now(), worker->list, outward);
     packets_dispatch(worker, count);
 }
 

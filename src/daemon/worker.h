@@ -36,6 +36,7 @@ struct worker {
     struct sending *sending;
     struct receiving *receiving;
     unsigned joins;                // enum gso_kinds: what the TUN device takes in one frame
+    bool transit;                  // gateways in transport mode: the TUN device brings their ESP, too
     bool joined;                   // the last burst of a socket had joined messages
     unsigned marked;               // datagrams for the ike role since the last tick
     uint64_t dropped[FAULT_COUNT]; // here, beside what the plane dropped
@@ -52,5 +53,8 @@ void worker_outward(struct worker *worker);
 void worker_inward(struct worker *worker, enum socket_kind kind);
 // A sealed packet that has its own header (worker_modes.c).
 void worker_send_whole(struct worker *worker, struct packet *packet);
+// Of a burst from the TUN device, opens what is ESP between gateways and puts it at the end of the
+// list; returns how many before it are to be sealed.
+unsigned worker_open_transit(struct worker *worker, unsigned count);
 // Sends packets that waited for an SA; those that waited since before `oldest` are dropped.
 void worker_release(struct worker *worker, nsec oldest);

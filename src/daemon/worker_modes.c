@@ -6,6 +6,9 @@
 //                                               call with others; the kernel writes it again, and
 //                                               cuts a packet that is too large for the path
 //     any other                                 whole, by a raw socket
+//
+// Transport mode between gateways: its packets are addressed to the hosts behind us. Routing brings
+// them to the TUN device, among the packets that are to be sealed.
 #include "daemon/worker_send.h"
 #include "esp/ip.h"
 #include "os/sockaddr.h"
@@ -38,4 +41,42 @@ void worker_send_whole(struct worker *worker, struct packet *packet)
         worker->dropped[FAULT_NO_ROUTE]++;
     else if (sendto(fd, packet->at, packet->size, MSG_DONTWAIT | MSG_NOSIGNAL, &name.any, size) < 0)
         worker->dropped[send_fault(errno)]++;
+}
+
+static bool is_transit(struct packet *packet)
+{
+    const uint8_t *ip = packet->at;
+    uint32_t least = packet->size && ip[0] >> 4 == 6 ? IPV6_HEADER : IPV4_HEADER;
+    if (packet->size < least) return false;
+    uint8_t protocol = least == IPV6_HEADER ? ip[6] : ip[9];
+    if (protocol != IPPROTO_NUMBER_ESP) return false;
+    if (packet_split(packet) != OK) return false;
+    packet->transit = true;
+    return true;
+}
+
+// What is no one of ours is outward: ESP of a host behind us, or for one.
+unsigned worker_open_transit(struct worker *worker, unsigned count)
+{
+    struct packet *opened[BURST_MAX], *outward[BURST_MAX];
+    unsigned opened_count = 0, outward_count = 0, inward_count = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (is_transit(worker->list[i]))
+            opened[opened_count++] = worker->list[i];
+        else
+            outward[outward_count++] = worker->list[i];
+    }
+    if (!opened_count) return count;
+    plane_open(worker->plane, role_now(), opened, opened_count);
+    for (unsigned i = 0; i < opened_count; i++) {
+        if (opened[i]->verdict != VERDICT_BYPASS) {
+            opened[inward_count++] = opened[i];
+            continue;
+        }
+        opened[i]->transit = false;
+        outward[outward_count++] = opened[i];
+    }
+    memcpy(worker->list, outward, outward_count * sizeof *outward);
+    memcpy(worker->list + outward_count, opened, inward_count * sizeof *opened);
+    return outward_count;
 }

@@ -49,13 +49,11 @@ static void not_ours(struct plane *plane, struct packet *packet)
 }
 
 // The SPI is known; is the packet of its SA's kind, too? What is in transit can only be for
-// gateways in transport mode, and those get nothing else.
+// gateways in transport mode. Those get what is for an address of their own inner side, too.
 static bool is_ours(const struct sa_run *run, const struct packet *packet)
 {
-    unsigned kind =
-        (packet->protocol == PROTOCOL_AH ? SA_AH : 0u) | (packet->transit ? SA_GATEWAY : 0u);
-    if ((run->flags & (SA_AH | SA_GATEWAY)) != kind) return false;
-    return !packet->transit || gateway_takes(run, packet);
+    if ((run->flags & SA_AH) != (packet->protocol == PROTOCOL_AH ? SA_AH : 0u)) return false;
+    return run->flags & SA_GATEWAY ? gateway_takes(run, packet) : !packet->transit;
 }
 
 static enum fault spi_read(struct packet *packet)
@@ -243,7 +241,7 @@ static void transit_keep(struct plane *plane, const struct packet *packet, size_
 
 static bool transit_give_back(struct plane *plane, struct packet *packet, size_t number)
 {
-    if (packet->size > TRANSIT_SIZE) return false;
+    if (!packet->transit || packet->size > TRANSIT_SIZE) return false;
     memcpy(packet->at, plane->transit[number], packet->size);
     transit_pass(plane, packet);
     return true;

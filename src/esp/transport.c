@@ -177,8 +177,8 @@ bool gateway_takes(const struct sa_run *run, const struct packet *packet)
     const struct traffic *traffic = run->sa->traffic;
     struct addr source, destination;
     bool to_local = false, from_remote = false;
-    if (!packet->head) return false;
-    ip_addrs(packet->at - packet->head, &source, &destination);
+    source = packet->from.addr, destination = packet->to.addr; // as an IPv6 socket tells
+    if (packet->head) ip_addrs(packet->at - packet->head, &source, &destination);
     for (size_t i = 0; i < traffic->local_count; i++)
         to_local |= range_has(&traffic->at[i].range, &destination);
     for (size_t i = 0; i < traffic->remote_count; i++)

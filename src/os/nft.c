@@ -81,6 +81,8 @@ void nft_write_table(const struct nft_settings *settings, struct buf *out)
     rule(out, settings, "input", neighbours);
     rule(out, settings, "input", "jump check_in");
     rule_printf(out, settings, "forward", "oifname != \"%s\" jump check_out", settings->tun);
+    // Between gateways in transport mode sealed packets have addresses of policies.
+    rule_printf(out, settings, "forward", "oifname \"%s\" meta l4proto 50 accept", settings->tun);
     rule_printf(out, settings, "forward", "iifname != \"%s\" jump check_in", settings->tun);
 }
 

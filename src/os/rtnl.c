@@ -44,6 +44,15 @@ static void put_addr(struct nlmsghdr *message, uint16_t type, const struct addr 
     mnl_attr_put(message, type, addr_size(addr), addr->at);
 }
 
+// Locked: the route's MTU holds even where it is larger than the device's.
+static void put_mtu(struct nlmsghdr *message, uint32_t mtu)
+{
+    struct nlattr *metrics = mnl_attr_nest_start(message, RTA_METRICS);
+    mnl_attr_put_u32(message, RTAX_LOCK, 1U << RTAX_MTU);
+    mnl_attr_put_u32(message, RTAX_MTU, mtu);
+    mnl_attr_nest_end(message, metrics);
+}
+
 struct nlmsghdr *rtnl_route_encode(void *space, enum rtnl_verb verb, const struct rtnl_route *route)
 {
     struct nlmsghdr *message =
@@ -64,6 +73,7 @@ struct nlmsghdr *rtnl_route_encode(void *space, enum rtnl_verb verb, const struc
     // A preferred source is no part of what is deleted: it may be gone already.
     if (verb == RTNL_ADD && route->source.family != ADDR_NONE)
         put_addr(message, RTA_PREFSRC, &route->source);
+    if (verb == RTNL_ADD && route->mtu) put_mtu(message, route->mtu);
     return message;
 }
 
@@ -82,6 +92,7 @@ struct nlmsghdr *rtnl_rule_encode(void *space, enum rtnl_verb verb, const struct
         mnl_attr_put_u32(message, FRA_FWMARK, rule->mark);
         mnl_attr_put_u32(message, FRA_FWMASK, rule->mask);
     }
+    if (rule->protocol) mnl_attr_put_u8(message, FRA_IP_PROTO, rule->protocol);
     mnl_attr_put_u8(message, FRA_PROTOCOL, RTNL_PROTOCOL);
     return message;
 }

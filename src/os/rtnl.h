@@ -20,12 +20,14 @@ struct rtnl_route {
     uint32_t table;
     unsigned device;    // index, DEVICE only
     struct addr source; // preferred source; family ADDR_NONE: none
+    uint32_t mtu;       // whatever the device says; 0: as the device
 };
 struct rtnl_rule {
     uint8_t family; // enum addr_family
     uint32_t priority, table;
-    uint32_t mark, mask; // 0/0: any
+    uint32_t mark, mask; // 0/0: any; 0/mask: none of these bits
     bool invert;         // for all that does not carry the mark
+    uint8_t protocol;    // of IP; 0: any
 };
 
 // Each writes one message and returns its header, which is `space`. Room: RTNL_MESSAGE_MAX, aligned

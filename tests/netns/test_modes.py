@@ -121,3 +121,116 @@ def padding_hides_the_size(lab):
     capture.stop()
     sizes = {re.search(r"length (\d+)$", line).group(1) for line in capture.lines() if ": ESP(" in line}
     check(len(sizes) == 1 and int(sizes.pop()) >= 1400, f"packets of different sizes: {capture.lines()}")
+
+
+def four_hosts(lab):
+    """A host behind each of two gateways; their networks are reached by way of the gateways."""
+    h1, a, b, h2 = lab.host("h1"), lab.host("a"), lab.host("b"), lab.host("h2")
+    lab.link(a, ["192.0.2.1/24", "2001:db8::1/64"], b, ["192.0.2.2/24", "2001:db8::2/64"])
+    lab.link(h1, ["10.1.0.5/24", "fd01::5/64"], a, ["10.1.0.1/24", "fd01::1/64"])
+    lab.link(h2, ["10.2.0.5/24", "fd02::5/64"], b, ["10.2.0.1/24", "fd02::1/64"])
+    for host, net in ((h1, 1), (h2, 2)):
+        host.route("default", "via", f"10.{net}.0.1")
+        host.route("default", "via", f"fd0{net}::1")
+    a.forward(), b.forward()
+    return h1, a, b, h2
+
+
+FAR = {4: "10.2.0.5", 6: "fd02::5"}
+LAN = {4: ("10.1.0.5", "10.2.0.5"), 6: ("fd01::5", "fd02::5")}
+
+
+def sizes_of(host, device, path, family):
+    """Sizes of the ESP packets on the link, IP headers and all."""
+    from lab import run
+    out = run("tcpdump", "-n", "-e", "-r", path, "esp", check_status=False)
+    return sorted({int(size) - 14 for size in re.findall(r", length (\d+): ", out)})
+
+
+@cases([("ipv4", 4), ("ipv6", 6)])
+def transport_between_gateways(lab, family):
+    """Packets keep their header; on the link they are exactly those of transport mode between the hosts, and smaller than a tunnel's."""
+    h1, a, b, h2 = four_hosts(lab)
+    settings = dict(inner=(family,), outer=family)
+    there = b.cygnet(config("b", "a", child="mode = transport\nstrict = mode", **settings))
+    here = a.cygnet(config("a", "b", child="mode = transport\nstrict = mode", **settings))
+    here.cygnet("up", f"net{family}")
+    for daemon in (here, there):
+        check("GATEWAY-TRANSPORT" in child_of(daemon), child_of(daemon))
+    capture = a.capture("to-b")
+    got = h1.pings(FAR[family], size=500)
+    check(got == 3, f"{got} of 3 pings between the hosts came back")
+    source, destination = LAN[family]
+    path = capture.stop()
+    sent = [line for line in capture.lines("esp") if f"{source} > {destination}" in line]
+    back = [line for line in capture.lines("esp") if f"{destination} > {source}" in line]
+    check(len(sent) == 3 and len(back) == 3, f"not the hosts' own addresses: {capture.lines()}")
+    between = sizes_of(a, "to-b", path, family)
+    check(a.pings("10.2.0.5" if family == 4 else "fd02::5", source="10.1.0.1" if family == 4 else "fd01::1") == 3, "the gateway's own packets are lost")
+    check(b.pings("10.1.0.1" if family == 4 else "fd01::1", source="10.2.0.1" if family == 4 else "fd02::1") == 3, "packets to the gateway itself are lost")
+    speed = h1.iperf(h2, FAR[family], seconds=1)
+    check(speed > 5e6, f"TCP reaches {speed:.0f} bit/s only")
+    here.stop(), there.stop()
+    there = b.cygnet(config("b", "a", **settings))
+    here = a.cygnet(config("a", "b", **settings))
+    here.cygnet("up", f"net{family}")
+    capture = a.capture("to-b")
+    check(h1.pings(FAR[family], size=500) == 3, "the tunnel loses pings")
+    tunnel = sizes_of(a, "to-b", capture.stop(), family)
+    here.stop(), there.stop()
+    # ICMP of 508 bytes in AES-GCM: ESP 8, IV 8, padded to a multiple of 4 with the 2 of the trailer, ICV 16
+    expected = (20 if family == 4 else 40) + 8 + 8 + 512 + 16
+    check(between == [expected], f"{between} bytes a packet, host-to-host transport mode has {expected}")
+    # What is saved is the outer header.
+    check(tunnel == [expected + (20 if family == 4 else 40)], f"the tunnel has {tunnel} bytes a packet")
+    rules = a.run("ip", "rule") + a.run("ip", "-6", "rule")
+    check("221" not in rules, f"rules stay behind:\n{rules}")
+
+
+@case
+def gateways_of_another_mode_are_refused(lab):
+    """Gateway transport is for both ends or none."""
+    h1, a, b, h2 = four_hosts(lab)
+    there = b.cygnet(config("b", "a"))
+    here = a.cygnet(config("a", "b", child="mode = transport"))
+    here.cygnet("up", "net4", check_status=False)
+    here.wait_log("transport mode between gateways needs a cygnet with that mode at both ends")
+    wait_for("no child", lambda: "INSTALLED" not in child_of(here) and "INSTALLED" not in child_of(there))
+
+
+@case
+def gateway_transport_and_nat_exclude_each_other(lab):
+    h1, a, b, h2 = four_hosts(lab)
+    b.cygnet(config("b", "a", child="mode = transport", conn="encap = yes"))
+    here = a.cygnet(config("a", "b", child="mode = transport", conn="encap = yes"))
+    here.cygnet("up", "net4", check_status=False)
+    here.wait_log("for ESP without a NAT and without UDP")
+
+
+@case
+def esp_of_a_lan_host_passes_gateways(lab):
+    """A host behind a gateway that speaks IPsec itself gets its packets, whatever SPI they have."""
+    h1, a, b, h2 = four_hosts(lab)
+    b.cygnet(config("b", "a", child="mode = transport"))
+    here = a.cygnet(config("a", "b", child="mode = transport"))
+    here.cygnet("up", "net4")
+    check(h1.pings("10.2.0.5") == 3, "the gateways do not work")
+    spi = int(re.search(r"SPI in ([0-9a-f]{8}) out ([0-9a-f]{8})", child_of(here)).group(2), 16)
+    capture = h2.capture("to-b", "esp")
+    code = f"""
+import socket, struct
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 50)
+for spi in ({spi}, 0x12345678):
+    s.sendto(struct.pack("!II", spi, 7) + b"x" * 80, ("10.2.0.5", 0))
+"""
+    outside = lab.host("x")
+    lab.link(outside, ["198.51.100.9/24"], b, ["198.51.100.1/24"])
+    outside.route("default", "via", "198.51.100.1")
+    outside.run("python3", "-c", code)
+    h1.run("python3", "-c", code)
+    capture.stop()
+    lines = capture.lines()
+    for source in ("198.51.100.9", "10.1.0.5"):
+        for number in (spi, 0x12345678):
+            found = [line for line in lines if f"{source} > 10.2.0.5: ESP(spi=0x{number:08x},seq=0x7), length 88" in line]
+            check(len(found) == 1, f"ESP {number:08x} of {source} did not pass:\n" + "\n".join(lines))
