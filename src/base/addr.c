@@ -248,5 +248,5 @@ char *endpoint_print(const struct endpoint *endpoint, char out[ENDPOINT_TEXT])
 bool path_equal(const struct path *a, const struct path *b)
 {
     return endpoint_equal(&a->local, &b->local) && endpoint_equal(&a->remote, &b->remote) &&
-           a->encap == b->encap;
+           a->encap == b->encap && a->stream == b->stream;
 }

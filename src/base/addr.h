@@ -23,7 +23,8 @@ struct endpoint {
 };
 struct path {  // how two hosts reach each other
     struct endpoint local, remote;
-    bool encap;  // ESP in UDP (RFC 3948)
+    bool encap;  // ESP in UDP (RFC 3948), or in a stream
+    bool stream; // all of it over TCP (RFC 9329)
 };
 
 enum { ADDR_TEXT = 46, ENDPOINT_TEXT = 54, RANGE_TEXT = 96 };

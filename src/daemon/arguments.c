@@ -18,6 +18,7 @@ enum letter {
     MTU,
     PORT,
     PORT_NAT,
+    PORT_TCP,
     KEYLOG,
     LOG_JSON,
     DEBUG,
@@ -46,6 +47,7 @@ static const struct row {
     {"mtu",        MTU,        "BYTES",         "largest packet into the TUN device, 576 to 9000 (1400)"},
     {"port",       PORT,       "N",             "UDP port of IKE (500)"},
     {"port-nat",   PORT_NAT,   "N",             "UDP port of IKE and ESP behind NAT (4500)"},
+    {"port-tcp",   PORT_TCP,   "N",             "TCP port where peers may connect that cannot use UDP, usually 4500; 0: none (0)"},
     {"keylog",     KEYLOG,     "FILE",          "append all session keys to FILE: for the analysis of captures only"},
     {"log-json",   LOG_JSON,   NULL,            "log one JSON object a line"},
     {"debug",      DEBUG,      NULL,            "log details too"},
@@ -83,6 +85,10 @@ static const struct fd_row {
     {"whole6",       AT(whole6),       1,           TO(ESP)},
     {"bypass4",      AT(bypass4),      1,           TO(ESP)},
     {"bypass6",      AT(bypass6),      1,           TO(ESP)},
+    {"tcp4.listen",  AT(tcp4_listen),  1,           TO(ESP)},
+    {"tcp6.listen",  AT(tcp6_listen),  1,           TO(ESP)},
+    {"tcp4",         AT(tcp4),         TCP_SPARES,  TO(ESP)},
+    {"tcp6",         AT(tcp6),         TCP_SPARES,  TO(ESP)},
     {"vici",         AT(vici),         1,           TO(CONTROL)},
 };
 // clang-format on
@@ -262,6 +268,10 @@ static bool option_take(enum letter letter, const char *value, struct arguments 
         good = number_read(value, 1, 65535, "port-nat", &number);
         options->port_nat = (uint16_t)number;
         break;
+    case PORT_TCP:
+        good = number_read(value, 0, 65535, "port-tcp", &number);
+        options->port_tcp = (uint16_t)number;
+        break;
     case KEYLOG:
         options->keylog = value;
         break;
@@ -395,6 +405,7 @@ char **arguments_for_role(const struct arguments *arguments, const struct role_o
     argument_add_number(&list, MTU, options->mtu);
     argument_add_number(&list, PORT, options->port);
     argument_add_number(&list, PORT_NAT, options->port_nat);
+    argument_add_number(&list, PORT_TCP, options->port_tcp);
     if (options->keylog) argument_add(&list, KEYLOG, options->keylog);
     if (options->retransmit) argument_add(&list, RETRANSMIT, options->retransmit);
     if (options->json_log) argument_add(&list, LOG_JSON, NULL);

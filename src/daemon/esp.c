@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The esp role: child keys and packets. It gets SAs and policies from the ike role, tells it what
 // packets bring about (an acquire, a peer that moved, counters), and knows nothing of IKE.
+#include "daemon/streams.h"
 #include "daemon/worker.h"
 #include <assert.h>
 #include <event2/event.h>
@@ -27,6 +28,7 @@ struct esp_role {
     struct batch_backend *backend;
     struct plane *plane;
     struct worker worker;
+    struct streams *streams;
     struct event *tick, *release;
     struct drop_log drops[FAULT_COUNT];
     unsigned unknown_reported;
@@ -155,6 +157,13 @@ static void policy_del(struct esp_role *role, struct rd *fields, struct arena *a
     if (fault) role_log(ROLE_ESP, IKE_DETAIL, fault, "cannot delete policy %u", message.number);
 }
 
+static void stream_out(struct esp_role *role, struct rd *fields, struct arena *arena)
+{
+    struct datagram_message message;
+    if (datagram_get(fields, arena, &message) == OK)
+        streams_send_ike(role->streams, &message.local, &message.remote, message.bytes);
+}
+
 static void sync_answer(struct esp_role *role, uint64_t number)
 {
     struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_SYNC, number);
@@ -183,6 +192,9 @@ static void from_ike(void *context, const struct message_head *head, struct rd *
         break;
     case MESSAGE_USAGE_ASK:
         usage_tell(role, head->number);
+        break;
+    case MESSAGE_STREAM:
+        stream_out(role, fields, &arena);
         break;
     case MESSAGE_SYNC:
         sync_answer(role, head->number);
@@ -241,6 +253,7 @@ static void tick(evutil_socket_t fd, short what, void *context)
     nsec now = role_now();
     role->unknown_reported = 0;
     worker_tick(&role->worker);
+    streams_tick(role->streams);
     worker_release(&role->worker, now - nsec_seconds(HELD_SECONDS));
     events_tell(role);
     drops_log(role, now);
@@ -276,6 +289,7 @@ int role_esp(const struct role_options *options)
     role->ike =
         link_new(role->base, options->channel[ROLE_IKE], ROLE_ESP, ROLE_IKE, from_ike, role);
     worker_init(&role->worker, options, 0, role->plane, role->ike);
+    role->streams = role->worker.streams = streams_new(role->base, options, &role->worker, role->ike);
     watch(role, role->worker.tun, tun_readable);
     for (unsigned kind = 0; kind < SOCKET_KINDS; kind++)
         watch(role, role->worker.sockets[kind], socket_readable);
@@ -285,6 +299,7 @@ int role_esp(const struct role_options *options)
     int code = role_loop(role->base, options->alive);
     drops_log(role, role_now());
     stats_log(role);
+    streams_free(role->streams);
     worker_wipe(&role->worker);
     plane_free(role->plane);
     batch_backend_free(role->backend);

@@ -32,8 +32,23 @@ static int socket_for(const struct ike_role *role, const struct path *path)
     return path->encap ? ports->ike_nat : ports->ike;
 }
 
+// RFC 9329 3: the esp role has the connections.
+static void stream_out(struct ike_role *role, const struct path *path, struct bytes bytes)
+{
+    uint8_t space[DATAGRAM_MESSAGE_MAX];
+    struct wr marked = wr_over(space, sizeof space);
+    wr_bytes(&marked, BYTES_ARRAY(non_esp_marker));
+    wr_bytes(&marked, bytes);
+    if (marked.failed) return;
+    SEND(role, role->esp, STREAM, datagram, 0, {.local = path->local, .remote = path->remote, .stream = true, .bytes = wr_done(&marked)});
+}
+
 static void datagram_out(struct ike_role *role, const struct path *path, struct bytes bytes, uint8_t dscp)
 {
+    if (path->stream) {
+        stream_out(role, path, bytes);
+        return;
+    }
     int fd = socket_for(role, path);
     if (fd < 0) return;
     struct wr datagram = wr_over(role->space, IPC_MESSAGE_MAX);
@@ -231,15 +246,17 @@ static void usage_fired(evutil_socket_t fd, short what, void *context)
     link_send(role->esp, &out);
 }
 
-static void datagram_in(struct ike_role *role, const struct datagram *datagram, struct bytes bytes, bool nat_port)
+enum arrival { AT_PORT, AT_PORT_NAT, IN_STREAM };
+
+static void datagram_in(struct ike_role *role, const struct datagram *datagram, struct bytes bytes, enum arrival arrival)
 {
-    if (nat_port) {
+    if (arrival != AT_PORT) {
         // RFC 3948 2.2, 2.3: what does not begin with the marker is ESP or a keepalive and not for us.
         if (bytes.size < 4 || memcmp(bytes.at, non_esp_marker, 4) != 0) return;
         bytes = bytes_of(bytes.at + 4, bytes.size - 4);
     }
     struct ike_in in = {.kind = IKE_IN_DATAGRAM};
-    in.datagram.path = (struct path){datagram->local, datagram->remote, nat_port};
+    in.datagram.path = (struct path){datagram->local, datagram->remote, arrival != AT_PORT, arrival == IN_STREAM};
     in.datagram.bytes = bytes;
     ike_role_step(role, &in);
 }
@@ -255,7 +272,7 @@ static void socket_readable(evutil_socket_t fd, short what, void *context)
     for (unsigned i = 0; i < DATAGRAMS_AT_ONCE; i++) {
         uint16_t port = nat_port ? options->port_nat : options->port;
         if (!udp_receive(fd, port, space, sizeof space, &datagram)) return;
-        datagram_in(role, &datagram, bytes_of(space, datagram.size), nat_port);
+        datagram_in(role, &datagram, bytes_of(space, datagram.size), nat_port ? AT_PORT_NAT : AT_PORT);
     }
 }
 
@@ -536,14 +553,14 @@ static void plane_in(struct ike_role *role, struct rd *fields)
     arena_free(&arena);
 }
 
-// The kernel joined it to a run of ESP, so it came to the wrong socket.
+// It came in a stream; or the kernel joined it to a run of ESP, so that it came to the wrong socket.
 static void marked_in(struct ike_role *role, struct rd *fields)
 {
     struct arena arena = {0};
     struct datagram_message message;
     if (datagram_get(fields, &arena, &message) == OK) {
         struct datagram datagram = {.local = message.local, .remote = message.remote, .tos = message.tos, .size = message.bytes.size};
-        datagram_in(role, &datagram, message.bytes, true);
+        datagram_in(role, &datagram, message.bytes, message.stream ? IN_STREAM : AT_PORT_NAT);
     }
     arena_free(&arena);
 }

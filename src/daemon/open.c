@@ -4,6 +4,7 @@
 #include "os/raw.h"
 #include "os/rtnl.h"
 #include "os/sandbox.h"
+#include "os/tcp.h"
 #include "os/tun.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -174,6 +175,21 @@ static bool raw_open_all(struct role_options *options)
     return true;
 }
 
+// Those to connect with are few and cost nothing; a port to connect to is opened only when it is asked for.
+static bool tcp_open_all(struct role_options *options)
+{
+    for (unsigned i = 0; i < TCP_SPARES; i++) {
+        options->tcp4[i] = tcp_make(ADDR_V4, ROUTING_MARK);
+        options->tcp6[i] = options->udp6.ike < 0 ? -1 : tcp_make(ADDR_V6, ROUTING_MARK);
+    }
+    if (!options->port_tcp) return true;
+    enum fault fault = tcp_listen(ADDR_V4, options->port_tcp, ROUTING_MARK, &options->tcp4_listen);
+    if (!fault && options->udp6.ike >= 0)
+        fault = tcp_listen(ADDR_V6, options->port_tcp, ROUTING_MARK, &options->tcp6_listen);
+    if (fault) role_log(ROLE_MAIN, IKE_ERROR, fault, "TCP port %u: %s", options->port_tcp, strerror(errno));
+    return !fault;
+}
+
 static bool tun_open_all(struct role_options *options)
 {
     const char *text;
@@ -203,7 +219,7 @@ bool open_all(struct arguments *arguments)
                  "not started as root: needs CAP_NET_ADMIN, CAP_NET_RAW and CAP_NET_BIND_SERVICE");
     state_dir_make(options);
     return run_dir_open(options) && vici_open(arguments->vici_path, &options->vici) &&
-           udp_open_all(options) && raw_open_all(options) && tun_open_all(options) &&
+           udp_open_all(options) && raw_open_all(options) && tcp_open_all(options) && tun_open_all(options) &&
            keylog_make(options);
 }
 

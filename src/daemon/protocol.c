@@ -149,6 +149,7 @@ static void field_path(struct codec *c, struct path *path)
     field_endpoint(c, &path->local);
     field_endpoint(c, &path->remote);
     field_bool(c, &path->encap);
+    field_bool(c, &path->stream);
 }
 
 static void field_identity(struct codec *c, struct identity *id)
@@ -470,6 +471,7 @@ static void shape_datagram(struct codec *c, struct datagram_message *m)
     field_endpoint(c, &m->local);
     field_endpoint(c, &m->remote);
     field_u8(c, &m->tos);
+    field_bool(c, &m->stream);
     field_bytes(c, &m->bytes);
 }
 

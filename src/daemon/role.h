@@ -8,7 +8,7 @@
 
 // What carries the routing mark goes by the main table, past our routes. Packets that no policy protects leave with the bypass mark,
 // so that the packet filter can still stop one that should have been protected.
-enum { ROUTING_MARK = 0x43590000, BYPASS_MARK = 0x43590001, ROUTING_MARK_MASK = 0x7fff0000, ROUTING_TABLE = 220, TRANSIT_TABLE = 221, WORKERS_MAX = 16 };
+enum { ROUTING_MARK = 0x43590000, BYPASS_MARK = 0x43590001, ROUTING_MARK_MASK = 0x7fff0000, ROUTING_TABLE = 220, TRANSIT_TABLE = 221, WORKERS_MAX = 16, TCP_SPARES = 8 };
 
 struct role_options {             // what every role is told
     enum role role;
@@ -20,9 +20,12 @@ struct role_options {             // what every role is told
     int ah4, ah6;                 // protocol 51
     int whole4, whole6;           // protected packets that have their own header
     int bypass4, bypass6;         // whole packets that no policy protects
+    int tcp4_listen, tcp6_listen;  // IKE over TCP (esp); -1: none
+    int tcp4[TCP_SPARES], tcp6[TCP_SPARES];   // to connect with
     int vici;                     // listening UNIX socket (control)
     unsigned workers;
     uint16_t port, port_nat;
+    uint16_t port_tcp;            // 0: nobody may connect
     const char *tun_name;
     const char *config;           // path, or "none"
     const char *state_dir;        // path, or "none"

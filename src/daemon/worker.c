@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The packet worker.
 #include "daemon/worker.h"
+#include "daemon/streams.h"
 #include "daemon/worker_send.h"
 #include "esp/gso.h"
 #include "esp/ip.h"
@@ -174,6 +175,8 @@ static void packets_dispatch(struct worker *worker, unsigned count)
         case VERDICT_SEND:
             if (packet->outer == OUTER_WHOLE)
                 worker_send_whole(worker, packet);
+            else if (packet->outer == OUTER_STREAM)
+                streams_send_esp(worker->streams, packet);
             else
                 sending_add(worker, packet);
             break;
@@ -416,6 +419,33 @@ void worker_inward(struct worker *worker, enum socket_kind kind)
     for (int i = 0; i < got; i++) count = message_take(worker, kind, (unsigned)i, count);
     burst_open(worker, count);
     hands_empty(worker);
+}
+
+void worker_take(struct worker *worker, const struct endpoint *from, const struct endpoint *to, struct bytes message)
+{
+    if (message.size < ESP_SIZE_MIN || message.size > PACKET_MAX) {
+        worker->dropped[FAULT_TRUNCATED]++;
+        return;
+    }
+    if (worker->taken == BURST_MAX) worker->taken_good = worker_open_taken(worker);
+    struct packet *packet = packet_reset(&worker->pieces[worker->taken++]);
+    packet->size = (uint32_t)message.size;
+    packet->outer = OUTER_STREAM;
+    packet->from = *from;
+    packet->to = *to;
+    memcpy(packet->at, message.at, message.size);
+}
+
+bool worker_open_taken(struct worker *worker)
+{
+    unsigned count = worker->taken;
+    bool good = worker->taken_good;
+    worker->taken = 0;
+    for (unsigned i = 0; i < count; i++) worker->list[i] = &worker->pieces[i];
+    burst_open(worker, count);
+    for (unsigned i = 0; i < count; i++) good |= worker->pieces[i].verdict == VERDICT_DELIVER;
+    worker->taken_good = false;
+    return good;
 }
 
 void worker_tick(struct worker *worker)

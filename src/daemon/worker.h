@@ -20,10 +20,12 @@ enum socket_kind {
 };
 
 struct sending;
+struct streams;
 struct receiving;
 
 struct worker {
     struct plane *plane;
+    struct streams *streams; // connections over TCP
     struct link *ike; // what it says is heard before packets that came because of it are judged
     int tun, bypass4, bypass6;
     int whole4, whole6; // for protected packets that have their own header
@@ -38,6 +40,8 @@ struct worker {
     unsigned joins;                // enum gso_kinds: what the TUN device takes in one frame
     bool transit;                  // gateways in transport mode: the TUN device brings their ESP, too
     bool joined;                   // the last burst of a socket had joined messages
+    unsigned taken;                // messages of a stream that wait in pieces[]
+    bool taken_good;
     unsigned marked;               // datagrams for the ike role since the last tick
     uint64_t dropped[FAULT_COUNT]; // here, beside what the plane dropped
     uint64_t keepalives, cut; // cut: sent in fragments because the path is narrower than the packet
@@ -58,3 +62,7 @@ void worker_send_whole(struct worker *worker, struct packet *packet);
 unsigned worker_open_transit(struct worker *worker, unsigned count);
 // Sends packets that waited for an SA; those that waited since before `oldest` are dropped.
 void worker_release(struct worker *worker, nsec oldest);
+// One message of a stream, from one end of a connection to the other; as many as there are, then they are opened. True when one
+// of them was good.
+void worker_take(struct worker *worker, const struct endpoint *from, const struct endpoint *to, struct bytes message);
+bool worker_open_taken(struct worker *worker);

@@ -24,7 +24,7 @@ enum verdict {
 
 // RAW: `at` is ESP, the kernel writes the IP header before it. UDP: likewise, and the UDP header. WHOLE: a complete IP packet, for a
 // raw socket to which we give headers, too: transport mode keeps the header that a packet has, and AH protects the one it makes.
-enum outer_kind { OUTER_RAW = 1, OUTER_UDP, OUTER_WHOLE };
+enum outer_kind { OUTER_RAW = 1, OUTER_UDP, OUTER_WHOLE, OUTER_STREAM };
 
 // A packet with head and tail room. The plane moves at and size; before seal, at points at the inner IP header; before open
 // at the ESP header (SPI) or AH, with `from`/`to` set from the socket. What the modes need of the outer header when they open:

@@ -8,7 +8,7 @@
 void outer_set(const struct sa_run *run, struct packet *packet)
 {
     packet->verdict = VERDICT_SEND;
-    packet->outer = run->flags & SA_ENCAP ? OUTER_UDP : OUTER_RAW;
+    packet->outer = run->flags & SA_STREAM ? OUTER_STREAM : run->flags & SA_ENCAP ? OUTER_UDP : OUTER_RAW;
     packet->from = run->out.local;
     packet->to = run->out.remote;
 }

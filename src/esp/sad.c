@@ -107,7 +107,9 @@ static void run_set_path(const struct sad *sad, struct sa_run *run, const struct
 {
     run->sa->path = *path;
     run->sa->moved = 0;
-    run->flags = (uint8_t)((run->flags & ~SA_ENCAP) | (path->encap ? SA_ENCAP : 0));
+    // RFC 9329 6.1: over a stream IKE says where the peer is, not each packet.
+    unsigned encap = path->stream ? SA_STREAM : path->encap ? SA_ENCAP : 0;
+    run->flags = (uint8_t)((run->flags & ~(SA_ENCAP | SA_STREAM)) | encap);
     if (run->sa->direction == SA_IN) {
         run->in.peer = endpoint_tag(sad, &path->remote);
     } else {
