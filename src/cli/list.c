@@ -125,7 +125,7 @@ static void sa_print(const struct tree *sa)
     printf("\n  local  %s  %s:%s\n", tree_text(sa, "local-id", "?"), tree_text(sa, "local-host", "?"), tree_text(sa, "local-port", "?"));
     printf("  remote %s  %s:%s", tree_text(sa, "remote-id", "?"), tree_text(sa, "remote-host", "?"), tree_text(sa, "remote-port", "?"));
     if (tree_text(sa, "remote-auth", NULL)) printf("  by %s", tree_text(sa, "remote-auth", ""));
-    printf("\n  ");
+    printf("%s\n  ", tree_text(sa, "tcp", NULL) ? " over TCP" : "");
     suite_print(sa);
     if (tree_text(sa, "nat-local", NULL)) printf(", NAT on this side");
     if (tree_text(sa, "nat-remote", NULL)) printf(", NAT on the peer's side");

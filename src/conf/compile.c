@@ -226,6 +226,8 @@ static void conn_words_compile(struct conn *conn, const struct tree *section)
                                             {"no", FRAGMENTATION_NO},
                                             {"accept", FRAGMENTATION_ACCEPT},
                                             {"force", FRAGMENTATION_FORCE}};
+    static const struct word tcp[] = {
+        {"no", TCP_NEVER}, {"fallback", TCP_FALLBACK}, {"yes", TCP_ALWAYS}};
     static const struct word childless[] = {{"allow", CHILDLESS_ALLOW},
                                             {"prefer", CHILDLESS_PREFER},
                                             {"force", CHILDLESS_FORCE},
@@ -236,6 +238,7 @@ static void conn_words_compile(struct conn *conn, const struct tree *section)
                                          {"replace", UNIQUE_REPLACE}};
     conn->version = word_of(section, "version", versions, COUNT(versions));
     conn->send_cert = word_of(section, "send_cert", certs, COUNT(certs));
+    conn->tcp = word_of(section, "tcp", tcp, COUNT(tcp));
     conn->fragmentation = word_of(section, "fragmentation", fragments, COUNT(fragments));
     conn->childless = word_of(section, "childless", childless, COUNT(childless));
     conn->unique = word_of(section, "unique", unique, COUNT(unique));

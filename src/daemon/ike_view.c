@@ -137,6 +137,7 @@ static void sa_add(const struct ike_sa_info *sa, struct arena *arena, struct tre
     flag_add(arena, to, "nat-local", sa->nat_local);
     flag_add(arena, to, "nat-remote", sa->nat_remote);
     flag_add(arena, to, "nat-any", sa->nat_any);
+    flag_add(arena, to, "tcp", sa->path.stream);
     flag_add(arena, to, "ppk", sa->ppk);
     suite_add(arena, to, &sa->suite, true);
     times_add(sa, arena, to);

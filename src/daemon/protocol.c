@@ -462,6 +462,7 @@ static void shape_plane(struct codec *c, struct plane_message *m)
     field_flow(c, &event->flow);
     field_u32(c, &event->spi);
     field_endpoint(c, &event->from);
+    field_endpoint(c, &event->local);
     field_usage(c, &event->usage);
     field_fault(c, &event->fault);
 }

@@ -82,10 +82,20 @@ static void stream_log(const struct stream *stream, enum ike_level level, const 
              *why ? ": " : "", why);
 }
 
+static void lost_tell(const struct stream *stream)
+{
+    struct plane_message message = {.event = {.kind = IKE_PLANE_STREAM_CLOSED, .from = stream->remote, .local = stream->local}};
+    uint8_t space[512];
+    struct wr out = message_begin(space, sizeof space, MESSAGE_PLANE, 0);
+    plane_put(&out, &message);
+    link_send(stream->all->ike, &out);
+}
+
 static void stream_close(struct stream *stream, const char *why)
 {
     struct streams *all = stream->all;
     stream_log(stream, IKE_DETAIL, "is closed", why);
+    if (stream->ours && stream->connected) lost_tell(stream);
     event_free(stream->readable);
     event_free(stream->writable);
     evbuffer_free(stream->queue);

@@ -181,7 +181,7 @@ static void announce(struct child *child)
     report(ike, ABOUT_CHILD(child), IKE_INFO, OK,
            "child %s with SPIs %08x_i %08x_o (%s, %s%s) for %s === %s",
            old ? "rekeyed" : "established", child->spi_in, child->spi_out,
-           suite_text(ike, &child->suite), mode_text(child->mode), path.encap ? ", in UDP" : "",
+           suite_text(ike, &child->suite), mode_text(child->mode), path.stream ? ", over TCP" : path.encap ? ", in UDP" : "",
            selectors_text(ike, &local), selectors_text(ike, &remote));
     if (!old) mode_announce(child);
     event(ike, (struct ike_event){

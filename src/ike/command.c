@@ -173,6 +173,7 @@ void attempt_forgotten(struct sa *sa)
     struct sa *fresh = initiate_again(sa, NSEC_PER_SECOND);
     fresh->handshake->attempts = handshake->attempts;
     fresh->handshake->candidate = handshake->candidate;
+    fresh->handshake->by_stream = handshake->by_stream;
     fresh->handshake->begun_anew = (uint8_t)(handshake->begun_anew + 1);
     sa_end(sa, FAULT_PEER_STATE_GONE, NULL);
 }

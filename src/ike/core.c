@@ -257,6 +257,9 @@ static void plane_in(struct ike *ike, const struct ike_plane *plane)
     case IKE_PLANE_FAILED:
         child_plane_failed(ike, plane);
         break;
+    case IKE_PLANE_STREAM_CLOSED:
+        stream_closed(ike, &plane->local, &plane->from);
+        break;
     }
 }
 

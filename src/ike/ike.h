@@ -60,14 +60,15 @@ enum ike_plane_kind {
     IKE_PLANE_SEQUENCE_LOW,
     IKE_PLANE_PEER_MOVED,
     IKE_PLANE_UNKNOWN_SPI,
-    IKE_PLANE_FAILED
+    IKE_PLANE_FAILED,
+    IKE_PLANE_STREAM_CLOSED // a TCP connection that we opened, from local to `from`
 };
 struct ike_plane {
     uint8_t kind;
     uint32_t policy;
     struct flow flow;
     uint32_t spi;
-    struct endpoint from;
+    struct endpoint from, local;
     struct sa_usage usage; // USAGE: counters of one SA; the daemon sends them every few seconds
                            // when they changed, and before lists
     enum fault fault;      // FAILED: the data plane refused the SA or policy of that spi/policy

@@ -63,6 +63,7 @@ void request_retransmit(struct sa *sa)
     struct ike *ike = sa->ike;
     sa_set_timer(sa, TIMER_RETRANSMIT, NSEC_NEVER);
     if (!x || !x->is_sent) return;
+    if (stream_fall_back(sa, x->tries)) return;
     // RFC 7296 2.21.1: an unprotected error is not believed at once; when it has been repeated it
     // is.
     bool rumoured = sa->handshake && sa->handshake->rumour && x->tries >= 1;

@@ -249,6 +249,7 @@ struct handshake {
     uint32_t candidate;   // of the remote addresses
     uint32_t command;     // of an initiate without a child
     enum fault rumour;    // an unprotected error that came; believed when nothing better follows
+    bool by_stream;       // UDP was tried in vain
     bool path_known;      // nothing is to be resolved
     struct bytes id_local, id_remote; // bodies of the ID payloads of the last rounds; owned
     uint8_t local_done, remote_done;  // rounds of authentication

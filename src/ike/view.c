@@ -44,7 +44,7 @@ bool ike_sa_info(const struct ike *ike, uint32_t id, struct ike_sa_info *out)
         .remote_id = &sa->remote_id,
         .nat_local = sa->bits & NAT_LOCAL,
         .nat_remote = sa->bits & NAT_REMOTE,
-        .nat_any = nat_encap(sa),
+        .nat_any = nat_encap(sa) && !sa->path.stream,
         .suite = sa->suite,
         .established = sa->established,
         .rekey_at = shown(sa->timers[TIMER_REKEY]),

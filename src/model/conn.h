@@ -61,6 +61,7 @@ struct child_conf {
     uint8_t copy_dscp;                       // bit 0: out, bit 1: in
 };
 
+enum conn_tcp { TCP_NEVER = 0, TCP_FALLBACK, TCP_ALWAYS };   // RFC 9329, of initiators
 enum fragmentation { FRAGMENTATION_NO = 0, FRAGMENTATION_YES, FRAGMENTATION_ACCEPT, FRAGMENTATION_FORCE };
 enum childless { CHILDLESS_ALLOW = 0, CHILDLESS_PREFER, CHILDLESS_FORCE, CHILDLESS_NEVER };
 enum unique { UNIQUE_NO = 0, UNIQUE_NEVER, UNIQUE_KEEP, UNIQUE_REPLACE };
@@ -76,7 +77,7 @@ struct conn {
     struct proposals ike;
     bool encap, mobike, send_certreq, aggressive, pull, ppk_required, resumption;
     struct identity ppk_id;      // RFC 8784: of the key to use; as responder a pattern, type 0 for any
-    uint8_t send_cert, fragmentation, childless, unique, dscp;
+    uint8_t send_cert, fragmentation, childless, unique, dscp, tcp;
     uint32_t keyingtries;        // 0: for ever
     nsec dpd_delay, reauth_time, rekey_time, over_time, rand_time;
     uint8_t vip_count, pool_count;

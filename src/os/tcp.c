@@ -12,7 +12,8 @@ static bool set(int fd, int level, int option, int value)
     return setsockopt(fd, level, option, &value, sizeof value) == 0;
 }
 
-// Small packets must not wait for each other; a peer that is gone is found out while something is unanswered.
+// Small packets must not wait for each other; a peer that is gone is found out while something is
+// unanswered.
 static void connection_tune(int fd)
 {
     set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
@@ -22,9 +23,11 @@ static void connection_tune(int fd)
 
 int tcp_make(enum addr_family family, uint32_t mark)
 {
-    int fd = socket(family == ADDR_V6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(family == ADDR_V6 ? AF_INET6 : AF_INET,
+                    SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) return -1;
-    bool good = set(fd, SOL_SOCKET, SO_MARK, (int)mark) && (family != ADDR_V6 || set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1));
+    bool good = set(fd, SOL_SOCKET, SO_MARK, (int)mark) &&
+                (family != ADDR_V6 || set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1));
     if (good) return fd;
     close(fd);
     return -1;
@@ -54,7 +57,9 @@ enum fault tcp_connect(int fd, const struct addr *local, const struct endpoint *
     union sockaddr_any at;
     socklen_t size = sockaddr_of(&from, &at);
     set(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
-    if (!addr_is_any(local) && bind(fd, &at.any, size) < 0) return FAULT_SOCKET_REFUSED;
+    // An address that has gone is no reason to stay away: the kernel takes another.
+    if (!addr_is_any(local) && bind(fd, &at.any, size) < 0 && errno != EADDRNOTAVAIL)
+        return FAULT_SOCKET_REFUSED;
     connection_tune(fd);
     size = sockaddr_of(remote, &at);
     return connect(fd, &at.any, size) == 0 || errno == EINPROGRESS ? OK : FAULT_SOCKET_REFUSED;

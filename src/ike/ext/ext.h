@@ -29,6 +29,11 @@ enum fault config_agree(struct exchange *x);
 enum fault config_assign(struct exchange *x); // answers: takes leases; a fault is one of the child
 void config_answer(struct exchange *x, struct draft *draft);
 void config_inform(struct exchange *x, struct draft *draft); // answers an INFORMATIONAL request
+// ext/stream.c
+bool stream_first_path(struct sa *sa);                     // true: the first message goes over TCP
+bool stream_fall_back(struct sa *sa, unsigned tries);      // true: sa has ended, TCP is tried
+bool stream_heard(struct sa *sa, const struct path *path); // true: sa goes over TCP
+void stream_closed(struct ike *ike, const struct endpoint *local, const struct endpoint *remote);
 void names_release(struct sa *sa); // name servers that came with virtual addresses
 void pool_load(struct ike *ike, const struct pool_conf *conf);
 void pool_unload(struct ike *ike, const char *name);

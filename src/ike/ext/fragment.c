@@ -32,7 +32,8 @@ size_t fragment_limit(const struct sa *sa)
 {
     bool allowed = sa->conn->fragmentation == FRAGMENTATION_YES ||
                    sa->conn->fragmentation == FRAGMENTATION_FORCE;
-    if (!(sa->bits & PEER_FRAGMENTS) || !allowed) return 0;
+    // RFC 9329 7.5: a stream has no need of it.
+    if (!(sa->bits & PEER_FRAGMENTS) || !allowed || sa->path.stream) return 0;
     struct sealer key = sa_sealer(sa, true);
     size_t outer = (sa->path.remote.addr.family == ADDR_V6 ? IPV6_UDP : IPV4_UDP) +
                    (sa->path.encap ? MARKER : 0);

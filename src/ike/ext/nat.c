@@ -53,6 +53,8 @@ static enum found notify_compare(const struct message *message, uint16_t type,
 
 void nat_agree(struct sa *sa, const struct message *message)
 {
+    // RFC 9329 6.5: over TCP nothing depends on it, and our port is not what the message came to.
+    if (message->path.stream) return;
     enum found remote =
         notify_compare(message, NOTIFY_NAT_DETECTION_SOURCE_IP, &message->path.remote);
     enum found local =
@@ -67,7 +69,7 @@ void nat_agree(struct sa *sa, const struct message *message)
 
 bool nat_encap(const struct sa *sa)
 {
-    return sa->bits & (NAT_LOCAL | NAT_REMOTE | ENCAP_FORCED);
+    return sa->path.stream || sa->bits & (NAT_LOCAL | NAT_REMOTE | ENCAP_FORCED);
 }
 
 static void take_nat_port(struct sa *sa)
@@ -81,6 +83,7 @@ void nat_first_path(struct sa *sa)
 {
     const struct ike_settings *settings = &sa->ike->settings;
     struct path *path = &sa->path;
+    if (stream_first_path(sa)) return;
     if (!path->remote.port) path->remote.port = settings->port;
     bool usual = path->remote.port == 500 || path->remote.port == settings->port;
     path->encap = false;
@@ -144,6 +147,7 @@ static void remote_move(struct sa *sa, const struct endpoint *to)
 
 void nat_heard_from(struct sa *sa, const struct path *path)
 {
+    if (stream_heard(sa, path)) return;
     if (follows(sa) && !endpoint_equal(&sa->path.remote, &path->remote))
         remote_move(sa, &path->remote);
 }
@@ -151,5 +155,6 @@ void nat_heard_from(struct sa *sa, const struct path *path)
 void nat_child_moved(struct child *child, const struct endpoint *from)
 {
     struct sa *sa = child->sa;
+    if (sa->path.stream) return;
     if (follows(sa) && !endpoint_equal(&sa->path.remote, from)) remote_move(sa, from);
 }

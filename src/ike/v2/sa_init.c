@@ -268,8 +268,9 @@ void sa_init_rumour(struct sa *sa, const struct message *message)
                                                          : notify_fault(notify.type);
     bool again = handshake->rumour == fault && sa->asking->tries > 0;
     handshake->rumour = fault;
-    if (again) {
-        attempt_failed(sa, fault, "it said so repeatedly");
+    // RFC 9329 6.4: over a stream no other answer can come.
+    if (again || message->path.stream) {
+        attempt_failed(sa, fault, again ? "it said so repeatedly" : "it said so over TCP");
         return;
     }
     report(sa->ike, ABOUT_SA(sa), IKE_INFO, fault,
@@ -385,7 +386,8 @@ bool cookie_passes(struct ike *ike, const struct message *message)
 {
     struct notify notify;
     struct bytes ni;
-    if (!cookie_wanted(ike)) return true;
+    // RFC 9329 6.3: a TCP connection has shown that already.
+    if (!cookie_wanted(ike) || message->path.stream) return true;
     if (nonce_read(message_first(message, PAYLOAD_NONCE)->body, &ni) != OK) return false;
     bool answered = message_notify(message, NOTIFY_COOKIE, &notify);
     if (answered && cookie_is_good(ike, message, ni, notify.data)) return true;

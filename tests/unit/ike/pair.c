@@ -91,9 +91,11 @@ static void fly(struct host *from, const struct ike_out *out)
         return;
     }
     if ((from == &p->a && p->lose_all_of_a) || (from == &p->b && p->lose_all_of_b)) return;
+    if (p->stops_udp && !path.stream) return;
     if (p->lose && p->lose(p, from, out->send.bytes.at, out->send.bytes.size)) return;
-    struct path seen = {.local = path.remote, .remote = path.local, .encap = path.encap};
+    struct path seen = {.local = path.remote, .remote = path.local, .encap = path.encap, .stream = path.stream};
     struct host *to = other(from);
+    if (path.stream && p->stream_port && from == &p->a) seen.remote.port = p->stream_port;
     if (p->nat.on && from == &p->a) {
         seen.remote.addr = p->nat.outside;
         seen.remote.port = path.local.port == 4500 ? p->nat.port_4500 : p->nat.port_500;
@@ -438,6 +440,7 @@ struct conn *conn_make(const struct host *local, const struct host *remote,
     conn->local_port = conn->remote_port = 500;
     proposals_make(or (text->proposals, "aes256gcm16-prfsha384-x25519"), PROTOCOL_IKE, &conn->ike);
     conn->encap = text->encap;
+    conn->tcp = text->tcp;
     conn->send_certreq = true;
     conn->send_cert = text->cert_size ? CERT_ALWAYS : CERT_IF_ASKED;
     conn->fragmentation = text->no_fragmentation ? FRAGMENTATION_NO : FRAGMENTATION_YES;

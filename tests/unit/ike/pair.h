@@ -100,6 +100,8 @@ struct pair {
     unsigned lose_count;
     int lose_exchange;
     bool lose_all_of_a, lose_all_of_b;
+    uint16_t stream_port; // what b sees of a's TCP connections; 0: as a sends
+    bool stops_udp; // only what goes over TCP arrives
     struct ike_settings settings;
 };
 
@@ -117,7 +119,7 @@ struct conf_text {
     nsec rekey_time, child_rekey_time, child_life_time, dpd_delay, reauth_time, over_time;
     uint64_t rekey_bytes;
     uint32_t keyingtries;
-    uint8_t unique, childless, mode;
+    uint8_t unique, childless, mode, tcp;
     bool encap, no_fragmentation, responder_only, transport, any_remote_id, no_child;
     nsec inactivity;
     const char *vip, *pools[2];
