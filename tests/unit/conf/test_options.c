@@ -257,14 +257,20 @@ static void the_table_is_whole_and_every_row_has_its_help(void **state)
     (void)state;
     const struct option_row *rows;
     size_t count = options_rows(&rows);
-    assert_int_equal(count, 167);
+    static const char *const ours[] = {"resumption", "strict", "tcp"}; // strongSwan 6 has 165
+    size_t own = 0;
     for (size_t i = 0; i < count; i++) {
+        const char *dot = strrchr(rows[i].path, '.');
+        for (size_t j = 0; dot && j < sizeof ours / sizeof *ours; j++)
+            own += strcmp(dot + 1, ours[j]) == 0;
         size_t size = strlen(rows[i].help);
         assert_true(size > 10);
         char last = rows[i].help[size - 1];
         assert_true(last == '.' || last == ')');
         for (size_t j = 0; j < i; j++) assert_string_not_equal(rows[i].path, rows[j].path);
     }
+    assert_int_equal(own, sizeof ours / sizeof *ours);
+    assert_int_equal(count, 165 + own);
 }
 
 static void the_nearest_name_is_found(void **state)
