@@ -147,6 +147,7 @@ static void policy_add(struct esp_role *role, struct rd *fields, struct arena *a
     if (policy_get(fields, arena, &message) != OK) return;
     failure_tell(role, plane_policy_add(role->plane, &message.spec), 0, message.spec.number,
                  "take the policy");
+    if (message.spec.trap == POLICY_TRAP) event_active(role->release, EV_TIMEOUT, 0);
 }
 
 static void policy_del(struct esp_role *role, struct rd *fields, struct arena *arena)

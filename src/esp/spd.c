@@ -126,6 +126,8 @@ enum fault plane_policy_add(struct plane *plane, const struct policy_spec *spec)
     spd->defined++;
     plane->stats.policies++;
     spd_changed(spd);
+    policy->acquiring = false;
+    hold_ready(plane, policy); // what waits may be for another policy now
     memory_count(plane);
     return OK;
 }

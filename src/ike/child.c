@@ -137,6 +137,7 @@ static void half_add(struct child *child, enum sa_direction direction, struct by
     policy_child_path(child, &spec->path);
     keylog_child(child, direction, spec->encr_key, spec->integ_key);
     child->halves |= in ? CHILD_HAS_IN : CHILD_HAS_OUT;
+    if (!in && mode_is_on_demand(child->conf)) policy_waken(child->policy);
 }
 
 static void half_del(struct child *child, enum sa_direction direction)
@@ -167,7 +168,8 @@ static void lifetimes_start(struct child *child)
         child_set_timer(child, CHILD_TIMER_REKEY,
                         ike->now + jitter(ike, conf->rekey_time, conf->rand_time));
     if (conf->life_time) child_set_timer(child, CHILD_TIMER_EXPIRE, ike->now + conf->life_time);
-    if (conf->inactivity) child_set_timer(child, CHILD_TIMER_INACTIVE, ike->now + conf->inactivity);
+    nsec inactivity = mode_inactivity(child);
+    if (inactivity) child_set_timer(child, CHILD_TIMER_INACTIVE, ike->now + inactivity);
 }
 
 static void announce(struct child *child)
@@ -517,7 +519,7 @@ static void inactive_due(struct child *child)
     nsec last = child->installed;
     if (child->in.last_used > last) last = child->in.last_used;
     if (child->out.last_used > last) last = child->out.last_used;
-    nsec due = last + child->conf->inactivity;
+    nsec due = last + mode_inactivity(child);
     if (due > child->sa->ike->now) {
         child_set_timer(child, CHILD_TIMER_INACTIVE, due);
         return;

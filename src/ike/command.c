@@ -73,6 +73,20 @@ static void task_child(struct sa *sa, struct conn *conn, const struct child_conf
     *task->flow = *flow;
 }
 
+// BEET: a child for the pair of addresses that the packet is between.
+static void pair_initiate(struct sa *sa, struct conn *conn, const struct child_conf *conf,
+                          const struct flow *flow)
+{
+    if (mode_pair_is_there(sa, conf, flow)) return;
+    if (sa->task_count >= TASKS_MAX || !mode_pair_may_come(sa, conf)) {
+        report(sa->ike, (struct subject){.sa = sa, .child = conf->name}, IKE_ERROR,
+               FAULT_BEET_PAIRS, "no further child: %s", fault_sentence(FAULT_BEET_PAIRS));
+        return;
+    }
+    task_child(sa, conn, conf, 0, flow);
+    if (sa->state == ESTABLISHED) sa_pump(sa);
+}
+
 // With an SA that is there.
 static void initiate_in(struct sa *sa, struct conn *conn, const struct child_conf *conf,
                         uint32_t command, const struct flow *flow)
@@ -83,6 +97,10 @@ static void initiate_in(struct sa *sa, struct conn *conn, const struct child_con
             sa->handshake->command = command;
         else
             command_done(ike, command, OK, NULL);
+        return;
+    }
+    if (flow && mode_is_on_demand(conf)) {
+        pair_initiate(sa, conn, conf, flow);
         return;
     }
     if (child_by_name(sa, conf->name)) {
@@ -117,6 +135,10 @@ void initiate(struct ike *ike, struct conn *conn, const struct child_conf *conf,
     }
     if (conn->version == 1) {
         command_done(ike, command, FAULT_NOT_INITIABLE, "IKEv1 is not supported yet");
+        return;
+    }
+    if (conf && !flow && loaded && mode_is_on_demand(conf)) {
+        mode_wait_for_packets(ike, loaded, conf, command);
         return;
     }
     struct sa *sa = loaded ? sa_to_use(loaded, conn) : NULL;
@@ -227,7 +249,10 @@ void reauthenticate(struct sa *sa)
     }
     LIST_EACH (struct child, link, child, &sa->children) {
         bool in_use = child->state == CHILD_INSTALLED || child->state == CHILD_REKEYING;
-        if (in_use && !child->replaced_by) task_child(fresh, child->conn, child->conf, 0, NULL);
+        bool pair = child->mode == MODE_BEET && mode_is_on_demand(child->conf);
+        struct flow flow = pair ? mode_pair_flow(child) : (struct flow){0};
+        if (in_use && !child->replaced_by)
+            task_child(fresh, child->conn, child->conf, 0, pair ? &flow : NULL);
     }
     exchange_ask(fresh, &plan_sa_init, NULL);
 }

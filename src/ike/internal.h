@@ -134,6 +134,8 @@ struct policy *policy_for(struct ike *ike, struct conn *conn, const struct child
                           const struct path *path);
 void policy_use(struct policy *policy, const struct selectors *local,
                 const struct selectors *remote, const struct path *path, uint8_t mode);
+// Packets that wait for the trap beside it are looked at again: some are for this policy now.
+void policy_waken(const struct policy *policy);
 void policy_child_path(const struct child *child, struct path *path); // of its packets
 void policy_sides(const struct policy *policy, struct selectors *local,
                   struct selectors *remote); // those in force

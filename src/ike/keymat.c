@@ -5,8 +5,8 @@
 //     SK_d | SK_ai | SK_ar | SK_ei | SK_er | SK_pi | SK_pr = prf+(SKEYSEED, Ni | Nr | SPIi | SPIr)
 //     KEYMAT = prf+(SK_d, [g^ir |] Ni | Nr | more)
 //
-// more: the secrets of additional key exchanges (RFC 9370 2.2.4). Those of the first IKE SA are mixed
-// in one after the other, each as if the SA were rekeyed in its place (RFC 9370 2.2.2).
+// more: the secrets of additional key exchanges (RFC 9370 2.2.4). Those of the first IKE SA are
+// mixed in one after the other, each as if the SA were rekeyed in its place (RFC 9370 2.2.2).
 #include "ike/internal.h"
 #include <assert.h>
 
@@ -57,7 +57,8 @@ enum fault keymat_ike(struct exchange *x, struct sa *sa, struct bytes ni, struct
     if (!key_sizes(&sa->suite, &a, &e, &d)) return FAULT_UNSUPPORTED_CIPHER;
     // RFC 7296 2.18: the seed is made with the PRF of the old SA, all else with the new one.
     if (old)
-        TRY(prf(old->suite.prf, sk_d(old), PIECES(secret_bytes(shared), ni, nr, secret_bytes(&x->ke_more)), &seed));
+        TRY(prf(old->suite.prf, sk_d(old),
+                PIECES(secret_bytes(shared), ni, nr, secret_bytes(&x->ke_more)), &seed));
     else
         TRY(skeyseed_first(sa->suite.prf, ni, nr, shared, &seed));
 
@@ -86,6 +87,7 @@ void keymat_child_sizes(const struct suite *suite, size_t *encr, size_t *integ)
 {
     struct suite without_prf = *suite;
     without_prf.prf = PRF_NONE;
+    if (suite->protocol == PROTOCOL_AH) without_prf.encr = ENCR_NULL; // which has no key either
     size_t none;
     bool known = key_sizes(&without_prf, integ, encr, &none);
     assert(known); // chosen out of what we offer

@@ -206,7 +206,8 @@ void child_offer(struct exchange *x, struct draft *draft, const struct flow *flo
     } else {
         conf_selectors(x->sa, conf, x->local, x->remote);
     }
-    bool pair = flow && conf->mode == MODE_BEET && mode_pair_of(flow, x->local, x->remote);
+    bool pair = flow && conf->mode == MODE_BEET && !(x->sa->bits & BEET_DECLINED) &&
+                mode_pair_of(flow, x->local, x->remote);
     if (flow && !pair) {
         packet_first(x->local, &flow->source, flow, flow->source_port);
         packet_first(x->remote, &flow->destination, flow, flow->destination_port);

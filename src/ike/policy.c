@@ -76,8 +76,10 @@ static void policy_take(const struct policy *policy, uint32_t number)
 static void install(struct policy *policy)
 {
     policy->installed = true;
+    uint32_t priority = policy->conf->priority;
+    bool beside = policy->trap && priority && mode_is_on_demand(policy->conf);
     policy_put(policy, policy->number, policy->sides, policy->trap ? POLICY_TRAP : POLICY_BLOCK,
-               policy->conf->priority);
+               priority + beside); // those of its pairs of addresses come first
 }
 
 static void guard_put(struct policy *policy)
@@ -166,7 +168,7 @@ struct policy *policy_for(struct ike *ike, struct conn *conn, const struct child
         bool same = sides_equal(trap->sides, local, remote);
         bool within =
             selectors_within(local, &trap_local) && selectors_within(remote, &trap_remote);
-        if (same || (trap->users == 0 && within)) return trap;
+        if (same || (trap->users == 0 && within && !mode_is_on_demand(conf))) return trap;
     }
     uint8_t space[20];
     struct bytes key = key_make(ike, conn, conf, local, remote, space);
@@ -178,14 +180,20 @@ struct policy *policy_for(struct ike *ike, struct conn *conn, const struct child
     return policy;
 }
 
+void policy_waken(const struct policy *policy)
+{
+    const struct loaded *loaded = loaded_find(policy->ike, policy->conn->name);
+    struct policy *trap = loaded ? policy_find_trap(loaded, policy->conf->name) : NULL;
+    if (trap && trap != policy && trap->installed) install(trap);
+}
+
 // --- children come and go
 
 void policy_use(struct policy *policy, const struct selectors *local,
                 const struct selectors *remote, const struct path *path, uint8_t mode)
 {
     // Between gateways the kernel has to bring packets in transit, too; all others want the same.
-    bool same_mode =
-        (policy->mode == MODE_GATEWAY_TRANSPORT) == (mode == MODE_GATEWAY_TRANSPORT);
+    bool same_mode = (policy->mode == MODE_GATEWAY_TRANSPORT) == (mode == MODE_GATEWAY_TRANSPORT);
     policy->users++;
     policy->path = *path;
     policy->mode = mode;

@@ -193,6 +193,7 @@ enum sa_bits {
     PEER_AUTHENTICATED = 1 << 13,
     SELF_PROVED = 1 << 14,
     ENCAP_FORCED = 1 << 15,      // the connection wants ESP in UDP without a NAT
+    BEET_DECLINED = 1 << 29,     // the peer answered an offer of BEET mode with a tunnel
     PEER_INTERMEDIATE = 1 << 16, // RFC 9242
     UNCONFIRMED = 1 << 17, // made by the peer's rekeying; it has not shown yet that it has it, too
     PEER_ROUNDS = 1 << 20,       // RFC 4739

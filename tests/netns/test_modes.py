@@ -234,3 +234,55 @@ for spi in ({spi}, 0x12345678):
         for number in (spi, 0x12345678):
             found = [line for line in lines if f"{source} > 10.2.0.5: ESP(spi=0x{number:08x},seq=0x7), length 88" in line]
             check(len(found) == 1, f"ESP {number:08x} of {source} did not pass:\n" + "\n".join(lines))
+
+
+@cases([(f"{mode}-outer{outer}", mode, outer) for mode in ("tunnel", "transport") for outer in (4, 6)])
+def ah_authenticates(lab, mode, outer):
+    a, b = gateways(lab)
+    make = config if mode == "tunnel" else hosts_config
+    text = lambda me, peer: make(me, peer, outer=outer, child=f"mode = {mode}\nstrict = mode").replace("esp_proposals = aes128gcm16", "ah_proposals = sha256")
+    b.cygnet(text("b", "a"))
+    here = a.cygnet(text("a", "b"))
+    here.cygnet("up", "net4")
+    capture = a.capture("to-b")
+    if mode == "tunnel":
+        traffic(a, b)
+    else:
+        host_traffic(a, b, outer)
+    capture.stop()
+    found = [line for line in capture.lines("proto 51 or ip6 proto 51") if "AH(spi=" in line]
+    check(len(found) == 12, f"{len(found)} of 12 packets of AH:\n" + "\n".join(capture.lines()))
+
+
+@case
+def ah_and_nat_exclude_each_other(lab):
+    a, b = gateways(lab)
+    text = lambda me, peer: config(me, peer, conn="encap = yes").replace("esp_proposals = aes128gcm16", "ah_proposals = sha256")
+    b.cygnet(text("b", "a"))
+    here = a.cygnet(text("a", "b"))
+    here.cygnet("up", "net4", check_status=False)
+    here.wait_log("does not go through NATs")
+
+
+@cases([("plain", ""), ("udp", "encap = yes")])
+def beet_between_networks_pair_by_pair(lab, conn):
+    h1, a, b, h2 = four_hosts(lab)
+    h1.address("10.1.0.6/24", "to-a")
+    b.cygnet(config("b", "a", child="mode = beet", conn=conn))
+    here = a.cygnet(config("a", "b", child="mode = beet", conn=conn, start="start"))
+    for source in ("10.1.0.5", "10.1.0.6"):
+        got = h1.pings("10.2.0.5", source=source)
+        check(got == 3, f"{got} of 3 pings from {source} came back:\n{child_of(here)}")
+    check(child_of(here).count(", BEET") == 2, child_of(here))
+    check(h1.iperf(h2, "10.2.0.5", seconds=1) > 5e6, "TCP does not go")
+
+
+@case
+def beet_that_the_peer_declines_is_a_tunnel(lab):
+    h1, a, b, h2 = four_hosts(lab)
+    h1.address("10.1.0.6/24", "to-a")
+    b.cygnet(config("b", "a"))
+    here = a.cygnet(config("a", "b", child="mode = beet", start="start"))
+    for source in ("10.1.0.5", "10.1.0.6"):
+        check(h1.pings("10.2.0.5", source=source) == 3, f"pings from {source} are lost:\n{child_of(here)}")
+    here.wait_log("mode asked BEET, mode got TUNNEL: the peer did not take it")

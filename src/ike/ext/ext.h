@@ -62,6 +62,15 @@ void mode_translate_back(const struct exchange *x, struct selectors *theirs,
 enum fault mode_choose(struct exchange *x, const struct child_conf *conf);
 enum fault mode_agree(struct exchange *x); // concluding
 void mode_announce(const struct child *child);
+// BEET with networks as selectors: a child for each pair of addresses, when a packet calls for it.
+bool mode_is_on_demand(const struct child_conf *conf);
+void mode_wait_for_packets(struct ike *ike, struct loaded *loaded, const struct child_conf *conf,
+                           uint32_t command);
+// Has the pair that the packet is between a child or a task? May it get one?
+bool mode_pair_is_there(const struct sa *sa, const struct child_conf *conf, const struct flow *flow);
+bool mode_pair_may_come(const struct sa *sa, const struct child_conf *conf);
+struct flow mode_pair_flow(const struct child *child); // one that calls for a child like this
+nsec mode_inactivity(const struct child *child);       // 0: it may be idle for ever
 // BEET: the one pair of addresses that a packet is between. False when the selectors lack it.
 bool mode_pair_of(const struct flow *flow, struct selectors *local, struct selectors *remote);
 

@@ -48,6 +48,12 @@ static bool is_pair(const struct selectors *local, const struct selectors *remot
            local->at[0].range.low.family == remote->at[0].range.low.family;
 }
 
+// The peer has shown that it does not take part: then it is one tunnel for all.
+static bool is_declined(const struct exchange *x)
+{
+    return x->sa->bits & BEET_DECLINED;
+}
+
 // What the configured mode means for these selectors.
 static uint8_t mode_meant(const struct exchange *x, const struct child_conf *conf, const char **why)
 {
@@ -59,7 +65,9 @@ static uint8_t mode_meant(const struct exchange *x, const struct child_conf *con
                    ? MODE_TRANSPORT
                    : MODE_GATEWAY_TRANSPORT;
     case MODE_BEET:
-        *why = !is_pair(x->local, x->remote) ? not_pair : !conf->esp.count ? not_ah : NULL;
+        *why = !is_pair(x->local, x->remote) ? (is_declined(x) ? declined : not_pair)
+               : !conf->esp.count            ? not_ah
+                                             : NULL;
         return *why ? MODE_TUNNEL : MODE_BEET;
     default:
         return conf->mode;
@@ -136,6 +144,89 @@ bool mode_pair_of(const struct flow *flow, struct selectors *local, struct selec
     return true;
 }
 
+// --- BEET for networks: a child for each pair of addresses
+
+enum { BEET_PAIRS_MAX = 256, BEET_IDLE_SECONDS = 600 };
+
+static bool all_single(const struct selectors *set, uint32_t dynamic)
+{
+    for (unsigned i = 0; i < set->count; i++)
+        if (!(dynamic >> i & 1) && !addr_equal(&set->at[i].range.low, &set->at[i].range.high))
+            return false;
+    return true;
+}
+
+bool mode_is_on_demand(const struct child_conf *conf)
+{
+    return conf->mode == MODE_BEET && conf->action <= POLICY_PROTECT && conf->esp.count &&
+           !(all_single(&conf->local_ts, conf->local_dynamic) &&
+             all_single(&conf->remote_ts, conf->remote_dynamic));
+}
+
+void mode_wait_for_packets(struct ike *ike, struct loaded *loaded, const struct child_conf *conf,
+                           uint32_t command)
+{
+    report(ike, (struct subject){.conn = loaded->conn, .child = conf->name, .command = command},
+           IKE_INFO, OK,
+           "BEET mode between networks: each pair of addresses gets its child when a packet calls");
+    policy_trap(ike, loaded, conf);
+    command_done(ike, command, OK, NULL);
+}
+
+static bool is_in_use(const struct child *child)
+{
+    return child->state == CHILD_INSTALLED || child->state == CHILD_REKEYING;
+}
+
+static bool child_covers(const struct child *child, const struct flow *flow)
+{
+    struct selectors local, remote;
+    policy_sides(child->policy, &local, &remote);
+    return selectors_match(&local, &remote, flow);
+}
+
+bool mode_pair_is_there(const struct sa *sa, const struct child_conf *conf, const struct flow *flow)
+{
+    LIST_EACH (const struct child, link, child, &sa->children)
+        if (is_in_use(child) && strcmp(child->conf->name, conf->name) == 0 &&
+            child_covers(child, flow))
+            return true;
+    const struct task *running = sa->asking ? sa->asking->task : NULL;
+    if (running && running->kind == TASK_CHILD && running->flow &&
+        addr_equal(&running->flow->source, &flow->source) &&
+        addr_equal(&running->flow->destination, &flow->destination))
+        return true;
+    LIST_EACH (const struct task, link, task, &sa->tasks)
+        if (task->kind == TASK_CHILD && task->flow &&
+            addr_equal(&task->flow->source, &flow->source) &&
+            addr_equal(&task->flow->destination, &flow->destination))
+            return true;
+    return false;
+}
+
+bool mode_pair_may_come(const struct sa *sa, const struct child_conf *conf)
+{
+    unsigned count = 0;
+    LIST_EACH (const struct child, link, child, &sa->children)
+        count += is_in_use(child) && strcmp(child->conf->name, conf->name) == 0;
+    return count < BEET_PAIRS_MAX;
+}
+
+struct flow mode_pair_flow(const struct child *child)
+{
+    struct selectors local, remote;
+    policy_sides(child->policy, &local, &remote);
+    return (struct flow){.source = local.at[0].range.low, .destination = remote.at[0].range.low};
+}
+
+nsec mode_inactivity(const struct child *child)
+{
+    const struct child_conf *conf = child->conf;
+    if (conf->inactivity || child->mode != MODE_BEET || !mode_is_on_demand(conf))
+        return conf->inactivity;
+    return nsec_seconds(BEET_IDLE_SECONDS);
+}
+
 // --- conclude
 
 // RFC 7296 1.3.1: without the notify in the answer it is tunnel mode, which is taken where another
@@ -146,6 +237,7 @@ enum fault mode_agree(struct exchange *x)
     if (got != MODE_TUNNEL && got != x->mode) return FAULT_MODE_OTHER;
     if (got != x->mode) {
         if (x->mode == MODE_GATEWAY_TRANSPORT) return FAULT_GATEWAY_TRANSPORT_PEER;
+        if (x->mode == MODE_BEET) x->sa->bits |= BEET_DECLINED;
         x->mode = MODE_TUNNEL;
         x->mode_why = declined;
     }
