@@ -72,9 +72,9 @@ static const struct {
     {CONN, "pull = no", 1, "option \"pull\" is known but not supported yet"},
     {CONN, "fragmentation = force", 17, "fragmentation = force is known but not supported yet"},
     {CONN, "if_id_in = 5", 1, "option \"if_id_in\" is known but not supported yet"},
-    {CHILD, "mode = beet", 8, "mode = beet is known but not supported yet"},
+    {CHILD, "mode = iptfs", 8, "mode = iptfs is known but not supported yet"},
     {CHILD, "ipcomp = yes", 1, "option \"ipcomp\" is known but not supported yet"},
-    {CHILD, "ah_proposals = sha256", 1, "option \"ah_proposals\" is known but not supported yet"},
+    {CHILD, "hostaccess = yes", 1, "option \"hostaccess\" is known but not supported yet"},
     {CHILD, "hw_offload = packet", 14, "hw_offload = packet is known but not supported yet"},
     {LOCAL, "pubkeys = a.pem", 1, "local has pubkeys, which are of no use with another auth than pubkey"},
     {REMOTE, "auth = eap-mschapv2", 8, "auth = eap-mschapv2 is known but not supported yet: use pubkey or psk"},
@@ -246,7 +246,7 @@ static void all_errors_come_at_once(void **state)
 {
     (void)state;
     struct read_conf conf = conf_read("connections { a {\n versoin = 2\n encap = x\n local { auth = foo }\n remote { id = }\n"
-                                      " children { c { mode = beet\n life_time = x } } } }\nsecrets { eap { } }\n}\n");
+                                      " children { c { mode = iptfs\n life_time = x } } } }\nsecrets { eap { } }\n}\n");
     options_check(conf.root, &conf.complaints);
     assert_int_equal(conf.complaints.errors, 7);
     conf_free(&conf);
