@@ -234,6 +234,24 @@ static void child_rekeyed_event(struct ike_role *role, const struct ike_event *e
     child_add(&fresh, arena, tree_add_section(arena, pair, "new"));
 }
 
+static void endpoint_add(struct arena *arena, struct tree *to, const char *prefix, const char *which, const struct endpoint *endpoint)
+{
+    char name[40];
+    snprintf(name, sizeof name, "%s%s-host", prefix, which);
+    host_add(arena, to, name, &endpoint->addr);
+    snprintf(name, sizeof name, "%s%s-port", prefix, which);
+    number_add(arena, to, name, endpoint->port);
+}
+
+static void updated_event(struct ike_role *role, const struct ike_event *event, struct arena *arena, struct tree *root)
+{
+    endpoint_add(arena, root, "", "local", &event->path.local);
+    endpoint_add(arena, root, "", "remote", &event->path.remote);
+    endpoint_add(arena, root, "old-", "local", &event->former.local);
+    endpoint_add(arena, root, "old-", "remote", &event->former.remote);
+    ike_view_sa(role, event->ike_id, NULL, arena, root);
+}
+
 void ike_view_event(struct ike_role *role, const struct ike_event *event)
 {
     static const char *const names[] = {
@@ -249,6 +267,7 @@ void ike_view_event(struct ike_role *role, const struct ike_event *event)
     switch (event->kind) {
     case IKE_EVENT_IKE_REKEYED: rekeyed_event(role, event, &arena, root); break;
     case IKE_EVENT_CHILD_REKEYED: child_rekeyed_event(role, event, &arena, root); break;
+    case IKE_EVENT_IKE_UPDATED: updated_event(role, event, &arena, root); break;
     case IKE_EVENT_ALERT: text_add(&arena, root, "type", event->alert); break;
     default:
         if (ike_sa_info(role->core, event->ike_id, &sa) && sa.conn)

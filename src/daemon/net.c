@@ -25,7 +25,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { GRACE_SECONDS = 20, LOOK_SECONDS = 5, LINGER_MS = 300, RULE_PRIORITY = 220,
+enum { GRACE_SECONDS = 20, LOOK_SECONDS = 5, LINGER_MS = 300, WAYS_MS = 200, RULE_PRIORITY = 220,
        GUARD_SHARE = 20, GUARD_WAIT_MAX_MS = 1000 };
 
 // --- telling
@@ -315,8 +315,9 @@ static void from_ike(void *context, const struct message_head *head, struct rd *
 static void address_news(void *context, unsigned device, const struct addr *addr, bool came)
 {
     struct net_role *role = context;
-    if (!net_address_note(role, device, addr, came)) return;
-    if (role->listening && device != role->tun) address_tell(role, addr, came);
+    if (!net_address_note(role, device, addr, came) || device == role->tun) return;
+    // What goes from one device may have come to another one.
+    if (came == net_address_there(role, addr)) address_tell(role, addr, came);
 }
 
 // News were lost: what is not in a fresh list is gone.
@@ -340,6 +341,22 @@ static void monitor_readable(evutil_socket_t fd, short what, void *context)
     // The kernel removes routes whose preferred source goes, and a better source may have come.
     net_sources_refresh(role);
     changes_soon(role);
+}
+
+// Links and routes change in bursts; afterwards the ike role looks how peers can be reached.
+static void ways_readable(evutil_socket_t fd, short what, void *context)
+{
+    (void)what;
+    struct net_role *role = context;
+    if (!rtnl_ways_read(fd) || evtimer_pending(role->ways, NULL)) return;
+    evtimer_add(role->ways, &(struct timeval){.tv_usec = WAYS_MS * 1000});
+}
+
+static void ways_tell(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what;
+    static const struct addr none;
+    address_tell(context, &none, false);
 }
 
 // --- the device
@@ -502,6 +519,10 @@ int role_net(const struct role_options *options)
     role->filter_later = evtimer_new(role->base, filter_later, role);
     role->apply = event_new(role->base, -1, 0, changes_apply, role);
     event_add(event_new(role->base, monitor, EV_READ | EV_PERSIST, monitor_readable, role), NULL);
+    int ways = rtnl_ways_open();
+    role->ways = evtimer_new(role->base, ways_tell, role);
+    if (ways >= 0)
+        event_add(event_new(role->base, ways, EV_READ | EV_PERSIST, ways_readable, role), NULL);
     filter_start(role);
     refused_log(role, rtnl_routes_flush(role->rtnl, ROUTING_TABLE),
                 "cannot remove routes of a former life");
@@ -510,7 +531,6 @@ int role_net(const struct role_options *options)
     tun_start(role);
     net_names_start(role);
     addresses_list(role);
-    role->listening = true;
     int code = role_loop(role->base, options->alive);
     net_names_end(role);
     if (role_stop_ordered()) all_remove(role);

@@ -48,7 +48,7 @@ struct net_role {
     const struct role_options *options;
     struct event_base *base;
     struct link *ike;
-    struct event *apply, *grace, *look, *leave, *filter_later;
+    struct event *apply, *grace, *look, *leave, *filter_later, *ways;
     nsec filter_next; // no sooner shall the guard be brought up to date again
     struct rtnl *rtnl;
     struct nft *nft;
@@ -68,7 +68,6 @@ struct net_role {
     struct net_transit_route *transits; // in the kernel
     size_t transit_count, transit_room;
     bool transit_changed; // a policy between gateways came or went
-    bool listening;                           // the first list of addresses is no news
     bool hinted_filter, hinted_forwarding[2]; // told once
     uint8_t *space;
 };
@@ -94,6 +93,7 @@ void net_transit_remove(struct net_role *role); // of this life and of a former 
 // The networks that policies between gateways want ESP for; returns how many, at most `room`.
 size_t net_transit_wanted(struct net_role *role, struct prefix *out, size_t room);
 
+bool net_address_there(const struct net_role *role, const struct addr *addr); // on any device
 // True when that is news.
 bool net_address_note(struct net_role *role, unsigned device, const struct addr *addr, bool came);
 void net_sources_refresh(struct net_role *role);

@@ -367,6 +367,14 @@ static void routes_lose(struct net_role *role, const struct addr *source)
         if (addr_equal(&route->source_installed, source)) route->installed = 0;
 }
 
+bool net_address_there(const struct net_role *role, const struct addr *addr)
+{
+    for (size_t i = 0; i < role->address_count; i++)
+        if (role->addresses[i].device != role->tun && addr_equal(&role->addresses[i].addr, addr))
+            return true;
+    return false;
+}
+
 bool net_address_note(struct net_role *role, unsigned device, const struct addr *addr, bool came)
 {
     for (size_t i = 0; i < role->address_count; i++) {

@@ -11,8 +11,7 @@ enum { EXPLAIN_MAX = 8192, HOST_SCORES = 8 };
 
 // --- addresses
 
-// How closely does a list of patterns name an address? 0: not at all.
-static unsigned hosts_score(const struct host_pattern *hosts, size_t count, const struct addr *addr)
+unsigned hosts_score(const struct host_pattern *hosts, size_t count, const struct addr *addr)
 {
     unsigned best = count ? 0 : 1;
     for (size_t i = 0; i < count; i++) {

@@ -9,6 +9,7 @@
 //                    sent through the new one, or when the peer must have our answer by now
 //     both:          the old inbound half is kept for a while after the old child is deleted
 #include "ike/internal.h"
+#include "ike/roam.h"
 #include <assert.h>
 
 enum { REKEY_RETRY_SECONDS = 20 };
@@ -88,8 +89,9 @@ struct child *child_by_name(const struct sa *sa, const char *name)
 
 void policy_child_path(const struct child *child, struct path *path)
 {
-    *path = child->sa->path;
-    path->encap = nat_encap(child->sa);
+    const struct sa *sa = child->sa;
+    *path = sa->mobility ? sa->mobility->carried : sa->path;
+    path->encap = nat_encap(sa);
 }
 
 static uint8_t dscp_of(uint8_t bits)
@@ -148,7 +150,9 @@ static void half_del(struct child *child, enum sa_direction direction)
     struct ike_out *out = out_new(child->sa->ike, IKE_OUT_SA_DEL);
     out->sa_del.spi = direction == SA_IN ? child->spi_in : child->spi_out;
     out->sa_del.direction = (uint8_t)direction;
-    out->sa_del.remote = child->sa->path.remote.addr;
+    struct path path;
+    policy_child_path(child, &path);
+    out->sa_del.remote = path.remote.addr;
 }
 
 static uint64_t soft_limit(struct ike *ike, uint64_t limit, uint64_t random)
@@ -406,9 +410,10 @@ void child_free(struct child *child)
 
 void child_moved(struct child *child, const struct path *former)
 {
-    struct path path, old = *former;
+    struct path path;
     policy_child_path(child, &path);
-    old.encap = path.encap;
+    child->strayed = false;
+    if (child->policy) child->policy->path = path;
     for (unsigned i = 0; i < 2; i++) {
         uint8_t direction = i ? SA_OUT : SA_IN;
         if (!(child->halves & (i ? CHILD_HAS_OUT : CHILD_HAS_IN))) continue;
@@ -416,7 +421,7 @@ void child_moved(struct child *child, const struct path *former)
         out->sa_move.spi = i ? child->spi_out : child->spi_in;
         out->sa_move.direction = direction;
         out->sa_move.path = path;
-        out->sa_move.former = old;
+        out->sa_move.former = *former;
     }
 }
 

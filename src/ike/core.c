@@ -6,6 +6,7 @@
 //
 // Outputs and what they point to live in the arena of the step.
 #include "ike/internal.h"
+#include "ike/roam.h"
 #include <assert.h>
 
 enum { SPENT_MAX = 1 << 27, ALARMS_AT_ONCE = 4096 }; // a host with all its SAs may end in one step
@@ -197,6 +198,9 @@ static void answer_in(struct ike *ike, struct ike_answer *answer)
     case WAITER_POLICY:
         policy_answered(OWNER(struct policy, waiter, waiter), answer);
         break;
+    case WAITER_SA:
+        path_answered(OWNER(struct sa, waiter, waiter), answer);
+        break;
     }
 }
 
@@ -291,7 +295,8 @@ void ike_step(struct ike *ike, struct ike_in *in)
         plane_in(ike, &in->plane);
         break;
     case IKE_IN_ADDRESS:
-        break; // paths are mended by retransmission and liveness
+        address_in(ike, &in->address.addr, in->address.came);
+        break;
     case IKE_IN_CONN_LOAD:
         conn_load(ike, in->conn);
         break;

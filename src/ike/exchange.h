@@ -15,7 +15,7 @@ enum {
 
 // --- who waits for the answer to an operation
 
-enum waiter_kind { WAITER_EXCHANGE = 1, WAITER_POLICY };
+enum waiter_kind { WAITER_EXCHANGE = 1, WAITER_POLICY, WAITER_SA };
 struct waiter {
     uint64_t number; // 0: nobody waits
     uint8_t kind;
@@ -123,6 +123,14 @@ struct exchange {
     nsec first_sent;
     bool is_sent, is_over; // over: there is nothing to ask any more
     bool peer_asks_too;    // again and again: it is there but does not have our answer
+    bool is_rumoured;      // an unprotected error came: the path is good, the peer may be not
+    bool has_via, sprayed; // sprayed: it went along several paths
+    struct path via;       // where the request goes, when not along the SA's path
+    uint32_t path_serial;  // of the SA's path when it was asked
+    struct bytes cookie;   // RFC 4555 3.7: what the answer must show, in the arena
+    bool updates_path;     // answering: UPDATE_SA_ADDRESSES …
+    bool lists_addresses;  // … and the peer's addresses,
+    enum fault path_fault; // … or why not
 
     uint8_t ni[NONCE_SIZE_MAX], nr[NONCE_SIZE_MAX];
     uint16_t ni_size, nr_size;

@@ -106,8 +106,8 @@ struct ike_in {
         struct ike_answer *answer;
         struct ike_plane plane;
         struct {
-            struct addr addr;
-            bool came; // or went
+            struct addr addr; // family 0: only routes or links have changed
+            bool came;        // or went
         } address;
         struct conn *conn;            // CONN_LOAD
         const char *name;             // CONN_UNLOAD, POOL_UNLOAD
@@ -228,6 +228,7 @@ struct ike_event {
     uint32_t ike_id, child_id; // of what is new or went; for *_DOWN ike_sa_info() still answers
                                // until the next step
     uint32_t old_ike_id, old_child_id;
+    struct path path, former; // IKE_UPDATED
     const char *alert; // strongSwan's word for it ("proposal-mismatch-ike")
 };
 

@@ -225,6 +225,7 @@ struct bytes sk_d(const struct sa *sa);
 // retransmit.c
 void request_sent(struct exchange *x);  // the first time
 void request_retransmit(struct sa *sa); // TIMER_RETRANSMIT
+void request_resend(struct sa *sa);     // at once, as if it were the first time
 void request_answered(struct exchange *x);
 struct exchange *half_open_exchange(struct sa *sa);
 
@@ -285,6 +286,8 @@ struct first_choice {
     struct suite suite;
     const char *why;
 };
+// How closely a list of patterns names an address; 0: not at all.
+unsigned hosts_score(const struct host_pattern *hosts, size_t count, const struct addr *addr);
 enum fault conn_by_addresses(struct ike *ike, const struct path *path,
                              const struct proposals *offered, uint16_t ke,
                              struct first_choice *choice);

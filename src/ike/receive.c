@@ -57,6 +57,7 @@ static void hint_taken(struct sa *sa, const struct message *message)
 {
     unwanted(sa->ike, sa, message, FAULT_NOT_SEALED);
     bool is_error = message->header.flags & FLAG_RESPONSE && message->header.next == PAYLOAD_NOTIFY;
+    if (is_error && sa->asking) sa->asking->is_rumoured = true;
     if (is_error && sa->state == EXPECT_AUTH && sa->asking && sa->asking->tries > 1) {
         attempt_forgotten(sa);
         return;

@@ -2,8 +2,9 @@
 // Requests are sent again until their response comes (RFC 7296 2.1, 2.4); the waits grow: 4, 7.2,
 // 13, 23 and 42 seconds, and after 76 seconds more the peer is given up.
 #include "ike/internal.h"
+#include "ike/roam.h"
 
-enum { TRIES_OF_THE_LIVING = 3, TRIES_OF_A_TICKET = 2 };
+enum { TRIES_OF_THE_LIVING = 3, TRIES_OF_A_TICKET = 2, TRIES_OF_THE_MOBILE = 3 };
 
 static nsec wait_of_try(const struct ike_settings *settings, unsigned tries)
 {
@@ -19,9 +20,18 @@ void request_sent(struct exchange *x)
     x->is_sent = true;
     x->tries = 0;
     x->first_sent = sa->ike->now;
-    packets_send(sa->ike, sa, &sa->path, &x->sent);
+    x->sprayed = false;
+    packets_send(sa->ike, sa, exchange_path(x), &x->sent);
     sa->last_sent = sa->ike->now;
     sa_set_timer(sa, TIMER_RETRANSMIT, sa->ike->now + wait_of_try(&sa->ike->settings, 0));
+}
+
+void request_resend(struct sa *sa)
+{
+    struct exchange *x = sa->asking;
+    if (!x || !x->is_sent) return;
+    x->has_via = false;
+    request_sent(x);
 }
 
 // RFC 7296 2.4: a peer that still sends genuine messages is not dead, though it may be hard to
@@ -30,8 +40,11 @@ static unsigned tries_of(const struct sa *sa, const struct exchange *x)
 {
     unsigned tries = sa->ike->settings.retransmit_tries;
     if (x->plan == &plan_resume) return tries < TRIES_OF_A_TICKET ? tries : TRIES_OF_A_TICKET;
+    // RFC 4555 3.11: the end that does not decide gives the other one time to find a path.
+    bool patient = sa->mobility && !path_decides(sa) && sa->state == ESTABLISHED;
     bool lives = sa->last_heard > x->first_sent || x->peer_asks_too;
     bool waits = task_find(sa, TASK_DELETE_IKE, 0) != NULL; // the end must not wait long
+    if (patient && !waits && !x->is_rumoured) tries += TRIES_OF_THE_MOBILE;
     return lives && !waits ? tries + TRIES_OF_THE_LIVING : tries;
 }
 
@@ -57,6 +70,20 @@ static void peer_given_up(struct sa *sa, struct exchange *x)
         sa_gone(sa, x->plan == &plan_liveness ? FAULT_PEER_LIVES_NOT : FAULT_PEER_UNREACHABLE, why);
 }
 
+// Without any way to the peer nothing is learnt from its silence, unless the SA shall go.
+static bool waits_for_a_path(const struct sa *sa)
+{
+    return sa->mobility && sa->mobility->stranded && sa->state == ESTABLISHED &&
+           !task_find(sa, TASK_DELETE_IKE, 0);
+}
+
+// An SA that was replaced does not look for ways itself.
+static void path_of_the_heir(struct sa *sa)
+{
+    const struct sa *heir = sa->replaced_by ? sa_by_id(sa->ike, sa->replaced_by) : NULL;
+    if (sa->mobility && heir && heir->mobility && heir->state != DEAD) sa->path = heir->path;
+}
+
 void request_retransmit(struct sa *sa)
 {
     struct exchange *x = sa->asking;
@@ -64,6 +91,11 @@ void request_retransmit(struct sa *sa)
     sa_set_timer(sa, TIMER_RETRANSMIT, NSEC_NEVER);
     if (!x || !x->is_sent) return;
     if (stream_fall_back(sa, x->tries)) return;
+    if (waits_for_a_path(sa)) {
+        sa_set_timer(sa, TIMER_RETRANSMIT, ike->now + wait_of_try(&ike->settings, 0));
+        return;
+    }
+    path_of_the_heir(sa);
     // RFC 7296 2.21.1: an unprotected error is not believed at once; when it has been repeated it
     // is.
     bool rumoured = sa->handshake && sa->handshake->rumour && x->tries >= 1;
@@ -76,7 +108,8 @@ void request_retransmit(struct sa *sa)
     report(ike, ABOUT_SA(sa), IKE_DETAIL, OK, "%s request is sent to %s again (%u of %u)",
            x->plan->ask.name, endpoint_text(ike, &sa->path.remote), x->tries, tries_of(sa, x));
     if (x->tries == 1) alert(ike, sa, "retransmit-send");
-    packets_send(ike, sa, &sa->path, &x->sent);
+    packets_send(ike, sa, exchange_path(x), &x->sent);
+    request_spray(x);
     sa->last_sent = ike->now;
     sa_set_timer(sa, TIMER_RETRANSMIT, ike->now + wait_of_try(&ike->settings, x->tries));
 }

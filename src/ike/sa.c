@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The life of an IKE SA: made, established, inherited from, ended; and its timers.
 #include "ike/internal.h"
+#include "ike/roam.h"
 #include <assert.h>
 
 enum { REKEY_RETRY_SECONDS = 30 };
@@ -19,6 +20,7 @@ struct sa *sa_new(struct ike *ike, struct conn *conn, bool initiator)
     sa->handshake->began = ike->now;
     list_init(&sa->tasks);
     list_init(&sa->children);
+    sa->waiter.kind = WAITER_SA;
     for (unsigned i = 0; i < SA_TIMERS; i++) sa->timers[i] = NSEC_NEVER;
     uint64_t spi = spi_new(ike);
     *(initiator ? &sa->spi_i : &sa->spi_r) = spi;
@@ -136,10 +138,12 @@ void sa_established(struct sa *sa)
 // the one before.
 void sa_inherit(struct sa *fresh, struct sa *old)
 {
-    uint32_t kept = PEER_FRAGMENTS | PEER_CHILDLESS | NAT_LOCAL | NAT_REMOTE | NAT_SEEN | BY_PEER |
-                    PEER_AUTHENTICATED | SELF_PROVED | PPK_USED | PEER_UNKNOWN;
+    uint32_t kept = PEER_FRAGMENTS | PEER_CHILDLESS | NAT_LOCAL | NAT_REMOTE | NAT_SEEN |
+                    ENCAP_FORCED | BY_PEER | PEER_MOBIKE | PEER_AUTHENTICATED | SELF_PROVED |
+                    PPK_USED | PEER_UNKNOWN;
     fresh->bits |= old->bits & kept;
     fresh->path = old->path;
+    path_inherit(fresh, old);
     sa_set_conn(fresh, old->conn);
     fresh->local_id = identity_copy(&old->local_id);
     fresh->remote_id = identity_copy(&old->remote_id);
@@ -165,6 +169,7 @@ void sa_move_children(struct sa *from, struct sa *to)
     from->child_count = 0;
     tasks_move(from, to);
     ticket_renew(from, to);
+    path_hand_over(from, to);
     sa_set_timer(to, TIMER_TASKS, to->ike->now); // those that had to wait do so there
     free_later(to->ike, to->vips);
     to->vips = from->vips;
@@ -211,6 +216,7 @@ static void sa_untable(struct sa *sa)
     uint64_t spi = sa_own_spi(sa);
     half_open_leave(sa);
     ids_leave(sa);
+    waiter_forget(ike, &sa->waiter);
     map_remove(&ike->by_spi, map_key_u64(&spi));
     heap_set(&ike->alarms, &sa->alarm.item, NSEC_NEVER);
     list_remove(&sa->of_loaded);
@@ -301,6 +307,7 @@ void sa_free(struct sa *sa)
     exchange_free(sa->answering);
     exchange_free(sa->parked);
     reassembly_free(sa);
+    free(sa->mobility);
     handshake_free(sa->handshake);
     secret_wipe(&sa->keys.all);
     free(sa->response.at);
@@ -335,10 +342,11 @@ void sa_confirmed(struct sa *sa)
 
 void sa_heard(struct sa *sa, const struct message *message, enum message_kind kind)
 {
-    (void)kind;
     sa->last_heard = sa->ike->now;
     sa_confirmed(sa);
-    if (sa->state >= ESTABLISHED) nat_heard_from(sa, &message->path);
+    if (sa->state < ESTABLISHED) return;
+    if (kind == MESSAGE_RESPONSE) path_heard(sa, &message->path);
+    nat_heard_from(sa, &message->path);
 }
 
 // RFC 7296 2.4: traffic through the children proves as well as a message that the peer lives.
@@ -346,7 +354,7 @@ static nsec last_sign_of_life(const struct sa *sa)
 {
     nsec last = sa->last_heard;
     LIST_EACH (const struct child, link, child, &sa->children)
-        if (child->in.last_used > last) last = child->in.last_used;
+        if (child->in.last_used > last && !child->strayed) last = child->in.last_used;
     return last;
 }
 
@@ -359,6 +367,7 @@ static void liveness_due(struct sa *sa)
     }
     sa_set_timer(sa, TIMER_DPD, sa->ike->now + sa->conn->dpd_delay);
     if (sa->asking || sa->state != ESTABLISHED) return; // that request proves it, too
+    if (sa->mobility && sa->mobility->stranded) return;
     task_add(sa, TASK_LIVENESS);
     sa_pump(sa);
 }
@@ -431,6 +440,9 @@ static void timer_run(struct sa *sa, enum sa_timer timer)
         break;
     case TIMER_KEEPALIVE:
         nat_keepalive(sa);
+        break;
+    case TIMER_PATH:
+        path_due(sa);
         break;
     case TIMER_PARKED:
         parked_drop(sa);

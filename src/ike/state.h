@@ -18,6 +18,9 @@ enum {
     TASKS_MAX = 4096,         // of one SA
     CANDIDATES_TRIED_MAX = 8, // connections that are tried for one peer
     SPI_MIN = 256,            // RFC 4303 2.1: those below are reserved
+    OWN_ADDRS_MAX = 64,       // addresses of this host that are kept
+    PEER_ADDRS_MAX = 16,      // addresses of a peer that are kept, and of ours that it is told
+    PATHS_MAX = 16,           // along which one request is sent at once
     // A peer that does not have our answer asks again for about 165 seconds; then it has it or has
     // given up.
     PEER_TRIES_SECONDS = 180,
@@ -41,6 +44,7 @@ enum sa_timer {
     TIMER_EXPIRE, // rekeying or reauthentication did not come about
     TIMER_DPD,
     TIMER_KEEPALIVE,
+    TIMER_PATH,   // a way to the peer is looked for
     TIMER_PARKED, // the peer did not go on with the further key exchanges of a request
     TIMER_CONFIRM, // the peer must have had our answer by now
     SA_TIMERS,
@@ -65,6 +69,10 @@ enum task_kind {
     TASK_LIVENESS,
     TASK_TICKET,     // ask for a ticket (RFC 5723)
     TASK_DELETE_SPI, // a child that the peer has and we could not take
+    TASK_UPDATE,      // RFC 4555: the peer is told of our path
+    TASK_ADDRESSES,   // … of our addresses
+    TASK_ROUTABILITY, // … shows that it receives at its new address
+    TASK_PROBE,       // … is asked along another path
 };
 struct task {
     struct list link;
@@ -144,6 +152,7 @@ struct child {
     uint8_t halves;    // CHILD_HAS_…: what the data plane has
     bool doomed;       // lost a collision: the peer deletes it
     bool awaits_rival; // whether it stands is known when our own rekeying ends
+    bool strayed;      // RFC 4555 3.12: the peer sends from where it should not be
     uint32_t spi_in, spi_out;
     uint32_t replaces; // id of the child that this one rekeyed
     uint32_t replaced_by;
@@ -199,6 +208,7 @@ enum sa_bits {
     PEER_ROUNDS = 1 << 20,       // RFC 4739
     RAW_KEY_WANTED = 1 << 18,    // RFC 7670: the peer sent CERTREQ for a raw public key
     PEER_UNKNOWN = 1 << 19,      // RFC 7619: in one of its rounds it did not prove who it is
+    PEER_MOBIKE = 1 << 21,       // RFC 4555
     PPK_USED = 1 << 24,          // RFC 8784
 };
 
@@ -260,6 +270,7 @@ struct handshake {
     struct arena first_arena;         // … and where it is kept until all rounds are done
     uint64_t tried[CANDIDATES_TRIED_MAX]; // connections that did not fit, by their order
     uint8_t tried_count;
+    uint8_t told[20];                 // digest of our addresses as IKE_AUTH told them
     struct addr source;               // half-open: who is counted
     struct ppk_use ppk;
     struct ticket *ticket; // by which the session is resumed; owned
@@ -274,6 +285,23 @@ struct sa_keys {
 };
 
 struct reassembly; // RFC 7383: pieces that came so far
+
+// RFC 4555: of an SA whose ends may change their addresses.
+struct mobility {
+    struct addr peers[PEER_ADDRS_MAX]; // that it announced; the first one stood in the IP header
+    uint8_t peer_count;
+    struct path carried; // of the children: the peer is known to receive there
+    struct path other;   // to be probed
+    uint32_t serial;     // counts changes of the SA's path
+    uint32_t changes;    // … and of anything here
+    uint8_t look;        // number of the peer's address that RESOLVE is asked for
+    bool look_again;     // there were news meanwhile
+    bool stranded;       // there is no way to the peer
+    bool place_known;
+    uint8_t place[20];   // RFC 4555 3.8: digest of where the peer saw us
+    uint8_t told[20];    // digest of our addresses as it knows them
+    uint8_t refusals;    // of our path, one behind the other
+};
 
 struct sa {
     struct list link;      // of all
@@ -298,6 +326,8 @@ struct sa {
     struct exchange *asking, *answering;
     struct exchange *parked; // the peer's, between its rounds (RFC 9370 2.2.4)
     struct reassembly *reassembly;
+    struct mobility *mobility; // NULL: it does not move
+    struct waiter waiter;      // RESOLVE: the way to the peer
     struct handshake *handshake; // NULL once established
     struct list tasks;
     uint32_t task_count;
@@ -403,5 +433,8 @@ struct ike {
     struct budget answers, lines; // for what anybody can make us send, and say
     uint8_t (*anchors)[20];
     size_t anchor_count;
+    struct addr own[OWN_ADDRS_MAX]; // addresses of this host
+    size_t own_count;
+    bool own_known;
     struct ike_stats stats;
 };

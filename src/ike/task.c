@@ -2,6 +2,7 @@
 // What an IKE SA still has to ask its peer. The window is one, so tasks wait in a queue until the
 // exchange under way has ended; closing the SA goes before all else.
 #include "ike/internal.h"
+#include "ike/roam.h"
 #include <assert.h>
 
 enum { BUSY_RETRY_SECONDS = 2, BUSY_RETRY_MAX = 16, BUSY_LIMIT_SECONDS = 240 };
@@ -15,13 +16,23 @@ static const struct plan *const plans[] = {
     [TASK_LIVENESS] = &plan_liveness,
     [TASK_DELETE_SPI] = &plan_delete_spi,
     [TASK_TICKET] = &plan_ticket,
+    [TASK_UPDATE] = &plan_update,
+    [TASK_ADDRESSES] = &plan_addresses,
+    [TASK_ROUTABILITY] = &plan_routability,
+    [TASK_PROBE] = &plan_probe,
 };
+
+// RFC 4555 3.5: as soon as the window allows.
+static bool is_of_path(unsigned kind)
+{
+    return kind == TASK_UPDATE || kind == TASK_ROUTABILITY || kind == TASK_PROBE;
+}
 
 struct task *task_add(struct sa *sa, enum task_kind kind)
 {
     struct task *task = NEW(struct task);
     task->kind = (uint8_t)kind;
-    if (kind == TASK_DELETE_IKE)
+    if (kind == TASK_DELETE_IKE || is_of_path(kind))
         list_prepend(&sa->tasks, &task->link);
     else
         list_append(&sa->tasks, &task->link);
@@ -141,10 +152,11 @@ static bool task_may_run(const struct sa *sa, const struct task *task)
     if (task->not_before > sa->ike->now) return false;
     switch (sa->state) {
     case ESTABLISHED:
-        // The peer cannot answer on an IKE SA before it has our answer that makes it.
-        if (sa->bits & UNCONFIRMED) return false;
+        // The peer cannot answer on an IKE SA before it has our answer that makes it; but it may have
+        // it, and not know where we are now.
+        if (sa->bits & UNCONFIRMED && !is_of_path(task->kind)) return false;
         return !(sa->bits & REKEY_ANSWERING) || task->kind == TASK_DELETE_IKE ||
-               task->kind == TASK_LIVENESS;
+               task->kind == TASK_LIVENESS || is_of_path(task->kind);
     case REKEYED:
     case DELETING:
         return task->kind == TASK_DELETE_IKE;

@@ -13,7 +13,12 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { RECEIVE_MAX = 65536, MONITOR_BUFFER = 1024 * 1024 };
+enum {
+    RECEIVE_MAX = 65536,
+    MONITOR_BUFFER = 1024 * 1024,
+    WAYS_AT_ONCE = 256,
+    RULE_GROUPS = 1 << (RTNLGRP_IPV4_RULE - 1) | 1 << (RTNLGRP_IPV6_RULE - 1),
+};
 
 struct rtnl {
     struct mnl_socket *socket;
@@ -363,6 +368,53 @@ bool rtnl_monitor_read(int fd, const struct rtnl_watch *watch)
         if (size < 0) return errno != ENOBUFS;
         mnl_cb_run(space, (size_t)size, 0, 0, address_note, (void *)(uintptr_t)watch);
     }
+}
+
+// --- ways: what is up, and which routes there are
+
+int rtnl_ways_open(void)
+{
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+    if (fd < 0) return -1;
+    struct sockaddr_nl at = {.nl_family = AF_NETLINK,
+                             .nl_groups =
+                                 RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE | RULE_GROUPS};
+    if (bind(fd, (struct sockaddr *)&at, sizeof at) == 0) return fd;
+    close(fd);
+    return -1;
+}
+
+static int way_note(const struct nlmsghdr *message, void *context)
+{
+    bool *changed = context;
+    const struct rtmsg *body = mnl_nlmsg_get_payload(message);
+    switch (message->nlmsg_type) {
+    case RTM_NEWROUTE:
+    case RTM_DELROUTE:
+        *changed |= body->rtm_protocol != RTNL_PROTOCOL && !(body->rtm_flags & RTM_F_CLONED);
+        break;
+    case RTM_NEWLINK:
+    case RTM_DELLINK:
+    case RTM_NEWRULE:
+    case RTM_DELRULE:
+        *changed = true;
+        break;
+    }
+    return MNL_CB_OK;
+}
+
+// Where news were lost there were many.
+bool rtnl_ways_read(int fd)
+{
+    static uint8_t space[RECEIVE_MAX] __attribute__((aligned(8)));
+    bool changed = false;
+    for (unsigned i = 0; i < WAYS_AT_ONCE; i++) {
+        ssize_t size = recv(fd, space, sizeof space, MSG_DONTWAIT);
+        if (size < 0 && errno == EINTR) continue;
+        if (size < 0) return changed || errno == ENOBUFS;
+        mnl_cb_run(space, (size_t)size, 0, 0, way_note, &changed);
+    }
+    return changed;
 }
 
 // --- which address would be used

@@ -68,5 +68,10 @@ CHECKED enum fault rtnl_addresses(struct rtnl *rtnl, const struct rtnl_watch *wa
 int rtnl_monitor_open(void);
 bool rtnl_monitor_read(int fd, const struct rtnl_watch *watch);
 
+// A socket that becomes readable when links, routes or rules change. rtnl_ways_read() empties it:
+// may the way to some host be another one now? Routes of our own do not count.
+int rtnl_ways_open(void);
+bool rtnl_ways_read(int fd);
+
 // The address from which the kernel sends to `remote` what carries the mark. Needs no privilege.
 CHECKED enum fault rtnl_source(const struct addr *remote, uint32_t mark, struct addr *source);

@@ -118,9 +118,9 @@ static bool amplifies(struct sim_host *host)
 {
     for (size_t i = 0; i < host->place_count; i++) {
         struct sim_place *place = &host->places[i];
-        if (place->proven || place->out <= 3 * place->in) continue;
-        if (!address_is_proven(host, &place->at)) return true;
-        place->proven = true;
+        if (place->proven || 2 * place->out <= place->in) continue;
+        place->proven = address_is_proven(host, &place->at);
+        if (!place->proven && place->out > 3 * place->in) return true;
     }
     return false;
 }

@@ -19,10 +19,17 @@ void link_fly(struct sim *sim, struct sim_host *to, const struct path *path, str
     *at = flight;
 }
 
+bool link_has(const struct sim_host *host, const struct addr *addr)
+{
+    for (size_t i = 0; i < host->held_count; i++)
+        if (addr_equal(&host->held[i], addr)) return true;
+    return !host->moves && addr_equal(&host->addr, addr);
+}
+
 static struct sim_host *host_at(struct sim *sim, const struct addr *addr)
 {
     for (size_t i = 0; i < sim->host_count; i++)
-        if (addr_equal(&sim->hosts[i].addr, addr)) return &sim->hosts[i];
+        if (link_has(&sim->hosts[i], addr)) return &sim->hosts[i];
     return NULL;
 }
 
@@ -65,6 +72,8 @@ struct sim_host *link_route(struct sim_host *from, const struct path *path, stru
 {
     struct sim *sim = from->sim;
     *there = (struct path){path->remote, path->local, path->encap};
+    if (from->moves && !link_has(from, &path->local.addr)) return NULL;
+    if (sim->dead.family && (addr_equal(&sim->dead, &path->local.addr) || addr_equal(&sim->dead, &path->remote.addr))) return NULL;
     if (from->nat) nat_outward(sim, from->nat, &there->remote);
     for (size_t i = 0; i < sim->nat_count; i++)
         if (addr_equal(&sim->nats[i].outside, &path->remote.addr)) return nat_inward(sim, &sim->nats[i], &there->local);
@@ -97,10 +106,11 @@ static struct sim_place *place_of(struct sim_host *host, const struct endpoint *
     return place;
 }
 
-// Who begins sends to an address of its configuration; only answers are limited.
+// Who begins sends to an address of its configuration, and goes on at another port; only answers are limited.
 static bool begins(struct bytes message)
 {
-    return message.size >= 20 && message.at[18] == EXCHANGE_IKE_SA_INIT && (message.at[19] & 0x28) == 0x08;
+    return message.size >= 20 && (message.at[18] == EXCHANGE_IKE_SA_INIT || message.at[18] == EXCHANGE_IKE_AUTH) &&
+           (message.at[19] & 0x28) == 0x08;
 }
 
 static void place_sent(struct sim_host *host, const struct endpoint *to, struct bytes message)

@@ -8,7 +8,7 @@
 
 static const struct scenario *const themes[] = {
     scenarios_setup,   scenarios_rekey, scenarios_collide, scenarios_delete,
-    scenarios_trouble, scenarios_nat,   scenarios_choice,
+    scenarios_trouble, scenarios_nat,   scenarios_move,   scenarios_choice,
     scenarios_hybrid, scenarios_extend, scenarios_outage,
 };
 

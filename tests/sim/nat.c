@@ -34,14 +34,14 @@ static void keepalives_hold_the_mapping(struct sim *sim, uint64_t seed)
 }
 
 // The box forgets its mappings: b follows a to the new port, by IKE or by ESP.
-static void rebinds(struct sim *sim, uint64_t seed, const struct addr *outside, bool by_esp)
+static void rebinds(struct sim *sim, uint64_t seed, const char *conn, const struct addr *outside, bool by_esp)
 {
-    up_behind_nat(sim, seed, "");
+    up_behind_nat(sim, seed, conn);
     sim->jitter = nsec_ms(10);
     sim_nat_forget(SIM_A(sim), outside);
     if (by_esp) sim->traffic = true;
     else sim_command(SIM_A(sim), "rekey lan");
-    sim_run(sim, nsec_seconds(2));
+    sim_run(sim, nsec_seconds(strstr(conn, "dpd_delay") ? 12 : 2));
     uint64_t lost = sim->packets_lost;
     CHECK(sim, SIM_B(sim)->events[IKE_EVENT_IKE_UPDATED] >= 1);
     sim_command(SIM_B(sim), "rekey ike");
@@ -53,13 +53,15 @@ static void rebinds(struct sim *sim, uint64_t seed, const struct addr *outside, 
     play_one_of_all(sim);
 }
 
-static void a_rebinding_nat_is_followed_by_ike(struct sim *sim, uint64_t seed) { rebinds(sim, seed, NULL, false); }
-static void a_rebinding_nat_is_followed_by_esp(struct sim *sim, uint64_t seed) { rebinds(sim, seed, NULL, true); }
+static void a_rebinding_nat_is_followed_by_ike(struct sim *sim, uint64_t seed) { rebinds(sim, seed, "mobike = no", NULL, false); }
+static void a_rebinding_nat_is_followed_by_esp(struct sim *sim, uint64_t seed) { rebinds(sim, seed, seed % 2 ? "" : "mobike = no", NULL, true); }
+// RFC 4555 3.8 test: a liveness check shows the new mapping, and the host behind the NAT says so.
+static void a_rebinding_nat_is_told_by_mobike(struct sim *sim, uint64_t seed) { rebinds(sim, seed, "dpd_delay = 5s", NULL, false); }
 
 static void a_nat_with_a_new_address_is_followed(struct sim *sim, uint64_t seed)
 {
     struct addr outside = addr_v4(198, 51, 100, 77);
-    rebinds(sim, seed, &outside, seed % 2);
+    rebinds(sim, seed, seed % 3 ? "mobike = no" : "dpd_delay = 5s", &outside, seed % 2);
 }
 
 static void a_nat_that_rebinds_all_the_time_is_followed(struct sim *sim, uint64_t seed)
@@ -106,6 +108,7 @@ const struct scenario scenarios_nat[] = {
     SCENARIO(keepalives_hold_the_mapping),
     SCENARIO(a_rebinding_nat_is_followed_by_ike),
     SCENARIO(a_rebinding_nat_is_followed_by_esp),
+    SCENARIO(a_rebinding_nat_is_told_by_mobike),
     SCENARIO(a_nat_with_a_new_address_is_followed),
     SCENARIO(a_nat_that_rebinds_all_the_time_is_followed),
     SCENARIO(it_comes_up_behind_a_nat_under_loss),

@@ -123,6 +123,7 @@ void plane_arrived(struct sim_host *host, uint32_t spi, const struct endpoint *f
         host->sim->packets_lost++;
         return;
     }
+    host->sim->packets_arrived++;
     sa->usage.packets++;
     sa->usage.bytes += 100;
     sa->usage.last_used = host->sim->now;

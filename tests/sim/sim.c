@@ -196,14 +196,25 @@ static void ppk(const struct sim_host *host, const struct ike_operation *operati
     secret_set(&answer->shared, buf_bytes(&all));
 }
 
+static bool source_choose(const struct sim_host *host, const struct addr *remote, struct addr *out)
+{
+    *out = host->addr;
+    for (size_t i = 0; i < host->held_count; i++) {
+        *out = host->held[i];
+        if (out->family == remote->family) return true;
+    }
+    return !host->moves && out->family == remote->family;
+}
+
 static void resolve(struct sim_host *host, const struct ike_operation *operation, struct ike_answer *answer)
 {
     answer->fault = FAULT_NO_REMOTE_ADDRESS;
     for (size_t i = 0; i < operation->resolve.remote_count; i++) {
         const struct host_pattern *remote = &operation->resolve.remote[i];
-        if (remote->kind != HOST_RANGE) continue;
+        struct addr from;
+        if (remote->kind != HOST_RANGE || !source_choose(host, &remote->range.low, &from)) continue;
         answer->fault = OK;
-        answer->path = (struct path){{host->addr, operation->resolve.local_port}, {remote->range.low, operation->resolve.remote_port}, false};
+        answer->path = (struct path){{from, operation->resolve.local_port}, {remote->range.low, operation->resolve.remote_port}, false};
         return;
     }
 }
@@ -295,9 +306,10 @@ void host_input(struct sim_host *host, struct ike_in *in)
 
 static void arrive(struct sim *sim, struct sim_flight *flight)
 {
-    if (!flight->to->cut && !flight->bytes.size) {
+    bool there = !flight->to->cut && (!flight->to->moves || link_has(flight->to, &flight->path.local.addr));
+    if (there && !flight->bytes.size) {
         plane_arrived(flight->to, flight->spi, &flight->path.remote);
-    } else if (!flight->to->cut) {
+    } else if (there) {
         struct ike_in in = {.kind = IKE_IN_DATAGRAM};
         in.datagram.path = flight->path;
         in.datagram.bytes = flight->bytes;
@@ -372,6 +384,35 @@ void sim_storm(struct sim *sim, const struct weather *weather, nsec calm)
     sim->loss_percent = sim->duplicate_percent = sim->burst_percent = 0;
     sim->jitter = jitter;
     sim_run(sim, calm);
+}
+
+static void address_tell(struct sim_host *host, const struct addr *addr, bool came)
+{
+    struct ike_in in = {.kind = IKE_IN_ADDRESS};
+    in.address.addr = *addr;
+    in.address.came = came;
+    host_input(host, &in);
+}
+
+void sim_address(struct sim_host *host, const char *text, bool came)
+{
+    struct addr addr;
+    if (addr_parse(text, &addr)) sim_fail(host->sim, __FILE__, __LINE__, "an address");
+    if (!host->moves) {
+        host->moves = true;
+        host->held[host->held_count++] = host->addr;
+        address_tell(host, &host->addr, true);
+    }
+    if (came) {
+        CHECK(host->sim, host->held_count < SIM_ADDRS_MAX);
+        host->held[host->held_count++] = addr;
+    }
+    for (size_t i = 0; i < host->held_count && !came; i++) {
+        if (!addr_equal(&host->held[i], &addr)) continue;
+        memmove(&host->held[i], &host->held[i + 1], (--host->held_count - i) * sizeof addr);
+        break;
+    }
+    address_tell(host, &addr, came);
 }
 
 void sim_jump(struct sim *sim, nsec span)

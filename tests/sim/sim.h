@@ -14,6 +14,7 @@ enum {
     SIM_MAPPINGS_MAX = 16,
     SIM_PLACES_MAX = 64,
     SIM_COMMANDS_MAX = 256,
+    SIM_ADDRS_MAX = 4,
 };
 
 struct sim;
@@ -53,6 +54,9 @@ struct sim_host {
     size_t place_count;
     const char *name;
     struct addr addr;
+    struct addr held[SIM_ADDRS_MAX];   // of a host whose addresses come and go; the first of a family is preferred
+    size_t held_count;
+    bool moves;
     struct ike *core;
     struct rng_seeded rng;
     struct ike_settings settings;
@@ -114,7 +118,8 @@ struct sim {
     uint64_t digest;             // of everything sent: the same seed gives the same
     bool traffic;                // data packets every 10 ms both ways
     nsec next_traffic;
-    uint64_t packets_sent, packets_lost, packets_without_sa;
+    uint64_t packets_sent, packets_arrived, packets_lost, packets_without_sa;
+    struct addr dead;            // nothing gets to or from it; family 0: none
     struct map keys_seen;        // SPI and key of every outbound SA ever
     bool verbose;
     const char *failure;         // first claim that did not hold
@@ -146,6 +151,7 @@ struct weather {
     nsec jitter;
 };
 void sim_storm(struct sim *sim, const struct weather *weather, nsec calm);
+void sim_address(struct sim_host *host, const char *addr, bool came);   // it has it now, or no more, and knows
 void sim_jump(struct sim *sim, nsec span);   // the clocks jump: nobody has run meanwhile
 void sim_acquire(struct sim_host *host, uint32_t policy, const struct flow *flow);
 void sim_inject(struct sim_host *to, const struct endpoint *from, struct bytes bytes);
@@ -176,7 +182,7 @@ struct scenario {
 };
 // Each theme is a file; its table ends with a row without a name.
 extern const struct scenario scenarios_setup[], scenarios_rekey[], scenarios_collide[], scenarios_delete[],
-    scenarios_trouble[], scenarios_nat[], scenarios_choice[], scenarios_hybrid[], scenarios_extend[], scenarios_outage[];
+    scenarios_trouble[], scenarios_nat[], scenarios_move[], scenarios_choice[], scenarios_hybrid[], scenarios_extend[], scenarios_outage[];
 #define SCENARIO(function) {#function, function}
 
 // What the themes share.

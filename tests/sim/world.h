@@ -7,6 +7,7 @@
 void host_input(struct sim_host *host, struct ike_in *in);
 
 // link.c
+bool link_has(const struct sim_host *host, const struct addr *addr);
 void link_fly(struct sim *sim, struct sim_host *to, const struct path *path, struct bytes bytes, uint32_t spi);
 // Who gets what is sent along this path, and how the path looks there.
 struct sim_host *link_route(struct sim_host *from, const struct path *path, struct path *there);

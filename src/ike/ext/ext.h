@@ -11,6 +11,8 @@ bool cookie_is_good(struct ike *ike, const struct message *message, struct bytes
 void nat_offer(const struct sa *sa, struct draft *draft, uint64_t spi_i, uint64_t spi_r,
                const struct path *path);
 void nat_agree(struct sa *sa, const struct message *message);
+bool nat_is_asked(const struct message *message); // both hashes are there
+void nat_agree_again(struct sa *sa, const struct message *message);
 void nat_first_path(struct sa *sa); // which port and marker the first message takes
 void nat_float(struct sa *sa);
 bool nat_encap(const struct sa *sa); // do its children go in UDP?

@@ -6,6 +6,7 @@
 //                                   to send from
 //     NAT_DETECTION_DESTINATION_IP  the same, of where it sends to
 #include "ike/internal.h"
+#include "ike/roam.h"
 
 static void place_hash(uint64_t spi_i, uint64_t spi_r, const struct endpoint *place,
                        uint8_t out[20])
@@ -67,6 +68,25 @@ void nat_agree(struct sa *sa, const struct message *message)
     if (sa->conn->encap) sa->bits |= ENCAP_FORCED;
 }
 
+bool nat_is_asked(const struct message *message)
+{
+    struct notify notify;
+    return message_notify(message, NOTIFY_NAT_DETECTION_SOURCE_IP, &notify) &&
+           message_notify(message, NOTIFY_NAT_DETECTION_DESTINATION_IP, &notify);
+}
+
+// RFC 4555 3.5: on another path there may be a NAT, or none.
+void nat_agree_again(struct sa *sa, const struct message *message)
+{
+    if (!nat_is_asked(message)) return;
+    nat_agree(sa, message);
+    bool keeps = sa->bits & NAT_LOCAL && sa->ike->settings.keepalive;
+    if (!keeps)
+        sa_set_timer(sa, TIMER_KEEPALIVE, NSEC_NEVER);
+    else if (sa->timers[TIMER_KEEPALIVE] == NSEC_NEVER)
+        sa_set_timer(sa, TIMER_KEEPALIVE, sa->ike->now + sa->ike->settings.keepalive);
+}
+
 bool nat_encap(const struct sa *sa)
 {
     return sa->path.stream || sa->bits & (NAT_LOCAL | NAT_REMOTE | ENCAP_FORCED);
@@ -92,16 +112,19 @@ void nat_first_path(struct sa *sa)
 }
 
 // RFC 7296 2.23: when there is a NAT on the way the initiator goes on from port 4500 to port 4500.
+// RFC 4555 3.3: so does one that may move, as there may be a NAT later.
 void nat_float(struct sa *sa)
 {
-    if (!nat_encap(sa) || sa->path.encap) return;
+    bool may_move = sa->conn->mobike && sa->bits & NAT_SEEN;
+    if ((!nat_encap(sa) && !may_move) || sa->path.encap) return;
     take_nat_port(sa);
     sa->path.remote.port = sa->ike->settings.port_nat;
-    report(sa->ike, ABOUT_SA(sa), IKE_DETAIL, OK, "NAT %s: ports change to %u",
-           sa->bits & NAT_LOCAL && sa->bits & NAT_REMOTE ? "at both ends"
-           : sa->bits & NAT_LOCAL                        ? "before us"
-           : sa->bits & NAT_REMOTE                       ? "before the peer"
-                                                         : "pretended (encap = yes)",
+    report(sa->ike, ABOUT_SA(sa), IKE_DETAIL, OK, "%s: ports change to %u",
+           sa->bits & NAT_LOCAL && sa->bits & NAT_REMOTE ? "NAT at both ends"
+           : sa->bits & NAT_LOCAL                        ? "NAT before us"
+           : sa->bits & NAT_REMOTE                       ? "NAT before the peer"
+           : sa->bits & ENCAP_FORCED                     ? "NAT pretended (encap = yes)"
+                                                         : "no NAT now, but paths may change",
            sa->path.local.port);
 }
 
@@ -141,20 +164,29 @@ static void remote_move(struct sa *sa, const struct endpoint *to)
     report(ike, ABOUT_SA(sa), IKE_INFO, OK, "peer has moved from %s to %s",
            endpoint_text(ike, &former.remote), endpoint_text(ike, to));
     sa->path.remote = *to;
-    LIST_EACH (struct child, link, child, &sa->children) child_moved(child, &former);
-    event(ike, (struct ike_event){.kind = IKE_EVENT_IKE_UPDATED, .ike_id = sa->id});
+    if (sa->mobility) {
+        sa->mobility->serial++;
+        path_children_follow(sa);
+    } else {
+        LIST_EACH (struct child, link, child, &sa->children) child_moved(child, &former);
+    }
+    path_event(sa, &former);
 }
 
+// RFC 4555 3.8: IKE alone moves no end of an SA that can be told to move.
 void nat_heard_from(struct sa *sa, const struct path *path)
 {
     if (stream_heard(sa, path)) return;
-    if (follows(sa) && !endpoint_equal(&sa->path.remote, &path->remote))
+    if (!sa->mobility && follows(sa) && !endpoint_equal(&sa->path.remote, &path->remote))
         remote_move(sa, &path->remote);
 }
 
 void nat_child_moved(struct child *child, const struct endpoint *from)
 {
     struct sa *sa = child->sa;
-    if (sa->path.stream) return;
-    if (follows(sa) && !endpoint_equal(&sa->path.remote, from)) remote_move(sa, from);
+    if (sa->path.stream || endpoint_equal(&sa->path.remote, from)) return;
+    if (follows(sa))
+        remote_move(sa, from);
+    else
+        child->strayed = sa->mobility != NULL;
 }

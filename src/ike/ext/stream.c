@@ -8,6 +8,7 @@
 // The local port of such a path is a label, for the kernel chooses the real one; so nobody learns
 // of NATs, and with TCP nobody needs to.
 #include "ike/internal.h"
+#include "ike/roam.h"
 
 enum {
     PORT_IKE = 500,
@@ -56,8 +57,14 @@ bool stream_heard(struct sa *sa, const struct path *path)
         sa->path = *path;
         report(sa->ike, ABOUT_SA(sa), IKE_INFO, OK, "peer goes on over a TCP connection from %s",
                endpoint_text(sa->ike, &path->remote));
-        LIST_EACH (struct child, link, child, &sa->children) child_moved(child, &former);
-        event(sa->ike, (struct ike_event){.kind = IKE_EVENT_IKE_UPDATED, .ike_id = sa->id});
+        // Whoever opened a connection receives at its address: no further proof is needed to move.
+        if (sa->mobility) {
+            sa->mobility->serial++;
+            path_children_follow(sa);
+        } else {
+            LIST_EACH (struct child, link, child, &sa->children) child_moved(child, &former);
+        }
+        path_event(sa, &former);
     }
     return true;
 }

@@ -14,6 +14,7 @@
 //                                   <--  HDR, SK{SAr2, TSi, TSr}
 #include "ike/v2/auth.h"
 #include "ike/internal.h"
+#include "ike/roam.h"
 
 // Both ends are proved: from here on the SA is there, whatever becomes of the child.
 static void established(struct exchange *x)
@@ -65,6 +66,7 @@ static enum fault auth_ask(struct exchange *x)
     ticket_request(sa, &draft);
     if (sa->bits & PEER_ROUNDS) draft_notify(&draft, NOTIFY_MULTIPLE_AUTH_SUPPORTED, BYTES_NONE);
     config_offer(x, &draft);
+    mobike_offer(sa, &draft);
     if (x->child) child_offer(x, &draft, x->task->flow, PROPOSAL_WITHOUT_KE);
     request(x, &draft);
     return OK;
@@ -181,6 +183,7 @@ static enum fault auth_go_on(struct exchange *x)
 {
     struct sa *sa = x->sa;
     SECRET(keymat);
+    TRY(mobike_agree(x));
     if (x->child && !x->child_fault) x->child_fault = first_child_keys(x, &keymat);
     established(x);
     auth_lifetime_heed(sa, &x->in);
@@ -299,6 +302,7 @@ static enum fault auth_answer_write(struct exchange *x)
     struct sa *sa = x->sa;
     SECRET(keymat);
     struct draft draft;
+    TRY(mobike_agree(x));
     if (x->child && !x->child_fault) x->child_fault = first_child_keys(x, &keymat);
     draft_begin(sa->ike, &draft);
     if (local_is_due(sa)) {
@@ -308,6 +312,7 @@ static enum fault auth_answer_write(struct exchange *x)
     if (sa->state == EXPECT_AUTH) ppk_answer(sa, &draft);
     auth_lifetime_write(sa, &draft);
     config_answer(x, &draft);
+    mobike_offer(sa, &draft);
     if (x->child_fault)
         draft_fault(&draft, x, x->child_fault);
     else if (x->child)

@@ -8,6 +8,7 @@
 // A child is a pair: whoever deletes one names its inbound SPIs, and the answer names the other
 // halves.
 #include "ike/internal.h"
+#include "ike/roam.h"
 
 // --- ask: delete a child
 
@@ -138,15 +139,23 @@ static enum fault liveness_ask(struct exchange *x)
 {
     struct draft draft;
     draft_begin(x->sa->ike, &draft);
+    mobike_liveness_write(x, &draft);
     request(x, &draft);
     return OK;
 }
 
+static enum fault liveness_conclude(struct exchange *x)
+{
+    mobike_liveness_heed(x);
+    return OK;
+}
+
 static const struct step liveness_ask_steps[] = {STEP(liveness_ask), END};
+static const struct step liveness_conclude_steps[] = {STEP(liveness_conclude), END};
 const struct plan plan_liveness = {
     .exchange = EXCHANGE_INFORMATIONAL,
     .ask = {"liveness check", FAILURE_STAYS, liveness_ask_steps, NULL},
-    .conclude = {"liveness check", FAILURE_STAYS, nothing_steps, NULL},
+    .conclude = {"liveness check", FAILURE_STAYS, liveness_conclude_steps, NULL},
 };
 
 // --- answer
@@ -208,6 +217,7 @@ static void answer_write(struct exchange *x, const struct deletions *all)
         if (count) delete_put(&draft, protocols[i], spis, count);
     }
     config_inform(x, &draft);
+    mobike_answer(x, &draft);
     if (!all->ike) ticket_answer(x, &draft);
     respond(x, &draft);
     auth_lifetime_heed(x->sa, &x->in);
@@ -275,6 +285,7 @@ static enum fault informational_take(struct exchange *x)
     struct notify notify;
     struct deletions *all = arena_new(&x->arena, sizeof *all);
     TRY(deletions_read(x, all));
+    TRY(mobike_read(x));
     answer_write(x, all);
     if (is_refused(x, &notify)) {
         report(sa->ike, ABOUT_SA(sa), IKE_ERROR, notify_fault(notify.type),
@@ -282,6 +293,8 @@ static enum fault informational_take(struct exchange *x)
         sa_end(sa, notify_fault(notify.type), NULL);
         return OK;
     }
+    mobike_act(x);
+    if (sa->state == DEAD) return OK;
     if (all->ike) {
         ike_deleted_by_peer(sa);
         return OK;

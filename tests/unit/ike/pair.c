@@ -93,6 +93,9 @@ static void fly(struct host *from, const struct ike_out *out)
     if ((from == &p->a && p->lose_all_of_a) || (from == &p->b && p->lose_all_of_b)) return;
     if (p->stops_udp && !path.stream) return;
     if (p->lose && p->lose(p, from, out->send.bytes.at, out->send.bytes.size)) return;
+    for (size_t i = 0; i < p->dead_count; i++)
+        if (addr_equal(&p->dead[i], &path.local.addr) || addr_equal(&p->dead[i], &path.remote.addr))
+            return;
     struct path seen = {.local = path.remote, .remote = path.local, .encap = path.encap, .stream = path.stream};
     struct host *to = other(from);
     if (path.stream && p->stream_port && from == &p->a) seen.remote.port = p->stream_port;
@@ -199,6 +202,13 @@ static void operation_do(struct host *host, const struct ike_operation *operatio
     case IKE_OP_RESOLVE:
         host->resolve_tries++;
         answer.path = host->resolved;
+        if (host->no_route || host->route_count) answer.fault = FAULT_NO_ROUTE;
+        for (size_t i = 0; i < host->route_count && !host->no_route; i++) {
+            if (!range_has(&operation->resolve.remote[0].range, &host->routes[i].remote.addr)) continue;
+            answer.path = host->routes[i];
+            answer.fault = OK;
+            break;
+        }
         if (!answer.path.remote.addr.family) {
             answer.path.local = (struct endpoint){host->addr, 500};
             answer.path.remote = (struct endpoint){other(host)->addr, 500};
@@ -441,6 +451,9 @@ struct conn *conn_make(const struct host *local, const struct host *remote,
     proposals_make(or (text->proposals, "aes256gcm16-prfsha384-x25519"), PROTOCOL_IKE, &conn->ike);
     conn->encap = text->encap;
     conn->tcp = text->tcp;
+    conn->mobike = text->mobike;
+    if (text->remote_range)
+        assert_int_equal(range_parse(text->remote_range, &conn->remote_hosts[0].range), OK);
     conn->send_certreq = true;
     conn->send_cert = text->cert_size ? CERT_ALWAYS : CERT_IF_ASKED;
     conn->fragmentation = text->no_fragmentation ? FRAGMENTATION_NO : FRAGMENTATION_YES;

@@ -73,6 +73,9 @@ struct host {
     size_t waiting_count;
     struct path resolved; // what RESOLVE answers; family 0: the other host
     uint32_t resolve_tries;
+    struct path routes[8]; // what RESOLVE finds for each remote address; nothing else, if there are any
+    size_t route_count;
+    bool no_route;
 };
 
 struct flight { // a datagram under way
@@ -102,6 +105,8 @@ struct pair {
     bool lose_all_of_a, lose_all_of_b;
     uint16_t stream_port; // what b sees of a's TCP connections; 0: as a sends
     bool stops_udp; // only what goes over TCP arrives
+    struct addr dead[4]; // nothing comes from them or gets to them
+    size_t dead_count;
     struct ike_settings settings;
 };
 
@@ -120,11 +125,12 @@ struct conf_text {
     uint64_t rekey_bytes;
     uint32_t keyingtries;
     uint8_t unique, childless, mode, tcp;
-    bool encap, no_fragmentation, responder_only, transport, any_remote_id, no_child;
+    bool mobike, encap, no_fragmentation, responder_only, transport, any_remote_id, no_child;
     nsec inactivity;
     const char *vip, *pools[2];
     const char *ppk_id;
     bool ppk_required, resumption;
+    const char *remote_range; // instead of the other host's address
     size_t cert_size; // a made-up certificate of that size is sent
 };
 struct conn *conn_make(const struct host *local, const struct host *remote,
