@@ -328,6 +328,14 @@ static void key_ids_compile(const struct tree *round, const char *name, struct c
     }
 }
 
+// As control sends them: those that it found, never too many.
+static void above_compile(struct compiling *c, const struct tree *round, struct auth_conf *auth)
+{
+    for (struct parts parts = parts_of(tree_find(round, "certs-above")); parts_next(&parts);)
+        if (auth->above_count < CONN_CERTS_MAX)
+            auth->above[auth->above_count++] = arena_copy(c->arena, parts.value);
+}
+
 // What contradicts itself, or cannot be done.
 static void round_check(struct compiling *c, const struct tree *round, bool local,
                         const struct auth_conf *auth)
@@ -368,6 +376,7 @@ static void round_compile(struct compiling *c, const struct tree *round, bool lo
     if (!local) auth->ca_count = certs_compile(c, round, "cacerts", "cacert", auth->cas);
     auth->pubkey_count = certs_compile(c, round, "pubkeys", "pubkey", auth->pubkeys);
     key_ids_compile(round, "cert-keyids", auth->certs, auth->cert_count);
+    above_compile(c, round, auth);
     key_ids_compile(round, "pubkey-keyids", auth->pubkeys, auth->pubkey_count);
     auth->revocation = word_of(round, "revocation", revocations, COUNT(revocations));
     round_check(c, round, local, auth);

@@ -20,9 +20,10 @@ enum { OPTION_COUNT = sizeof options / sizeof *options };
 static const struct option children = {
     "connections.<conn>.children", TYPE_SECTION, SUPPORT_YES, "", "", ""};
 // What only our own control process adds to VICI sections: the key ids of certificates and raw
-// keys.
-static const struct option key_ids[] = {{"cert-keyids", TYPE_NAMES, SUPPORT_YES, "", "", ""},
-                                       {"pubkey-keyids", TYPE_NAMES, SUPPORT_YES, "", "", ""}};
+// keys, and the CAs above our certificates.
+static const struct option additions[] = {{"cert-keyids", TYPE_NAMES, SUPPORT_YES, "", "", ""},
+                                         {"pubkey-keyids", TYPE_NAMES, SUPPORT_YES, "", "", ""},
+                                         {"certs-above", TYPE_FILES, SUPPORT_YES, "", "", ""}};
 
 size_t options_rows(const struct option_row **rows)
 {
@@ -439,8 +440,8 @@ static void section_walk(struct checking *c, const struct tree *section, const c
 static const struct option *item_row(struct checking *c, const struct tree *item, const char *path)
 {
     bool round = strstr(path, ".local<suffix>") || strstr(path, ".remote<suffix>");
-    for (unsigned i = 0; i < 2 && c->form == FORM_VICI && round; i++)
-        if (strcmp(item->name, key_ids[i].path) == 0) return &key_ids[i];
+    for (unsigned i = 0; i < sizeof additions / sizeof *additions && c->form == FORM_VICI && round; i++)
+        if (strcmp(item->name, additions[i].path) == 0) return &additions[i];
     const struct option *row =
         item->kind == TREE_SECTION ? option_match(path, item->name, true) : NULL;
     if (!row) row = option_find(path, item->name);

@@ -165,12 +165,44 @@ static void item_copy(struct arena *arena, const struct tree *item, struct tree 
     copy->place = item->place;
 }
 
+struct own_certs {   // of a round, with what stands behind them in their files
+    struct cert *at[CONN_CERTS_MAX];
+    size_t count;
+};
+
+static void own_cert_add(void *context, struct cert *cert)
+{
+    struct own_certs *own = context;
+    if (own->count < CONN_CERTS_MAX) own->at[own->count++] = cert;
+    else cert_free(cert);
+}
+
+// Of those that are loaded, the CAs between a round's own certificates and a root.
+static enum fault round_above_add(const struct control *control, const struct tree *certs, struct arena *arena, struct tree *to)
+{
+    const struct cert *found[2 * CONN_CERTS_MAX], **known = arena_array(arena, control->cert_count + 1, sizeof *known);
+    struct own_certs own = {.count = 0};
+    enum fault fault = OK;
+    for (size_t i = 0; i < control->cert_count; i++) known[i] = control->certs[i].cert;
+    for (const struct tree *item = certs->first; item && !fault; item = item->next)
+        fault = certs_parse(item->value, own_cert_add, &own);
+    for (size_t i = 0; i < own.count; i++) found[i] = own.at[i];
+    size_t count = own.count;
+    for (size_t i = 0; i < own.count; i++)
+        count = certs_above(own.at[i], known, control->cert_count, found, count, own.count + CONN_CERTS_MAX);
+    struct tree *above = count > own.count ? tree_add_list(arena, to, "certs-above") : NULL;
+    for (size_t i = own.count; i < count; i++) tree_add_item(arena, above, cert_der(found[i]));
+    while (own.count) cert_free(own.at[--own.count]);
+    return fault;
+}
+
 // What the core must know of a round's own certificates: the key ids, and the identity when none is configured. It cannot read
 // certificates itself.
-static enum fault round_certs_add(const struct tree *round, struct arena *arena, struct tree *to)
+static enum fault round_certs_add(const struct control *control, const struct tree *round, struct arena *arena, struct tree *to)
 {
     const struct tree *certs = tree_find(round, "certs");
     if (!certs) return OK;
+    TRY(round_above_add(control, certs, arena, to));
     struct tree *ids = tree_add_list(arena, to, "cert-keyids");
     bool named = tree_find(round, "id") != NULL;
     TREE_EACH(item, certs) {
@@ -210,7 +242,7 @@ static enum fault round_pubkeys_add(const struct tree *round, struct arena *aren
     return OK;
 }
 
-static enum fault conn_complete(const struct tree *section, struct arena *arena, struct tree *to)
+static enum fault conn_complete(const struct control *control, const struct tree *section, struct arena *arena, struct tree *to)
 {
     TREE_EACH(item, section) {
         bool local = strncmp(item->name, "local", 5) == 0, remote = strncmp(item->name, "remote", 6) == 0;
@@ -222,7 +254,7 @@ static enum fault conn_complete(const struct tree *section, struct arena *arena,
         round->place = item->place;
         section_copy(arena, item, round);
         TRY(round_pubkeys_add(item, arena, round));
-        if (local) TRY(round_certs_add(item, arena, round));
+        if (local) TRY(round_certs_add(control, item, arena, round));
     }
     return OK;
 }
@@ -277,7 +309,7 @@ static void conn_load_now(struct control *control, uint32_t client, const struct
     struct tree *root = tree_new(&arena);
     struct tree *complete = tree_add_section(&arena, root, section->name);
     complete->place = section->place;
-    enum fault fault = conn_complete(section, &arena, complete);
+    enum fault fault = conn_complete(control, section, &arena, complete);
     struct conn *conn = fault ? NULL : options_conn(complete, &complaints);
     AUTOFREE_MEM uint8_t *space = mem_new(IPC_MESSAGE_MAX);
     struct wr encoded = wr_over(space, IPC_MESSAGE_MAX);

@@ -35,6 +35,8 @@ struct auth_conf {   // one local or remote round
     uint8_t cert_count, ca_count, pubkey_count;
     struct conn_cert certs[CONN_CERTS_MAX];   // local: to send; remote: the only ones accepted
     struct conn_cert cas[CONN_CERTS_MAX];     // remote: the only anchors accepted
+    uint8_t above_count;
+    struct bytes above[CONN_CERTS_MAX];       // local: DER of the CAs between `certs` and a root, sent behind them
     struct conn_cert pubkeys[CONN_CERTS_MAX]; // raw keys, DER of subjectPublicKeyInfo; local: the own ones, remote: the only ones accepted
     uint8_t revocation;          // enum revocation_policy
 };

@@ -24,6 +24,11 @@ bool cert_has_identity(const struct cert *cert, const struct identity *id);   //
 void cert_print(const struct cert *cert, struct buf *out);             // for people, like `pki --print`
 void cert_json(const struct cert *cert, struct buf *out);
 
+// Adds to `out`, which has `count` of at most `limit`, those of the known CAs that stand between a certificate and a root, the
+// nearest first, without what is there already; says how many there are then.
+size_t certs_above(const struct cert *cert, const struct cert *const *known, size_t known_count, const struct cert **out,
+                   size_t count, size_t limit);
+
 // --- judging
 struct trust_store;                                                    // anchors, intermediates, trusted end entities, CRLs
 struct trust_store *trust_store_new(void);

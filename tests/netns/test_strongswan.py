@@ -46,6 +46,19 @@ def certificates(lab, kind, ours):
     traffic(a, b)
 
 
+@cases([(f"{place}-{'cygnet' if ours else 'strongswan'}-initiates", place, ours) for place in ("x509ca", "x509") for ours in (True, False)])
+def an_intermediate_is_sent_to_a_peer_that_has_the_root_only(lab, place, ours):
+    """RFC 4945 3.3 test: it lies beside our certificate, not in its file."""
+    certs = Certificates(lab, "ecdsa-256", intermediate=True)
+    certs.pki("issue", "--in", certs.dir / "b.key", "--cacert", certs.dir / "ca.pem", "--cakey", certs.dir / "ca.key", "--dn", "CN=b.example.org",
+              "--san", "b.example.org", "--force", "--out", certs.dir / "b.pem")
+    read = lambda name: (certs.dir / name).read_bytes()
+    files = {name: {f"private/{name}.key": read(f"{name}.key"), f"x509/{name}.pem": read(f"{name}.pem"), "x509ca/ca.pem": read("ca.pem")} for name in "ab"}
+    files["a"][f"{place}/sub.pem"] = read("sub.pem")
+    a, b, _, _ = together(lab, ours, auth="pubkey", files=files)
+    traffic(a, b, count=1)
+
+
 @cases([("cygnet-rekeys", True), ("strongswan-rekeys", False)])
 def rekeying(lab, ours_rekeys):
     a, b, ours, peer = together(lab, True)

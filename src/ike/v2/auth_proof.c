@@ -170,6 +170,9 @@ static void certs_write(const struct sa *sa, struct draft *draft)
     if (!always && !(if_asked && sa->bits & CERT_WANTED)) return;
     for (unsigned i = 0; i < auth->cert_count; i++)
         cert_add(draft, CERT_X509_SIGNATURE, auth->certs[i].der);
+    // RFC 4945 3.3: the CAs in between go along, as a peer need not have more than the root.
+    for (unsigned i = 0; i < auth->above_count; i++)
+        cert_add(draft, CERT_X509_SIGNATURE, auth->above[i]);
 }
 
 void proof_write(struct exchange *x, struct draft *draft, uint8_t id_type)

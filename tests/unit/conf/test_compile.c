@@ -314,6 +314,8 @@ static struct conn *certs_compile(struct bytes cert, const char *key_id, struct 
     struct tree *ids = tree_add_list(&arena, local, "cert-keyids");
     tree_add_item(&arena, ids, BYTES("0102030405060708090a0b0c0d0e0f1011121314"));
     tree_add_item(&arena, ids, bytes_of_text(key_id));
+    struct tree *above = tree_add_list(&arena, local, "certs-above");
+    tree_add_item(&arena, above, BYTES("\x30\x01\x05"));
     struct tree *remote = tree_add_section(&arena, conn, "remote"), *authorities = tree_add_list(&arena, remote, "cacerts");
     tree_add_text(&arena, remote, "revocation", "strict");
     tree_add_item(&arena, authorities, cert);
@@ -336,6 +338,8 @@ static void certificates_come_as_pem_or_der_with_their_key_ids(void **state)
     assert_int_equal(conn->local[0].certs[0].key_id[0], 1);
     assert_int_equal(conn->local[0].certs[0].key_id[19], 0x14);
     assert_int_equal(conn->local[0].certs[1].key_id[0], 0xff);
+    assert_int_equal(conn->local[0].above_count, 1);
+    check_bytes(conn->local[0].above[0], BYTES("\x30\x01\x05"));
     assert_int_equal(conn->remote[0].ca_count, 1);
     assert_int_equal(conn->remote[0].revocation, REVOCATION_STRICT);
     conn_release(conn);

@@ -86,6 +86,31 @@ static void a_chain_is_built_from_what_the_peer_sent_and_from_what_is_loaded(voi
     made_free(&deep);
 }
 
+// RFC 4945 3.3 test
+static void the_way_up_ends_below_the_root(void **state)
+{
+    (void)state;
+    struct made crossed = make(&(struct made_spec){.subject = "CN=Between", .issuer = &other_root, .key = between.key,
+                                                   .extensions = {CA_EXTENSIONS}});
+    struct made namesake = make(&(struct made_spec){.subject = "CN=Between", .issuer = &root, .extensions = {"basicConstraints=critical,CA:TRUE"}});
+    struct made lower = make(&(struct made_spec){.subject = "CN=lower", .issuer = &between, .extensions = {CA_EXTENSIONS}});
+    struct made deep = make(&(struct made_spec){.subject = "CN=deep", .issuer = &lower});
+    const struct cert *known[] = {root.cert, between.cert, namesake.cert, peer.cert, lower.cert, crossed.cert, other_root.cert};
+    const struct cert *out[8] = {deep.cert};
+    assert_int_equal(certs_above(deep.cert, known, 7, out, 0, 8), 3);
+    check_bytes(cert_der(out[0]), lower.der);
+    check_bytes(cert_der(out[1]), between.der);   // both of its certificates: a peer may have either root
+    check_bytes(cert_der(out[2]), crossed.der);
+    assert_int_equal(certs_above(peer.cert, known, 7, out, 0, 8), 0);    // issued by the root itself
+    assert_int_equal(certs_above(root.cert, known, 7, out, 0, 8), 0);
+    out[0] = lower.cert;                                                   // there already, in our own file
+    assert_int_equal(certs_above(deep.cert, known, 7, out, 1, 8), 1);    // … and followed by whoever put it there
+    assert_int_equal(certs_above(lower.cert, known, 7, out, 1, 8), 3);
+    assert_int_equal(certs_above(deep.cert, known, 7, out, 0, 2), 2);    // no more than asked for
+    assert_int_equal(certs_above(deep.cert, known, 4, out, 0, 8), 0);    // its issuer is not known
+    made_free(&deep), made_free(&lower), made_free(&namesake), made_free(&crossed);
+}
+
 // --- dates
 
 static void dates_are_told_with_their_distance(void **state)
@@ -642,6 +667,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(a_certificate_of_a_trusted_ca_is_good),
         CASE(a_chain_is_built_from_what_the_peer_sent_and_from_what_is_loaded),
+        CASE(the_way_up_ends_below_the_root),
         CASE(dates_are_told_with_their_distance),
         CASE(a_ca_in_between_that_has_expired_is_named),
         CASE(an_unknown_issuer_is_told_with_what_is_loaded),
