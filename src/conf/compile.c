@@ -238,6 +238,7 @@ static void conn_words_compile(struct conn *conn, const struct tree *section)
                                          {"replace", UNIQUE_REPLACE}};
     conn->version = word_of(section, "version", versions, COUNT(versions));
     conn->send_cert = word_of(section, "send_cert", certs, COUNT(certs));
+    conn->break_before_make = !bool_of(section, "make_before_break", true);
     conn->tcp = word_of(section, "tcp", tcp, COUNT(tcp));
     conn->fragmentation = word_of(section, "fragmentation", fragments, COUNT(fragments));
     conn->childless = word_of(section, "childless", childless, COUNT(childless));

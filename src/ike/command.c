@@ -3,7 +3,7 @@
 // up.
 #include "ike/internal.h"
 
-enum { AGAIN_SECONDS = 10, REAUTH_AGAIN_SECONDS = 60, BEGUN_ANEW_MAX = 2 };
+enum { AGAIN_SECONDS = 10, BEGUN_ANEW_MAX = 2 };
 
 struct loaded *loaded_find(const struct ike *ike, const char *name)
 {
@@ -61,7 +61,7 @@ static struct sa *sa_to_use(const struct loaded *loaded, const struct conn *conn
     return NULL;
 }
 
-static void task_child(struct sa *sa, struct conn *conn, const struct child_conf *conf,
+void task_child(struct sa *sa, struct conn *conn, const struct child_conf *conf,
                        uint32_t command, const struct flow *flow)
 {
     struct task *task = task_add(sa, TASK_CHILD);
@@ -200,8 +200,6 @@ void attempt_forgotten(struct sa *sa)
     sa_end(sa, FAULT_PEER_STATE_GONE, NULL);
 }
 
-static void reauthentication_failed(const struct sa *sa);
-
 void attempt_failed(struct sa *sa, enum fault fault, const char *why)
 {
     struct ike *ike = sa->ike;
@@ -224,63 +222,6 @@ void attempt_failed(struct sa *sa, enum fault fault, const char *why)
         reauthentication_failed(sa);
     }
     sa_end(sa, fault, why);
-}
-
-// --- reauthentication: a new IKE SA with the same children, then the old one goes (RFC 7296 2.8.3)
-
-void reauthenticate(struct sa *sa)
-{
-    struct ike *ike = sa->ike;
-    if (sa->state != ESTABLISHED || sa->bits & REAUTH_ASKED || !loaded_find(ike, sa->conn->name))
-        return;
-    // RFC 4478 3: whoever has a virtual address of ours must ask for it again, and was told when.
-    if (sa->bits & BY_PEER && sa->lease_count) {
-        report(ike, ABOUT_SA(sa), IKE_INFO, OK,
-               "IKE SA is left to the peer to be authenticated anew, as it has an address of ours");
-        return;
-    }
-    report(ike, ABOUT_SA(sa), IKE_INFO, OK, "IKE SA is authenticated anew");
-    struct sa *fresh = sa_new(ike, sa->conn, true);
-    fresh->reauth_of = sa->id;
-    sa->bits |= REAUTH_ASKED;
-    if (sa->bits & BY_PEER) {
-        fresh->path = sa->path;
-        fresh->handshake->path_known = true;
-    }
-    LIST_EACH (struct child, link, child, &sa->children) {
-        bool in_use = child->state == CHILD_INSTALLED || child->state == CHILD_REKEYING;
-        bool pair = child->mode == MODE_BEET && mode_is_on_demand(child->conf);
-        struct flow flow = pair ? mode_pair_flow(child) : (struct flow){0};
-        if (in_use && !child->replaced_by)
-            task_child(fresh, child->conn, child->conf, 0, pair ? &flow : NULL);
-    }
-    exchange_ask(fresh, &plan_sa_init, NULL);
-}
-
-// All children are there anew.
-void reauthenticated(struct sa *sa)
-{
-    struct sa *old = sa_by_id(sa->ike, sa->reauth_of);
-    sa->reauth_of = 0;
-    if (!old || old->state != ESTABLISHED) return;
-    old->replaced_by = sa->id;
-    LIST_EACH (struct child, link, child, &old->children) {
-        struct child *fresh = child_by_name(sa, child->conf->name);
-        if (fresh && !child->replaced_by) child_replaced(child, fresh);
-    }
-    event(sa->ike, (struct ike_event){
-                       .kind = IKE_EVENT_IKE_REKEYED, .ike_id = sa->id, .old_ike_id = old->id});
-    if (!task_find(old, TASK_DELETE_IKE, 0)) task_add(old, TASK_DELETE_IKE);
-    sa_pump(old);
-}
-
-// The old SA stays, and is tried to be replaced again in a while.
-static void reauthentication_failed(const struct sa *sa)
-{
-    struct sa *old = sa_by_id(sa->ike, sa->reauth_of);
-    if (!old || old->state != ESTABLISHED) return;
-    old->bits &= ~(uint32_t)REAUTH_ASKED;
-    sa_set_timer(old, TIMER_REAUTH, sa->ike->now + nsec_seconds(REAUTH_AGAIN_SECONDS));
 }
 
 // --- commands

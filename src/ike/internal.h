@@ -121,11 +121,18 @@ void initiate(struct ike *ike, struct conn *conn, const struct child_conf *conf,
 struct sa *initiate_again(struct sa *sa,
                           nsec delay); // a further attempt by a new SA that takes over its tasks
 void attempt_forgotten(struct sa *sa);
-void reauthenticate(struct sa *sa);
-void reauthenticated(struct sa *sa); // its children are there: the SA that it is for goes
+// A child to be brought up by that SA; the flow is copied.
+void task_child(struct sa *sa, struct conn *conn, const struct child_conf *conf, uint32_t command,
+                const struct flow *flow);
 void conn_load(struct ike *ike, struct conn *conn);
 void conn_unload(struct ike *ike, const char *name);
 struct loaded *loaded_find(const struct ike *ike, const char *name);
+
+// reauth.c
+void reauthenticate(struct sa *sa);
+void reauthenticated(struct sa *sa); // its children are there: the SA that it is for goes
+void reauthentication_failed(const struct sa *sa);
+void reauthentication_begins(const struct sa *ended); // make_before_break = no
 
 // policy.c
 struct policy *policy_new(struct ike *ike, struct conn *conn, const struct child_conf *conf);

@@ -257,6 +257,7 @@ void sa_end(struct sa *sa, enum fault fault, const char *why)
     if (command) command_done(ike, command, fault ? fault : FAULT_TERMINATED, why);
     if (announce) event(ike, (struct ike_event){.kind = IKE_EVENT_IKE_DOWN, .ike_id = sa->id});
     if (sa->command) command_gone(ike, sa->command);
+    reauthentication_begins(sa);
 }
 
 // What is done about a child whose IKE SA went without our doing.

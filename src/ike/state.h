@@ -336,6 +336,7 @@ struct sa {
     struct rival *rival;
     struct sa *same_ids;  // next one with the same identities
     uint32_t replaced_by; // id of the SA that inherited
+    uint32_t then_begins; // id of the SA that begins when this one has ended; 0: none
     uint32_t reauth_of;   // id of the SA that goes when this one has its children
     uint32_t command;     // of a terminate that waits for its end
     char peer_scheme[32]; // how the peer was authenticated; "" when not yet

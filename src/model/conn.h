@@ -80,6 +80,7 @@ struct conn {
     bool encap, mobike, send_certreq, aggressive, pull, ppk_required, resumption;
     struct identity ppk_id;      // RFC 8784: of the key to use; as responder a pattern, type 0 for any
     uint8_t send_cert, fragmentation, childless, unique, dscp, tcp;
+    bool break_before_make;
     uint32_t keyingtries;        // 0: for ever
     nsec dpd_delay, reauth_time, rekey_time, over_time, rand_time;
     uint8_t vip_count, pool_count;

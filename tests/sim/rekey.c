@@ -126,6 +126,22 @@ static void reauthentication_comes_by_itself(struct sim *sim, uint64_t seed)
     play_one_of_all(sim);
 }
 
+static void broken_before_made(struct sim *sim, uint64_t seed, bool lossy)
+{
+    sim_pair_of(sim, seed, "make_before_break = no", "", "", "");
+    play_up(sim);
+    uint32_t former = ike_sa_after(SIM_A(sim)->core, 0);
+    sim_command(SIM_A(sim), "reauth ike");
+    if (lossy) sim_storm(sim, &storm, nsec_seconds(400));
+    else sim_run(sim, nsec_seconds(400));
+    sim_quiesce(sim);
+    CHECK(sim, ike_sa_after(SIM_A(sim)->core, 0) > former);
+    play_one_of_all(sim);
+}
+
+static void it_closes_and_then_authenticates_anew(struct sim *sim, uint64_t seed) { broken_before_made(sim, seed, false); }
+static void it_closes_and_then_authenticates_anew_under_loss(struct sim *sim, uint64_t seed) { broken_before_made(sim, seed, true); }
+
 static void no_traffic_is_lost_when_it_authenticates_anew(struct sim *sim, uint64_t seed)
 {
     sim_pair(sim, seed, "", "");
@@ -156,6 +172,8 @@ const struct scenario scenarios_rekey[] = {
     SCENARIO(the_responder_authenticates_anew),
     SCENARIO(it_authenticates_anew_under_loss),
     SCENARIO(reauthentication_comes_by_itself),
+    SCENARIO(it_closes_and_then_authenticates_anew),
+    SCENARIO(it_closes_and_then_authenticates_anew_under_loss),
     SCENARIO(no_traffic_is_lost_when_it_authenticates_anew),
     {NULL, NULL},
 };

@@ -450,6 +450,7 @@ struct conn *conn_make(const struct host *local, const struct host *remote,
     conn->local_port = conn->remote_port = 500;
     proposals_make(or (text->proposals, "aes256gcm16-prfsha384-x25519"), PROTOCOL_IKE, &conn->ike);
     conn->encap = text->encap;
+    conn->break_before_make = text->break_before_make;
     conn->tcp = text->tcp;
     conn->mobike = text->mobike;
     if (text->remote_range)

@@ -125,7 +125,8 @@ struct conf_text {
     uint64_t rekey_bytes;
     uint32_t keyingtries;
     uint8_t unique, childless, mode, tcp;
-    bool mobike, encap, no_fragmentation, responder_only, transport, any_remote_id, no_child;
+    bool mobike, break_before_make, encap, no_fragmentation, responder_only, transport;
+    bool any_remote_id, no_child;
     nsec inactivity;
     const char *vip, *pools[2];
     const char *ppk_id;

@@ -353,6 +353,21 @@ static void an_ike_sa_is_authenticated_anew(void **state)
     pair_free(p);
 }
 
+static void an_ike_sa_may_be_closed_before_it_is_authenticated_anew(void **state)
+{
+    (void)state;
+    struct conf_text text = {.reauth_time = nsec_seconds(100), .break_before_make = true},
+                     plain = {.unique = UNIQUE_KEEP};
+    struct pair *p = pair_up_with(&text, &plain);
+    run_for(p, nsec_seconds(110));
+    assert_up(p, 1);
+    assert_int_equal(sas_all(&p->a), 1);
+    assert_int_equal(p->a.events[IKE_EVENT_IKE_DOWN], 1);
+    assert_int_equal(p->a.events[IKE_EVENT_IKE_UP], 2);
+    assert_int_equal(p->a.policy_count, 1);
+    pair_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -373,6 +388,7 @@ int main(void)
         cmocka_unit_test(children_and_ike_sas_are_rekeyed_by_time),
         cmocka_unit_test(a_child_is_rekeyed_by_bytes),
         cmocka_unit_test(an_ike_sa_is_authenticated_anew),
+        cmocka_unit_test(an_ike_sa_may_be_closed_before_it_is_authenticated_anew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
