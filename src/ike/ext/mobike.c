@@ -148,9 +148,15 @@ static bool peer_is_at(const struct mobility *mobility, const struct addr *addr)
 
 // --- IKE_AUTH (3.2)
 
+// Over TCP (RFC 9329) a new connection says where the peer is.
+static bool may_move(const struct sa *sa)
+{
+    return sa->conn->mobike && !sa->path.stream;
+}
+
 void mobike_offer(struct sa *sa, struct draft *draft)
 {
-    if (!sa->conn->mobike || (!sa->initiator && !sa->mobility)) return;
+    if (!may_move(sa) || (!sa->initiator && !sa->mobility)) return;
     draft_notify(draft, NOTIFY_MOBIKE_SUPPORTED, BYTES_NONE);
     addresses_write(sa, draft);
     if (sa->initiator) no_nats_write(sa, &sa->path, draft);
@@ -162,7 +168,7 @@ enum fault mobike_agree(struct exchange *x)
 {
     struct sa *sa = x->sa;
     struct notify notify;
-    if (!sa->conn->mobike || !message_notify(&x->in, NOTIFY_MOBIKE_SUPPORTED, &notify)) return OK;
+    if (!may_move(sa) || !message_notify(&x->in, NOTIFY_MOBIKE_SUPPORTED, &notify)) return OK;
     if (!sa->initiator) TRY(no_nats_check(&x->in));
     sa->bits |= PEER_MOBIKE;
     sa->mobility = NEW(struct mobility);
