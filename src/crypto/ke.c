@@ -285,17 +285,6 @@ static EVP_PKEY *montgomery_key(const struct ke_method *method, struct bytes pri
     return key;
 }
 
-static void montgomery_make(const struct ke_method *method, struct rng *rng, struct secret *private)
-{
-    size_t size = method->size;
-    secret_new(private, 2 * size);
-    rng_fill(rng, private->at, size);
-    EVP_PKEY *key = EVP_PKEY_new_raw_private_key_ex(NULL, method->name, NULL, private->at, size);
-    crypto_must(key && EVP_PKEY_get_raw_public_key(key, private->at + size, &size) == 1 &&
-                size == method->size);
-    EVP_PKEY_free(key);
-}
-
 // RFC 7748 6.1, RFC 8031 2: a result of zeros comes from a point of small order and is refused.
 static enum fault montgomery_share(const struct ke_method *method, struct bytes private,
                                    struct bytes peer, struct secret *shared)
@@ -318,6 +307,21 @@ static enum fault montgomery_share(const struct ke_method *method, struct bytes 
     if (good) return OK;
     secret_wipe(shared);
     return FAULT_KE_VALUE_INVALID;
+}
+
+// RFC 7748 6.1: the public key is the base point times the private one. OpenSSL's own way to make it takes longer than a
+// multiplication of any other point; until it is there, the base point stands in the place of our public key.
+static void montgomery_make(const struct ke_method *method, struct rng *rng, struct secret *private)
+{
+    SECRET(public);
+    uint8_t base[56] = {method->ke == KE_CURVE_25519 ? 9 : 5};
+    struct bytes point = bytes_of(base, method->size);
+    secret_new(private, 2 * (size_t)method->size);
+    rng_fill(rng, private->at, method->size);
+    memcpy(private->at + method->size, base, method->size);
+    enum fault fault = montgomery_share(method, secret_bytes(private), point, &public);
+    assert(fault == OK);
+    memcpy(private->at + method->size, public.at, method->size);
 }
 
 static enum fault kem_make(const struct mlkem *set, struct rng *rng, struct secret *private,

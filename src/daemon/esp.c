@@ -32,6 +32,7 @@ struct esp_role {
     struct event *tick, *release;
     struct drop_log drops[FAULT_COUNT];
     unsigned unknown_reported;
+    uint64_t sync;   // to be answered; 0: none
     nsec usage_told; // SAs used since then have news
     struct usage_message usage;
     uint8_t *space;
@@ -165,10 +166,14 @@ static void stream_out(struct esp_role *role, struct rd *fields, struct arena *a
         streams_send_ike(role->streams, &message.local, &message.remote, message.bytes);
 }
 
-static void sync_answer(struct esp_role *role, uint64_t number)
+// The last number answers for all before.
+static void turn_ended(void *context)
 {
-    struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_SYNC, number);
+    struct esp_role *role = context;
+    if (!role->sync) return;
+    struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_SYNC, role->sync);
     link_send(role->ike, &out);
+    role->sync = 0;
 }
 
 static void from_ike(void *context, const struct message_head *head, struct rd *fields)
@@ -198,7 +203,7 @@ static void from_ike(void *context, const struct message_head *head, struct rd *
         stream_out(role, fields, &arena);
         break;
     case MESSAGE_SYNC:
-        sync_answer(role, head->number);
+        role->sync = head->number;
         break;
     }
     arena_free(&arena);
@@ -297,6 +302,7 @@ int role_esp(const struct role_options *options)
     role->release = event_new(role->base, -1, 0, release, role);
     role->tick = event_new(role->base, -1, EV_PERSIST, tick, role);
     event_add(role->tick, &(struct timeval){.tv_sec = TICK_SECONDS});
+    role_on_turn(turn_ended, role);
     int code = role_loop(role->base, options->alive);
     drops_log(role, role_now());
     stats_log(role);

@@ -70,15 +70,25 @@ static void sync_send(struct ike_role *role, struct link *link)
     link_send(link, &out);
 }
 
-static struct withheld *withhold(struct ike_role *role, struct bytes message)
+// All that was withheld in a turn waits for one SYNC behind everything the turn has sent.
+static void turn_ended(void *context)
 {
-    struct withheld *withheld = NEW(struct withheld), **at = &role->withheld;
-    *withheld = (struct withheld){.number = ++role->last_sync, .left = 2, .message = mem_copy(message)};
-    while (*at) at = &(*at)->next;
-    *at = withheld;
-    role->unsynced = false;
+    struct ike_role *role = context;
+    if (!role->sync_wanted) return;
+    role->sync_wanted = false;
+    role->last_sync++;
     sync_send(role, role->esp);
     sync_send(role, role->net);
+}
+
+static struct withheld *withhold(struct ike_role *role, struct bytes message)
+{
+    struct withheld *withheld = NEW(struct withheld);
+    *withheld = (struct withheld){.number = role->last_sync + 1, .message = mem_copy(message)};
+    *role->withheld_last = withheld;
+    role->withheld_last = &withheld->next;
+    role->unsynced = false;
+    role->sync_wanted = true;
     return withheld;
 }
 
@@ -100,13 +110,15 @@ static void withheld_perform(struct ike_role *role, const struct withheld *withh
     link_send(role->control, &out);
 }
 
-static void synced(struct ike_role *role, uint64_t number)
+// Each of the two answers in order, so that the number says that all before is done as well.
+static void synced(struct ike_role *role, uint64_t *answered, uint64_t number)
 {
-    for (struct withheld *at = role->withheld; at; at = at->next)
-        if (at->number == number && at->left) at->left--;
-    while (role->withheld && role->withheld->left == 0) {
+    *answered = number;
+    uint64_t done = role->esp_synced < role->net_synced ? role->esp_synced : role->net_synced;
+    while (role->withheld && role->withheld->number <= done) {
         struct withheld *first = role->withheld;
         role->withheld = first->next;
+        if (!role->withheld) role->withheld_last = &role->withheld;
         withheld_perform(role, first);
         mem_drop(&first->message);
         free(first);
@@ -114,9 +126,10 @@ static void synced(struct ike_role *role, uint64_t number)
 }
 
 // A peer that is told of a new SA may use it at once, and our answer to its first packet must find its way into the SA: so a
-// message that goes with a new policy waits for the policy's route.
+// message that goes with a new policy waits for the policy's route, and any other leaves behind what the data plane has to know.
 static void sends_perform(struct ike_role *role)
 {
+    if (role->send_count && role->unsynced && !role->policies_came) links_flush();
     for (size_t i = 0; i < role->send_count; i++) {
         const struct ike_out *out = &role->sends[i];
         if (!role->policies_came) {
@@ -225,7 +238,7 @@ void ike_role_step(struct ike_role *role, struct ike_in *in)
     role->stepping = false;
     ike_answer_next(role);   // steps again, and so on until none is ready
     timer_set(role);
-    if (role->stopping && ike_stats(role->core)->sas == 0) event_base_loopbreak(role->base);
+    if (role->stopping && ike_stats(role->core)->sas == 0) role_leave();
 }
 
 // --- inputs: time and datagrams
@@ -567,20 +580,22 @@ static void marked_in(struct ike_role *role, struct rd *fields)
 
 static void from_esp(void *context, const struct message_head *head, struct rd *fields)
 {
+    struct ike_role *role = context;
     if (head->type == MESSAGE_USAGE) usage_in(context, head->number, fields);
     else if (head->type == MESSAGE_PLANE) plane_in(context, fields);
-    else if (head->type == MESSAGE_SYNC) synced(context, head->number);
+    else if (head->type == MESSAGE_SYNC) synced(role, &role->esp_synced, head->number);
     else if (head->type == MESSAGE_DATAGRAM) marked_in(context, fields);
 }
 
 static void from_net(void *context, const struct message_head *head, struct rd *fields)
 {
+    struct ike_role *role = context;
     struct arena arena = {0};
     struct address_message message;
     if (head->type == MESSAGE_PLANE) {
         plane_in(context, fields);
     } else if (head->type == MESSAGE_SYNC) {
-        synced(context, head->number);
+        synced(role, &role->net_synced, head->number);
     } else if (head->type == MESSAGE_ADDRESS && address_get(fields, &arena, &message) == OK) {
         struct ike_in in = {.kind = IKE_IN_ADDRESS};
         in.address.addr = message.addr;
@@ -634,7 +649,7 @@ static void stop(void *context)
         struct ike_in in = {.kind = IKE_IN_COMMAND, .command = {.kind = IKE_TERMINATE, .ike_id = id}};
         ike_role_step(role, &in);
     }
-    if (ike_stats(role->core)->sas == 0) event_base_loopbreak(role->base);
+    if (ike_stats(role->core)->sas == 0) role_leave();
 }
 
 static void links_open(struct ike_role *role)
@@ -657,6 +672,7 @@ int role_ike(const struct role_options *options)
     retransmit_parse(options->retransmit, &role.settings);
     if (options->ticket_secret_known) role.settings.ticket_secret = BYTES_ARRAY(options->ticket_secret);
     role.ready_last = &role.ready;
+    role.withheld_last = &role.withheld;
     role.core = ike_new(role_rng(), &role.settings);
     role.started = (uint64_t)time(NULL);
     role.timer = evtimer_new(role.base, timer_fired, &role);
@@ -669,6 +685,7 @@ int role_ike(const struct role_options *options)
     const struct timeval deaf = {.tv_sec = DEAF_SECONDS};
     evtimer_add(role.deaf_timer, &deaf);
     role_on_stop(stop, &role);
+    role_on_turn(turn_ended, &role);
     int code = role_loop(role.base, options->alive);
     ike_free(role.core);
     free(role.space);

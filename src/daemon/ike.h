@@ -28,8 +28,7 @@ struct ready_answer {
 // What is true only when the data plane and the kernel have what was asked of them before: news for control, and messages that
 // tell a peer that an SA is there.
 struct withheld {
-    uint64_t number;
-    unsigned left;        // roles that have not answered yet
+    uint64_t number;      // of the SYNC that it waits for
     bool to_peer;
     struct path path;     // to_peer
     uint8_t dscp;
@@ -55,8 +54,9 @@ struct ike_role {
     struct ready_answer *ready, **ready_last;
     bool stepping;
     struct list_request *lists[LISTS_MAX];
-    struct withheld *withheld;
-    uint64_t last_sync;
+    struct withheld *withheld, **withheld_last;
+    uint64_t last_sync, esp_synced, net_synced;
+    bool sync_wanted;   // at the end of this turn
     bool unsynced;      // policies or SAs were sent since the last SYNC
     bool policies_came; // in this step
     struct ike_out *sends;   // of this step: they go out when all else is performed

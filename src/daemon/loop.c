@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What all roles share: their event loop, the channels on it, time and randomness.
+#include "base/secret.h"
 #include "daemon/start.h"
 #include <assert.h>
 #include <errno.h>
@@ -13,7 +14,9 @@
 enum {
     QUEUE_MAX =
         256 * 1024 * 1024, // what may wait for a role that is busy: a large configuration at once
-    MESSAGES_AT_ONCE = 64,
+    PACK_FULL = 64 * 1024, // bytes; a pack of messages is sent as soon as it is larger
+    PACK_HEAD = 4,
+    LINKS_MAX = ROLE_COUNT,
     REFUSALS_LOGGED = 10,
     STOP_WAIT_MS = 3000, // how long roles without a hook wait for the ike role
 };
@@ -25,7 +28,9 @@ struct link {
     void (*handle)(void *context, const struct message_head *head, struct rd *fields);
     void *context;
     unsigned refused;
-    bool closed;
+    bool closed, reading;
+    uint8_t *pack; // messages that go in one packet, each behind its 32-bit size
+    size_t pack_size;
 };
 
 static struct {
@@ -34,15 +39,24 @@ static struct {
     struct event *alive_event, *limit;
     void (*stop)(void *context);
     void *stop_context;
-    bool stopping, ordered;
+    void (*turn)(void *context);
+    void *turn_context;
+    bool stopping, ordered, left;
+    struct link *links[LINKS_MAX]; // in the order they were made
+    unsigned link_count;
 } loop = {.alive = -1};
 
 // --- stopping
 
+void role_leave(void)
+{
+    loop.left = true;
+}
+
 static void limit_over(evutil_socket_t fd, short what, void *context)
 {
     (void)fd, (void)what, (void)context;
-    event_base_loopbreak(loop.base);
+    role_leave();
 }
 
 static void stop_begin(void)
@@ -85,13 +99,27 @@ void role_on_stop(void (*stop)(void *context), void *context)
     loop.stop_context = context;
 }
 
+void role_on_turn(void (*turn)(void *context), void *context)
+{
+    loop.turn = turn;
+    loop.turn_context = context;
+}
+
+static void turn_end(void)
+{
+    if (loop.turn) loop.turn(loop.turn_context);
+    links_flush();
+}
+
+// A turn handles all that is ready; then the other roles get what it has brought about.
 int role_loop(struct event_base *base, int alive)
 {
     loop.base = base;
     loop.alive = alive;
     loop.alive_event = event_new(base, alive, EV_READ | EV_PERSIST, alive_readable, NULL);
     event_add(loop.alive_event, NULL);
-    event_base_dispatch(base);
+    turn_end();
+    while (!loop.left && event_base_loop(base, EVLOOP_ONCE) == 0) turn_end();
     event_free(loop.alive_event);
     if (loop.limit) event_free(loop.limit);
     loop.alive_event = loop.limit = NULL;
@@ -106,7 +134,7 @@ static void link_closed(struct link *link)
     event_del(link->readable);
     event_del(link->writable);
     if (!is_stopping()) _exit(EXIT_NEIGHBOUR);
-    if (link->other == ROLE_IKE) event_base_loopbreak(loop.base);
+    if (link->other == ROLE_IKE) role_leave();
 }
 
 __attribute__((noreturn)) static void link_fail(struct link *link, enum fault fault,
@@ -123,35 +151,63 @@ static void message_refused(struct link *link, enum fault fault)
                  role_name(link->other));
 }
 
-static void link_read(struct link *link, unsigned limit)
+static void message_handle(struct link *link, struct bytes message)
 {
-    for (unsigned i = 0; i < limit && !link->closed; i++) {
-        struct bytes message;
-        struct message_head head;
-        struct rd fields;
-        enum fault fault = ipc_receive(link->ipc, &message, NULL, NULL);
-        if (fault == FAULT_IPC_EMPTY) return;
-        if (fault == FAULT_IPC_CLOSED) {
-            link_closed(link);
+    struct message_head head;
+    struct rd fields;
+    enum fault fault = message_accept(message, link->other, link->self, &head, &fields);
+    if (fault)
+        message_refused(link, fault);
+    else
+        link->handle(link->context, &head, &fields);
+}
+
+static void pack_handle(struct link *link, struct bytes pack)
+{
+    struct rd in = rd_over(pack);
+    while (in.left && !link->closed) {
+        struct bytes message = rd_bytes(&in, rd_u32(&in));
+        if (rd_so_far(&in) != OK) {
+            message_refused(link, FAULT_MESSAGE_MALFORMED);
             return;
         }
-        if (!fault) fault = message_accept(message, link->other, link->self, &head, &fields);
-        if (fault)
-            message_refused(link, fault);
-        else
-            link->handle(link->context, &head, &fields);
+        message_handle(link, message);
     }
 }
 
+// False when there is nothing more to read now.
+static bool link_read(struct link *link)
+{
+    struct bytes pack;
+    // The pack is read in place, so the next one must wait until its last message is handled.
+    assert(!link->reading);
+    if (link->closed) return false;
+    enum fault fault = ipc_receive(link->ipc, &pack, NULL, NULL);
+    if (fault == FAULT_IPC_EMPTY) return false;
+    if (fault == FAULT_IPC_CLOSED) {
+        link_closed(link);
+        return false;
+    }
+    link->reading = true;
+    if (fault)
+        message_refused(link, fault);
+    else
+        pack_handle(link, pack);
+    link->reading = false;
+    ipc_forget(link->ipc);
+    return true;
+}
+
+// One packet a turn: what else has come makes the socket readable again.
 static void link_readable(evutil_socket_t fd, short what, void *context)
 {
     (void)fd, (void)what;
-    link_read(context, MESSAGES_AT_ONCE);
+    link_read(context);
 }
 
 void link_poll(struct link *link)
 {
-    link_read(link, UINT32_MAX);
+    while (link_read(link)) {}
 }
 
 static void link_writable(evutil_socket_t fd, short what, void *context)
@@ -169,30 +225,53 @@ struct link *link_new(struct event_base *base, int fd, enum role self, enum role
                                      struct rd *fields),
                       void *context)
 {
-    assert(fd >= 0);
+    assert(fd >= 0 && loop.link_count < LINKS_MAX);
     struct link *link = NEW(struct link);
     *link = (struct link){.ipc = ipc_new(fd, QUEUE_MAX),
                           .self = self,
                           .other = other,
                           .handle = handle,
-                          .context = context};
+                          .context = context,
+                          .pack = mem_new(IPC_MESSAGE_MAX)};
+    loop.links[loop.link_count++] = link;
     link->readable = event_new(base, fd, EV_READ | EV_PERSIST, link_readable, link);
     link->writable = event_new(base, fd, EV_WRITE | EV_PERSIST, link_writable, link);
     event_add(link->readable, NULL);
     return link;
 }
 
-void link_send(struct link *link, const struct wr *message)
+static void pack_send(struct link *link)
 {
-    if (link->closed) return;
-    enum fault fault = wr_end(message);
-    if (!fault) fault = ipc_send(link->ipc, wr_done(message), NULL, 0);
+    if (!link->pack_size || link->closed) return;
+    enum fault fault = ipc_send(link->ipc, bytes_of(link->pack, link->pack_size), NULL, 0);
+    memory_wipe(link->pack, link->pack_size);
+    link->pack_size = 0;
     if (fault == FAULT_IPC_CLOSED)
         link_closed(link);
     else if (fault)
         link_fail(link, fault, "cannot send to");
     else if (ipc_wants_write(link->ipc))
         event_add(link->writable, NULL);
+}
+
+void links_flush(void)
+{
+    for (unsigned i = 0; i < loop.link_count; i++) pack_send(loop.links[i]);
+}
+
+void link_send(struct link *link, const struct wr *message)
+{
+    if (link->closed) return;
+    struct bytes bytes = wr_done(message);
+    if (wr_end(message) != OK || bytes.size > IPC_MESSAGE_MAX - PACK_HEAD)
+        link_fail(link, FAULT_MESSAGE_TOO_LARGE, "cannot send to");
+    // All of them, so that what one role is told before another stays in that order.
+    if (link->pack_size + PACK_HEAD + bytes.size > IPC_MESSAGE_MAX) links_flush();
+    struct wr out = wr_over(link->pack + link->pack_size, IPC_MESSAGE_MAX - link->pack_size);
+    wr_u32(&out, (uint32_t)bytes.size);
+    wr_bytes(&out, bytes);
+    link->pack_size += PACK_HEAD + bytes.size;
+    if (link->pack_size > PACK_FULL) links_flush();
 }
 
 // --- time and randomness

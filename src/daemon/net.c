@@ -112,21 +112,26 @@ static void filter_later(evutil_socket_t fd, short what, void *context)
     filter_soon(context);
 }
 
-// Routes first, since they are quick: the first packets of a new child are on their way already.
-// The guard comes after them and goes after them, so what it stops is what the routes have missed.
-static void changes_apply(evutil_socket_t fd, short what, void *context)
+// Routes first, since they are quick: the first packets of a new child are on their way already, and the ike role waits for
+// them before it tells a peer that an SA is there: from then on the first answer to a packet of the peer's would leave in the
+// clear if its route were missing. The guard comes after them and goes after them, so what it stops is what the routes have missed.
+static void turn_ended(void *context)
 {
-    (void)fd, (void)what;
     struct net_role *role = context;
-    routes_sync(role, RTNL_DEL);
-    routes_sync(role, RTNL_ADD);
-    net_transit_sync(role);
-    filter_soon(role);
-}
-
-static void changes_soon(struct net_role *role)
-{
-    event_active(role->apply, EV_TIMEOUT, 0);
+    uint8_t space[64];
+    if (role->changed) {
+        routes_sync(role, RTNL_DEL);
+        routes_sync(role, RTNL_ADD);
+        net_transit_sync(role);
+    }
+    if (role->sync) {
+        struct wr out = message_begin(space, sizeof space, MESSAGE_SYNC, role->sync);
+        link_send(role->ike, &out);
+        role->sync = 0;
+        links_flush();
+    }
+    if (role->changed) filter_soon(role);
+    role->changed = false;
 }
 
 // --- what the operator may have forgotten
@@ -210,7 +215,7 @@ static void policies_leave(evutil_socket_t fd, short what, void *context)
         leaving_drop(role, &role->leaving);
     }
     leave_timer_set(role);
-    changes_soon(role);
+    role->changed = true;
 }
 
 // The number is in use again.
@@ -246,7 +251,7 @@ static void policy_add(struct net_role *role, struct rd *fields, struct arena *a
     leaving_cancel(role, message.spec.number);
     enum fault fault = net_policy_add(role, &message.spec);
     if (fault) failure_tell(role, message.spec.number, fault);
-    changes_soon(role);
+    role->changed = true;
     if (message.spec.action != POLICY_PROTECT) return;
     hint_filter(role, &message);
     hint_forwarding(role, &message.spec);
@@ -271,18 +276,6 @@ static void name_server(struct net_role *role, struct rd *fields, struct arena *
     net_names_change(role, &message.addr, message.came ? RTNL_ADD : RTNL_DEL);
 }
 
-// The ike role waits for this before it tells a peer that an SA is there: from then on the first answer to a packet of the
-// peer's would leave in the clear if its route were missing.
-static void sync_answer(struct net_role *role, uint64_t number)
-{
-    uint8_t space[64];
-    routes_sync(role, RTNL_DEL);
-    routes_sync(role, RTNL_ADD);
-    net_transit_sync(role);
-    struct wr out = message_begin(space, sizeof space, MESSAGE_SYNC, number);
-    link_send(role->ike, &out);
-}
-
 static void from_ike(void *context, const struct message_head *head, struct rd *fields)
 {
     struct net_role *role = context;
@@ -304,7 +297,7 @@ static void from_ike(void *context, const struct message_head *head, struct rd *
         name_server(role, fields, &arena);
         break;
     case MESSAGE_SYNC:
-        sync_answer(role, head->number);
+        role->sync = head->number;   // answers for all before
         break;
     }
     arena_free(&arena);
@@ -340,7 +333,7 @@ static void monitor_readable(evutil_socket_t fd, short what, void *context)
     if (!rtnl_monitor_read(fd, &watch)) addresses_list(role);
     // The kernel removes routes whose preferred source goes, and a better source may have come.
     net_sources_refresh(role);
-    changes_soon(role);
+    role->changed = true;
 }
 
 // Links and routes change in bursts; afterwards the ike role looks how peers can be reached.
@@ -517,7 +510,7 @@ int role_net(const struct role_options *options)
     role->leaving_last = &role->leaving;
     role->leave = evtimer_new(role->base, policies_leave, role);
     role->filter_later = evtimer_new(role->base, filter_later, role);
-    role->apply = event_new(role->base, -1, 0, changes_apply, role);
+    role_on_turn(turn_ended, role);
     event_add(event_new(role->base, monitor, EV_READ | EV_PERSIST, monitor_readable, role), NULL);
     int ways = rtnl_ways_open();
     role->ways = evtimer_new(role->base, ways_tell, role);

@@ -48,7 +48,7 @@ struct net_role {
     const struct role_options *options;
     struct event_base *base;
     struct link *ike;
-    struct event *apply, *grace, *look, *leave, *filter_later, *ways;
+    struct event *grace, *look, *leave, *filter_later, *ways;
     nsec filter_next; // no sooner shall the guard be brought up to date again
     struct rtnl *rtnl;
     struct nft *nft;
@@ -61,6 +61,8 @@ struct net_role {
     struct map policies; // number -> struct policy_spec
     struct map routes;   // prefix -> struct net_route
     struct net_route *dirty;
+    bool changed;  // in this turn: routes and guard are to follow
+    uint64_t sync; // to be answered at its end; 0: none
     struct net_leaving *leaving, **leaving_last;
     struct net_address *addresses;
     size_t address_count, address_room;

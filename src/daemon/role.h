@@ -53,11 +53,18 @@ struct event_base;
 struct link;
 struct link *link_new(struct event_base *base, int fd, enum role self, enum role other,
                       void (*handle)(void *context, const struct message_head *head, struct rd *fields), void *context);
-void link_send(struct link *link, const struct wr *message);   // a message that does not fit or cannot be queued ends the process with a log line
+// Messages are gathered and leave at the end of the turn, in one packet a link and in the order of link_new(); a message that does not fit or
+// cannot be queued ends the process with a log line. See decisions/0012-one-packet-a-turn.md.
+void link_send(struct link *link, const struct wr *message);
+// Sends what is gathered now: before the process does something long, or what others must not see sooner.
+void links_flush(void);
 // The loop of a role. When `alive` closes the daemon stops: a role with a hook (role_on_stop) gets it called and may go on until it
 // leaves the loop itself or STOP_LIMIT_MS are over; the others go on until the ike role is gone, so that it can say goodbye through them.
 enum { STOP_LIMIT_MS = 2000 };
 int role_loop(struct event_base *base, int alive);
+void role_leave(void);            // the loop ends with this turn
+// Called at the end of each turn, before what it has gathered for the others is sent.
+void role_on_turn(void (*turn)(void *context), void *context);
 void role_on_stop(void (*stop)(void *context), void *context);
 bool role_stop_ordered(void);     // the loop was left because main was told to stop, not because main is gone
 // Handles messages that have come already, for a role that must know them before it goes on.

@@ -172,10 +172,15 @@ static void fds_take(struct msghdr *head, int *fds, size_t *fd_count)
     if (fd_count) *fd_count = count;
 }
 
-enum fault ipc_receive(struct ipc *ipc, struct bytes *message, int *fds, size_t *fd_count)
+void ipc_forget(struct ipc *ipc)
 {
     memory_wipe(ipc->space, ipc->space_used);
     ipc->space_used = 0;
+}
+
+enum fault ipc_receive(struct ipc *ipc, struct bytes *message, int *fds, size_t *fd_count)
+{
+    ipc_forget(ipc);
     *message = BYTES_NONE;
     struct iovec vector = {.iov_base = ipc->space, .iov_len = IPC_MESSAGE_MAX};
     union fd_control control;

@@ -21,4 +21,5 @@ CHECKED enum fault ipc_flush(struct ipc *ipc); // when writable
 // OK with a message (borrowed until the next call), FAULT_IPC_EMPTY when there is none now,
 // FAULT_IPC_CLOSED at the end.
 CHECKED enum fault ipc_receive(struct ipc *ipc, struct bytes *message, int *fds, size_t *fd_count);
+void ipc_forget(struct ipc *ipc); // wipes what was received last, when no other call will soon
 CHECKED enum fault ipc_pair(int fds[2]);

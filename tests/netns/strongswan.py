@@ -25,8 +25,8 @@ charon-systemd {{
         f {{
             path = {log}
             default = 1
-            ike = 2
-            cfg = 2
+            ike = {log_level}
+            cfg = {log_level}
             flush_line = yes
         }}
     }}
@@ -38,13 +38,14 @@ charon-systemd {{
 
 
 class Strongswan(Daemon):
-    def __init__(self, host, config, files, extra="", retransmit="4.0", plugins=PLUGINS):
+    def __init__(self, host, config, files, extra="", retransmit="4.0", plugins=PLUGINS, log_level=2, preload=None):
         super().__init__(host, "strongswan", config, files)
         settings = self.directory / "strongswan.conf"
         if isinstance(host, Guest):
             plugins = plugins.replace("kernel-libipsec ", "")
-        settings.write_text(SETTINGS.format(plugins=plugins, vici=self.vici, log=self.log_path, extra=extra, retransmit=retransmit))
-        self.process = host.start("env", f"STRONGSWAN_CONF={settings}", "charon-systemd", log=self.directory / "out")
+        settings.write_text(SETTINGS.format(plugins=plugins, vici=self.vici, log=self.log_path, extra=extra, retransmit=retransmit,
+                                            log_level=log_level))
+        self.process = host.start("env", f"STRONGSWAN_CONF={settings}", *([f"LD_PRELOAD={preload}"] if preload else []), "charon-systemd", log=self.directory / "out")
         wait_for(f"{host.name}: charon", self.ready)
         self.load()
 
