@@ -245,6 +245,26 @@ static void conn_words_compile(struct conn *conn, const struct tree *section)
     conn->unique = word_of(section, "unique", unique, COUNT(unique));
 }
 
+// One gateway, not a pattern of some.
+static void redirect_compile(struct compiling *c, const struct tree *section)
+{
+    struct host_pattern hosts[CONN_HOSTS_MAX];
+    char text[ADDR_TEXT];
+    const struct tree *item = tree_find(section, "redirect_to");
+    c->conn->follow_redirects = bool_of(section, "follow_redirects", true);
+    c->conn->redirect_early = bool_of(section, "redirect_early", false);
+    if (!item) return;
+    uint8_t count = hosts_compile(c, section, "redirect_to", hosts);
+    const struct range *range = &hosts[0].range;
+    if (count == 1 && hosts[0].kind == HOST_NAME)
+        c->conn->redirect_to = hosts[0].name;
+    else if (count == 1 && hosts[0].kind == HOST_RANGE && addr_equal(&range->low, &range->high))
+        c->conn->redirect_to = arena_text(c->arena, bytes_of_text(addr_print(&range->low, text)));
+    else
+        option_complain(c->complaints, FAULT_OPTION_VALUE, c->where, item->place,
+                        "redirect_to: name one gateway, by its address or name");
+}
+
 static void conn_options_compile(struct compiling *c, const struct tree *section)
 {
     struct conn *conn = c->conn;
@@ -269,6 +289,7 @@ static void conn_options_compile(struct compiling *c, const struct tree *section
     conn->keyingtries = (uint32_t)number_of(section, "keyingtries", UINT32_MAX, 1);
     conn->dpd_delay = (nsec)amount_of(section, "dpd_delay", TYPE_TIME).value;
     conn_times_compile(c, section);
+    redirect_compile(c, section);
     vips_compile(c, section);
     pools_compile(c, section);
 }

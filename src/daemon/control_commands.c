@@ -58,7 +58,10 @@ static void command_send(struct control *control, uint32_t client, const struct 
                                                   .ike_id = number_of(message, "ike-id"),
                                                   .child_id = number_of(message, "child-id"),
                                                   .force = flag_of(message, "force"),
-                                                  .reauth = flag_of(message, "reauth")}};
+                                                  .reauth = flag_of(message, "reauth"),
+                                                  .peer_ip = tree_text(message, "peer-ip", NULL),
+                                                  .peer_id = tree_text(message, "peer-id", NULL),
+                                                  .gateway = tree_text(message, "gateway", NULL)}};
     struct wr out = message_begin(control->space, IPC_MESSAGE_MAX, MESSAGE_COMMAND, pending->number);
     command_put(&out, &command);
     link_send(control->ike, &out);
@@ -70,6 +73,7 @@ static void on_terminate(struct control *c, uint32_t client, const struct tree *
 static void on_rekey(struct control *c, uint32_t client, const struct tree *m) { command_send(c, client, m, IKE_REKEY); }
 static void on_install(struct control *c, uint32_t client, const struct tree *m) { command_send(c, client, m, IKE_INSTALL); }
 static void on_uninstall(struct control *c, uint32_t client, const struct tree *m) { command_send(c, client, m, IKE_UNINSTALL); }
+static void on_redirect(struct control *c, uint32_t client, const struct tree *m) { command_send(c, client, m, IKE_REDIRECT); }
 
 // --- questions to the core
 
@@ -169,7 +173,6 @@ static void on_get_conns(struct control *c, uint32_t client, const struct tree *
 static void on_get_authorities(struct control *c, uint32_t client, const struct tree *m) { (void)m; control_get_names(c, client, "authorities"); }
 static void on_get_algorithms(struct control *c, uint32_t client, const struct tree *m) { (void)m; control_get_algorithms(c, client); }
 static void on_version(struct control *c, uint32_t client, const struct tree *m) { (void)m; control_version(c, client); }
-static void on_redirect(struct control *c, uint32_t client, const struct tree *m) { (void)m; refuse(c, client, "redirect is not supported yet"); }
 static void on_load_token(struct control *c, uint32_t client, const struct tree *m) { (void)m; refuse(c, client, "keys on tokens are not supported yet"); }
 
 static const struct {

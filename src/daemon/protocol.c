@@ -250,6 +250,9 @@ static void shape_command(struct codec *c, struct command_message *m)
     field_u32(c, &command->child_id);
     field_bool(c, &command->force);
     field_bool(c, &command->reauth);
+    field_text(c, &command->peer_ip);
+    field_text(c, &command->peer_id);
+    field_text(c, &command->gateway);
 }
 
 static void shape_key(struct codec *c, struct key_message *m)

@@ -401,6 +401,9 @@ void command_run(struct ike *ike, const struct ike_command *command)
     case IKE_UNINSTALL:
         command_trap(ike, command);
         break;
+    case IKE_REDIRECT:
+        command_redirect(ike, command);
+        break;
     }
 }
 

@@ -45,6 +45,7 @@ enum ike_command_kind {
     IKE_REKEY,        // likewise; reauth
     IKE_INSTALL,      // the trap policy of conn's child
     IKE_UNINSTALL,
+    IKE_REDIRECT, // peers of conn, ike_id, peer_ip, peer_id to the gateway
 };
 struct ike_command {
     uint32_t number; // chosen by the caller, comes back in IKE_OUT_DONE and in reports
@@ -52,6 +53,7 @@ struct ike_command {
     const char *conn, *child;  // NULL: any
     uint32_t ike_id, child_id; // unique numbers; 0: any
     bool force, reauth;
+    const char *peer_ip, *peer_id, *gateway; // REDIRECT; NULL: any
 };
 
 enum ike_plane_kind {

@@ -130,6 +130,8 @@ struct loaded *loaded_find(const struct ike *ike, const char *name);
 
 // reauth.c
 void reauthenticate(struct sa *sa);
+// A new one that takes its place when it has its children; NULL: there is none to be now.
+struct sa *sa_successor(struct sa *sa);
 void reauthenticated(struct sa *sa); // its children are there: the SA that it is for goes
 void reauthentication_failed(const struct sa *sa);
 void reauthentication_begins(const struct sa *ended); // make_before_break = no

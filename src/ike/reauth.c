@@ -26,6 +26,17 @@ static struct sa *heir_make(struct sa *sa)
     return fresh;
 }
 
+struct sa *sa_successor(struct sa *sa)
+{
+    if (sa->state != ESTABLISHED || sa->bits & REAUTH_ASKED ||
+        !loaded_find(sa->ike, sa->conn->name))
+        return NULL;
+    sa->bits |= REAUTH_ASKED;
+    struct sa *fresh = heir_make(sa);
+    fresh->reauth_of = sa->id;
+    return fresh;
+}
+
 void reauthenticate(struct sa *sa)
 {
     struct ike *ike = sa->ike;

@@ -194,6 +194,8 @@ static void first_response_in(struct sa *sa, struct message *message)
     if (!fault) fault = rule_find((enum sa_state)sa->state, message, &rule);
     if (fault)
         unwanted(sa->ike, sa, message, fault); // maybe forged: the right one may still come
+    else if (redirect_is_forged(sa, message))
+        unwanted(sa->ike, sa, message, FAULT_REDIRECT_FORGED);
     else if (sa_init_is_rumour(sa, message))
         sa_init_rumour(sa, message);
     else

@@ -75,6 +75,7 @@ void handshake_free(struct handshake *handshake)
     secret_wipe(&handshake->int_auth_r);
     ppk_wipe(&handshake->ppk);
     ticket_free(handshake->ticket);
+    redirect_free(handshake);
     free(handshake);
 }
 
@@ -140,7 +141,7 @@ void sa_inherit(struct sa *fresh, struct sa *old)
 {
     uint32_t kept = PEER_FRAGMENTS | PEER_CHILDLESS | NAT_LOCAL | NAT_REMOTE | NAT_SEEN |
                     ENCAP_FORCED | BY_PEER | PEER_MOBIKE | PEER_AUTHENTICATED | SELF_PROVED |
-                    PPK_USED | PEER_UNKNOWN;
+                    PPK_USED | PEER_UNKNOWN | PEER_REDIRECTS;
     fresh->bits |= old->bits & kept;
     fresh->path = old->path;
     path_inherit(fresh, old);
@@ -148,6 +149,7 @@ void sa_inherit(struct sa *fresh, struct sa *old)
     fresh->local_id = identity_copy(&old->local_id);
     fresh->remote_id = identity_copy(&old->remote_id);
     memcpy(fresh->peer_scheme, old->peer_scheme, sizeof fresh->peer_scheme);
+    fresh->redirects = old->redirects;
 }
 
 void sa_linger(struct sa *sa, const struct sa *by)

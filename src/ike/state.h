@@ -73,6 +73,7 @@ enum task_kind {
     TASK_ADDRESSES,   // … of our addresses
     TASK_ROUTABILITY, // … shows that it receives at its new address
     TASK_PROBE,       // … is asked along another path
+    TASK_REDIRECT,   // RFC 5685
 };
 struct task {
     struct list link;
@@ -85,6 +86,7 @@ struct task {
     const struct child_conf *conf; // CHILD: in the SA's conn, or in the one it holds
     struct conn *conn;             // held
     struct flow *flow;             // CHILD: the packet that triggered it; owned
+    char *gateway;                 // REDIRECT: address or name; owned
     nsec not_before;
     uint16_t ke; // the group that the peer asked for, 0: the first one
 };
@@ -210,6 +212,7 @@ enum sa_bits {
     PEER_UNKNOWN = 1 << 19,      // RFC 7619: in one of its rounds it did not prove who it is
     PEER_MOBIKE = 1 << 21,       // RFC 4555
     PPK_USED = 1 << 24,          // RFC 8784
+    PEER_REDIRECTS = 1 << 25,    // RFC 5685: the peer, who began, lets itself be sent elsewhere
 };
 
 // RFC 8784: what became of the post-quantum pre-shared key.
@@ -240,6 +243,13 @@ struct ticket_mark { // of one that was given, or does not count any more
     nsec expires;
 };
 
+// RFC 5685: where this end was sent on from, to find loops.
+struct redirects {
+    struct addr from;
+    uint8_t count;
+    nsec since;
+};
+
 // What is needed only until the SA is established.
 struct handshake {
     nsec began;
@@ -258,6 +268,7 @@ struct handshake {
     unsigned attempts;    // of keyingtries
     uint8_t begun_anew;   // because the peer had forgotten what was begun
     uint32_t candidate;   // of the remote addresses
+    struct host_pattern gateway; // RFC 5685: where this end was sent to; kind 0: nowhere; owned
     uint32_t command;     // of an initiate without a child
     enum fault rumour;    // an unprotected error that came; believed when nothing better follows
     bool by_stream;       // UDP was tried in vain
@@ -340,6 +351,7 @@ struct sa {
     uint32_t reauth_of;   // id of the SA that goes when this one has its children
     uint32_t command;     // of a terminate that waits for its end
     char peer_scheme[32]; // how the peer was authenticated; "" when not yet
+    struct redirects redirects;
     struct addr *vips;    // owned
     struct addr *dns;     // name servers that came with them; owned
     char *domains;        // RFC 8598: what these know, a blank between; owned

@@ -20,6 +20,7 @@ static const struct plan *const plans[] = {
     [TASK_ADDRESSES] = &plan_addresses,
     [TASK_ROUTABILITY] = &plan_routability,
     [TASK_PROBE] = &plan_probe,
+    [TASK_REDIRECT] = &plan_redirect,
 };
 
 // RFC 4555 3.5: as soon as the window allows.
@@ -44,6 +45,7 @@ void task_free(struct task *task)
 {
     conn_release(task->conn);
     free(task->flow);
+    free(task->gateway);
     free(task);
 }
 

@@ -78,6 +78,9 @@ struct conn {
     uint16_t local_port, remote_port;
     struct proposals ike;
     bool encap, mobike, send_certreq, aggressive, pull, ppk_required, resumption;
+    bool follow_redirects;       // RFC 5685: as initiator
+    bool redirect_early;         // as responder: in the first answer, before anybody is known
+    const char *redirect_to;     // as responder: address or name of another gateway; NULL: peers stay here
     struct identity ppk_id;      // RFC 8784: of the key to use; as responder a pattern, type 0 for any
     uint8_t send_cert, fragmentation, childless, unique, dscp, tcp;
     bool break_before_make;

@@ -120,7 +120,50 @@ static void a_restarted_gateway_refuses_tickets(struct sim *sim, uint64_t seed)
     CHECK(sim, SIM_B(sim)->fault_counts[FAULT_TICKET_UNREADABLE] == 1);
 }
 
+// RFC 5685 test: in the first answer, with the proof, or in a session; whatever gets lost.
+static void a_client_is_sent_on(struct sim *sim, uint64_t seed)
+{
+    static const char *const ways[] = {"redirect_to = 192.0.2.3\n  redirect_early = yes", "redirect_to = 192.0.2.3", ""};
+    const char *way = ways[seed % 3];
+    sim_group(sim, seed, "", way, "");
+    sim->loss_percent = seed % 2 ? 20 : 0;
+    sim->duplicate_percent = seed % 2 ? 10 : 0;
+    sim->jitter = nsec_ms(100);
+    sim_start(sim);
+    sim_command(SIM_A(sim), "up lan");
+    sim_run(sim, nsec_seconds(200));
+    if (!*way && sim_children(SIM_A(sim), "lan")) sim_command(SIM_B(sim), "redirect 192.0.2.3");
+    sim_run(sim, nsec_seconds(250));
+    sim->loss_percent = sim->duplicate_percent = 0;
+    sim_run(sim, nsec_seconds(200));
+    sim_quiesce(sim);
+    if (seed % 2 && !sim_children(SIM_A(sim), "lan")) return;
+    bool moved = sim_sas(&sim->hosts[2]) == 1;
+    CHECK(sim, moved || seed % 2);
+    CHECK(sim, sim_sas(SIM_A(sim)) == 1 && sim_sas(SIM_B(sim)) == !moved);
+    CHECK(sim, sim_children(moved ? &sim->hosts[2] : SIM_B(sim), "lan") == 1);
+}
+
+// RFC 5685 7 test: five are followed, then it is a loop.
+static void gateways_that_send_on_to_each_other_are_left(struct sim *sim, uint64_t seed)
+{
+    const char *early = seed % 2 ? "\n  redirect_early = yes" : "";
+    AUTOFREE_MEM char *to_c = mem_printf("redirect_to = 192.0.2.3%s", early);
+    AUTOFREE_MEM char *to_b = mem_printf("redirect_to = 192.0.2.2%s", early);
+    sim_group(sim, seed, "", to_c, to_b);
+    sim_start(sim);
+    uint32_t command = sim_command(SIM_A(sim), "up lan");
+    sim_run(sim, nsec_seconds(60));
+    enum fault fault;
+    CHECK(sim, sim_done(SIM_A(sim), command, &fault) && fault == FAULT_REDIRECTS);
+    CHECK(sim, sim_sas(SIM_A(sim)) == 0);
+    sim_run(sim, nsec_seconds(300));
+    CHECK(sim, sim_clean(SIM_A(sim)) && sim_clean(SIM_B(sim)) && sim_clean(&sim->hosts[2]));
+}
+
 const struct scenario scenarios_extend[] = {
+    SCENARIO(a_client_is_sent_on),
+    SCENARIO(gateways_that_send_on_to_each_other_are_left),
     SCENARIO(rounds_of_both_ends_come_up),
     SCENARIO(rounds_meet_loss),
     SCENARIO(one_round_too_few_is_refused),

@@ -87,6 +87,12 @@ void sim_pair_nat(struct sim *sim, uint64_t seed, const char *a_conn, const char
     sim_nat_put(sim, SIM_A(sim), addr_v4(198, 51, 100, 1));
 }
 
+void sim_group(struct sim *sim, uint64_t seed, const char *a_conn, const char *b_conn, const char *c_conn)
+{
+    sim_pair_of(sim, seed, a_conn, "", b_conn, "");
+    host_init(sim, "c", addr_v4(192, 0, 2, 3), mem_printf(config_form, "192.0.2.3", "192.0.2.1", c_conn, "b", "a", 2, 1, "", 2, 1, ""));
+}
+
 static const char hub_form[] =
     "connections {\n gw {\n  version = 2\n  local_addrs = 192.0.2.254\n  remote_addrs = %%any\n"
     "  proposals = aes128gcm16-prfsha256-curve25519\n%s\n"
@@ -432,6 +438,7 @@ uint32_t sim_command(struct sim_host *host, const char *text)
         {"up ", IKE_INITIATE, true, false},   {"down ", IKE_TERMINATE, false, false},
         {"rekey ", IKE_REKEY, false, false},  {"reauth ", IKE_REKEY, false, true},
         {"install ", IKE_INSTALL, true, false}, {"uninstall ", IKE_UNINSTALL, true, false},
+        {"redirect ", IKE_REDIRECT, false, false},
     };
     assert(host->command_count < SIM_COMMANDS_MAX);
     uint32_t number = ++host->command_count;
@@ -443,6 +450,7 @@ uint32_t sim_command(struct sim_host *host, const char *text)
         struct ike_in in = {.kind = IKE_IN_COMMAND};
         in.command = (struct ike_command){.number = number, .kind = verbs[i].kind, .reauth = verbs[i].reauth,
                                           .conn = ike || verbs[i].names_conn ? "gw" : NULL, .child = ike ? NULL : text + size};
+        if (in.command.kind == IKE_REDIRECT) in.command.gateway = text + size;
         host_input(host, &in);
     }
     return number;

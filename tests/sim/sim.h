@@ -133,6 +133,8 @@ void sim_pair_of(struct sim *sim, uint64_t seed, const char *a_conn, const char 
 // One hub and `count` spokes that know only the hub: "hub" is hosts[0], the spokes are the others.
 void sim_star(struct sim *sim, uint64_t seed, size_t count, const char *hub_conn, const char *spoke_conn,
               const char *spoke_child);
+// A client a, which knows gateway b, and gateway c, which is as b.
+void sim_group(struct sim *sim, uint64_t seed, const char *a_conn, const char *b_conn, const char *c_conn);
 // A pair with a NAT box before a; b takes anybody.
 void sim_pair_nat(struct sim *sim, uint64_t seed, const char *a_conn, const char *b_conn);
 void sim_nat_put(struct sim *sim, struct sim_host *inside, struct addr outside);   // sim_start() comes later
@@ -162,7 +164,7 @@ bool sim_clean(const struct sim_host *host);   // nothing is left
 #define SIM_A(sim) (&(sim)->hosts[0])
 #define SIM_B(sim) (&(sim)->hosts[1])
 // "up lan", "up ike", "down lan", "down ike", "rekey lan", "rekey ike", "reauth ike",
-// "install lan", "uninstall lan"; returns the command's number.
+// "install lan", "uninstall lan", "redirect 192.0.2.3"; returns the command's number.
 uint32_t sim_command(struct sim_host *host, const char *text);
 bool sim_done(const struct sim_host *host, uint32_t command, enum fault *fault);
 void sim_reload(struct sim_host *host);   // a new core: the host was restarted

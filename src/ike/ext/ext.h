@@ -114,6 +114,23 @@ enum fault resume_prove(struct exchange *x, const struct auth_octets *octets);
 enum fault resume_judge(struct exchange *x, const struct auth_octets *octets);
 void resume_replace(struct sa *sa); // the IKE SA that it goes on from ends
 
+// ext/redirect.c
+extern const struct plan plan_redirect;
+void redirect_offer(const struct sa *sa, struct draft *draft); // initiator, in its first message
+void redirect_agree(struct sa *sa, const struct message *message); // responder
+bool redirect_is_forged(const struct sa *sa, const struct message *message); // a first response
+enum fault redirect_heed_first(struct exchange *x); // of a first response; ends the SA
+enum fault redirect_heed_auth(struct exchange *x);  // of an IKE_AUTH response; ends the recipe
+void redirect_heed(struct exchange *x);             // of an INFORMATIONAL request
+void redirect_resolve(const struct sa *sa, struct ike_operation *operation);
+void redirect_free(struct handshake *handshake);
+bool redirect_first(struct ike *ike, const struct message *message, const struct conn *conn);
+bool redirect_is_due(const struct sa *sa); // with the IKE_AUTH that is being answered
+void redirect_write(struct draft *draft, const char *gateway, struct bytes nonce);
+void redirect_close(struct sa *sa); // what is left of an IKE SA whose peer is sent elsewhere
+bool redirect_gateway_is_good(const char *gateway);
+void command_redirect(struct ike *ike, const struct ike_command *command);
+
 // ext/ppk.c
 enum fault ppk_find(struct exchange *x); // initiator, before its first message
 enum fault ppk_found(struct exchange *x, struct ike_answer *answer);

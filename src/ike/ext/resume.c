@@ -139,6 +139,7 @@ static enum fault resume_ask(struct exchange *x)
     nat_offer(sa, &draft, sa->spi_i, 0, &sa->path);
     if (sa->conn->fragmentation != FRAGMENTATION_NO)
         draft_notify(&draft, NOTIFY_IKEV2_FRAGMENTATION_SUPPORTED, BYTES_NONE);
+    redirect_offer(sa, &draft);
     report(sa->ike, ABOUT_SA(sa), IKE_INFO, OK, "resuming the session with %s by its ticket",
            endpoint_text(sa->ike, &sa->path.remote));
     first_request_send(x, &draft);
@@ -178,6 +179,8 @@ static enum fault resume_heed(struct exchange *x)
     } else if (message_error(&x->in, &notify)) {
         const char *name = iana_notify_name(notify.type);
         resume_fall_back(sa, name ? name : "the gateway answers an error");
+    } else {
+        return redirect_heed_first(x);
     }
     return OK;
 }
@@ -259,6 +262,10 @@ void resume_receive(struct ike *ike, struct message *message)
     fault = ticket_accept(ike, message, &ticket, &loaded);
     if (fault) {
         refuse(ike, message, fault);
+        return;
+    }
+    if (redirect_first(ike, message, loaded->conn)) {
+        ticket_free(ticket);
         return;
     }
     struct exchange *x = first_answer_begin(ike, message, loaded->conn);

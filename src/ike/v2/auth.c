@@ -205,6 +205,7 @@ static const struct step auth_conclude_steps[] = {
     STEP(auth_heed_ppk),
     STEP(auth_read_answer),                  // all payloads decoded, none believed yet
     HEAR(auth_judge_peer, auth_peer_judged), // waits: JUDGE, or PROVE for a PSK's MAC
+    STEP(redirect_heed_auth),                // the gateway sends us elsewhere
     STEP(auth_next_round),                   // until both ends are through
     STEP(auth_agree_child),
     STEP(auth_go_on),
@@ -290,6 +291,28 @@ static enum fault auth_answer_round(struct exchange *x)
     return OK;
 }
 
+// RFC 5685 6: both ends prove themselves, and no child is made.
+static enum fault auth_redirect(struct exchange *x)
+{
+    struct sa *sa = x->sa;
+    struct draft draft;
+    if (!redirect_is_due(sa)) return OK;
+    draft_begin(sa->ike, &draft);
+    if (local_is_due(sa)) {
+        proof_write(x, &draft, PAYLOAD_IDR);
+        proof_write_auth(x, &draft);
+    }
+    if (sa->state == EXPECT_AUTH) ppk_answer(sa, &draft);
+    redirect_write(&draft, sa->conn->redirect_to, BYTES_NONE);
+    respond(x, &draft);
+    report(sa->ike, ABOUT_SA(sa), IKE_INFO, OK, "%s [%s] is sent on to %s",
+           endpoint_text(sa->ike, &sa->path.remote), identity_text(sa->ike, &sa->remote_id),
+           sa->conn->redirect_to);
+    redirect_close(sa);
+    exchange_skip_rest(x);
+    return OK;
+}
+
 static enum fault auth_accept_peer(struct exchange *x)
 {
     struct notify notify;
@@ -334,6 +357,7 @@ static enum fault auth_answer_write(struct exchange *x)
     HEAR(auth_judge_peer, auth_peer_judged), /* waits: JUDGE, or PROVE for a PSK's MAC */          \
     WAIT(auth_prove, auth_proved),           /* waits: PROVE, if a round of ours is due */         \
     STEP(auth_answer_round),                 /* and waits for the next, until both are through */  \
+    STEP(auth_redirect),                     /* the peer is sent elsewhere, and that is all */     \
     STEP(auth_accept_peer),                  /* initial contact, uniqueness */                     \
     STEP(auth_assign),                       /* virtual addresses */                               \
     STEP(auth_choose_child),                 /* proposal and selectors of the first child */       \

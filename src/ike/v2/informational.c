@@ -295,6 +295,7 @@ static enum fault informational_take(struct exchange *x)
     }
     mobike_act(x);
     if (sa->state == DEAD) return OK;
+    redirect_heed(x);
     if (all->ike) {
         ike_deleted_by_peer(sa);
         return OK;

@@ -93,7 +93,8 @@ static enum fault payloads_check(const struct rule *rule, const struct message *
     struct notify notify;
     bool excused =
         rule->kind == MESSAGE_RESPONSE &&
-        (message_error(message, &notify) || message_notify(message, NOTIFY_COOKIE, &notify) ||
+        ((rule->states == IN(EXPECT_SA_INIT) && message_notify(message, NOTIFY_REDIRECT, &notify)) ||
+         message_error(message, &notify) || message_notify(message, NOTIFY_COOKIE, &notify) ||
          message_notify(message, NOTIFY_TICKET_NACK, &notify));
     return (rule->must & ~there) && !excused ? FAULT_PAYLOAD_MISSING : OK;
 }

@@ -105,6 +105,7 @@ void first_extensions(struct sa *sa, const struct message *message)
         sa->bits |= PEER_INTERMEDIATE;
     certreqs_heed(sa, message);
     if (message_notify(message, NOTIFY_MULTIPLE_AUTH_SUPPORTED, &notify)) sa->bits |= PEER_ROUNDS;
+    redirect_agree(sa, message);
     nat_agree(sa, message);
 }
 
@@ -142,6 +143,7 @@ enum fault sa_init_resolve(struct exchange *x)
     operation->resolve.local_port = conn->local_port;
     operation->resolve.remote_port = conn->remote_port;
     operation->resolve.try = sa->handshake->candidate;
+    redirect_resolve(sa, operation);
     return OK;
 }
 
@@ -191,6 +193,7 @@ static void first_request_fill(struct exchange *x, struct draft *draft)
     if (proposals_have_rounds(&sa->conn->ike))
         draft_notify(draft, NOTIFY_INTERMEDIATE_EXCHANGE_SUPPORTED, BYTES_NONE);
     hashes_write(draft);
+    redirect_offer(sa, draft);
     ppk_offer(sa, draft);
 }
 
@@ -290,7 +293,7 @@ static enum fault sa_init_heed(struct exchange *x)
     } else if (message_notify(&x->in, NOTIFY_INVALID_KE_PAYLOAD, &notify)) {
         handshake->ke_wanted = group_asked_for(sa, &notify);
     } else {
-        return OK;
+        return redirect_heed_first(x);
     }
     x->retries++;
     exchange_restart(x, &sa_init_ask_steps[1]);
@@ -475,6 +478,7 @@ static void first_request_in(struct ike *ike, struct message *message)
         refuse_first(ike, message, FAULT_KE_GROUP_OTHER, BYTES_ARRAY(group), NULL);
         return;
     }
+    if (!fault && redirect_first(ike, message, choice.conn)) return;
     if (fault && choice.why)
         refuse_first(ike, message, fault, BYTES_NONE, choice.why);
     else if (fault)

@@ -257,7 +257,8 @@ static void the_table_is_whole_and_every_row_has_its_help(void **state)
     (void)state;
     const struct option_row *rows;
     size_t count = options_rows(&rows);
-    static const char *const ours[] = {"make_before_break", "resumption", "strict", "tcp"}; // strongSwan 6 has 165
+    static const char *const ours[] = {"follow_redirects", "make_before_break", "redirect_early", "redirect_to",
+                                       "resumption", "strict", "tcp"}; // strongSwan 6 has 165
     size_t own = 0;
     for (size_t i = 0; i < count; i++) {
         const char *dot = strrchr(rows[i].path, '.');

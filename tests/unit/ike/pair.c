@@ -211,7 +211,10 @@ static void operation_do(struct host *host, const struct ike_operation *operatio
         }
         if (!answer.path.remote.addr.family) {
             answer.path.local = (struct endpoint){host->addr, 500};
-            answer.path.remote = (struct endpoint){other(host)->addr, 500};
+            const struct host_pattern *to = operation->resolve.remote;
+            bool given = operation->resolve.remote_count == 1 && to->kind == HOST_RANGE;
+            answer.path.remote =
+                (struct endpoint){given ? to->range.low : other(host)->addr, 500};
         }
         break;
     }
@@ -467,6 +470,9 @@ struct conn *conn_make(const struct host *local, const struct host *remote,
     conn->over_time = text->over_time;
     conn->ppk_required = text->ppk_required;
     conn->resumption = text->resumption;
+    conn->follow_redirects = !text->stays;
+    conn->redirect_to = text->redirect_to;
+    conn->redirect_early = text->redirect_early;
     if (text->ppk_id)
         assert_int_equal(identity_parse(text->ppk_id, &conn->arena, &conn->ppk_id), OK);
     conn->local_rounds = conn->remote_rounds = 1;

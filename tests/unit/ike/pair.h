@@ -132,6 +132,8 @@ struct conf_text {
     const char *ppk_id;
     bool ppk_required, resumption;
     const char *remote_range; // instead of the other host's address
+    const char *redirect_to;
+    bool redirect_early, stays; // stays: follows no redirection
     size_t cert_size; // a made-up certificate of that size is sent
 };
 struct conn *conn_make(const struct host *local, const struct host *remote,
