@@ -206,7 +206,10 @@ static void fail_own(struct exchange *x, enum fault fault)
     struct sa *sa = x->sa;
     if (x->recipe->consequence != FAILURE_STAYS) {
         if (x->part == PART_CONCLUDE && x->plan->exchange == EXCHANGE_IKE_AUTH) tell_peer(sa, fault);
-        attempt_failed(sa, fault, x->why);
+        if (is_resumed(sa))
+            resume_fall_back(sa, x->why ? x->why : fault_sentence(fault));
+        else
+            attempt_failed(sa, fault, x->why);
         return;
     }
     // RFC 9370 2.2.4: a peer that has forgotten the first rounds is asked from the beginning.

@@ -29,7 +29,7 @@ def connection(me="b", peer="a", auth="secret", outer=4, inner=(4,), ike="defaul
     for family in inner:
         ours, theirs = pair or (NETS[family][me], NETS[family][peer])
         ids = (leftid or f"@{me}.example.org", rightid or f"@{peer}.example.org")
-        certificate = "" if auth == "secret" else f"\n    leftcert={me}\n    leftsendcert=always\n    rightca=%same"
+        certificate = "" if auth in ("secret", "null") else f"\n    leftcert={me}\n    leftsendcert=always\n    rightca=%same"
         lines = "".join(f"\n    {line}" for line in extra)
         out += f"""conn {name}{family}
     keyexchange=ikev2

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """cygnet against Libreswan, with the kernel's ESP."""
+import libreswan
 from cases import Certificates, case, cases, config
 from lab import check, wait_for
 from together import both, carries, deletes, hosts, rekeys_by_each, start_peer, state, swanctl_settings, together, uses
@@ -36,6 +37,47 @@ def forced_encapsulation(lab, ours):
     carries(a, b)
     capture.stop()
     uses(capture, udp=True)
+
+
+@cases([(name, ours) for name, ours in both("libreswan")])
+def over_tcp(lab, ours):
+    """RFC 9329 test: the kernel of the guest has the stream once pluto has opened it."""
+    a, b, cygnet, _ = together(lab, "libreswan", ours, setup=("listen-tcp=yes",), extra=("enable-tcp=yes", "tcp-remoteport=4500"), conn="tcp = yes",
+                               options=("--port-tcp", "4500"))
+    capture = a.capture("to-b", "proto 50 or udp")
+    carries(a, b)
+    check(cygnet.sas()[0][1].get("tcp") == "yes", f"{cygnet.sas()}")
+    capture.stop()
+    check(not [line for line in capture.lines() if " > " in line], "something goes beside the stream")
+
+
+@case
+def what_it_cannot_resume_is_made_anew(lab):
+    """RFC 5723 4.3.3 test: Libreswan takes our ticket; its AUTH leaves out nonce and identity, which RFC 7296 2.15 has signed, so a full handshake follows."""
+    a, b, ours, peer = together(lab, "libreswan", extra=("session-resumption=yes",), conn="resumption = yes\ndpd_delay = 1s",
+                                child="dpd_action = start", options=("--retransmit", "0.2/1.5/3"))
+    carries(a, b)
+    before = ours.sas()[0][1]["initiator-spi"]
+    a.run("nft", "add table inet wall; add chain inet wall in { type filter hook input priority 0; }; add rule inet wall in udp sport 4500 drop")
+    ours.wait_log("is closed: the peer has not answered", 20)
+    a.run("nft", "delete table inet wall")
+    wait_for("another IKE SA", lambda: [sa for _, sa in ours.sas() if sa["state"] == "ESTABLISHED" and sa["initiator-spi"] != before], 40)
+    ours.wait_log("resuming the session with")
+    ours.wait_log("a full handshake follows")
+    check("IKE_SESSION_RESUME" in peer.log(), peer.log()[-2000:])
+    carries(a, b)
+
+
+@cases([(name, ours) for name, ours in both("libreswan")])
+def nobody_is_authenticated(lab, ours):
+    """RFC 7619 test."""
+    a, b = hosts(lab, "libreswan")
+    conf = config("a", "b", ike="aes256gcm16-prfsha384-curve25519", esp="aes256gcm16").split("secrets {")[0]
+    cygnet = a.cygnet(conf.replace("auth = psk", "auth = null").replace("id = a.example.org", "").replace("id = b.example.org", ""))
+    peer = libreswan.Libreswan(b, libreswan.connection(auth="null", leftid="%null", rightid="%null", ike="aes256gcm16-prfsha384-curve25519", esp="aes256gcm16"))
+    cygnet.cygnet("up", "net4") if ours else peer.initiate("net4")
+    wait_for("the child", lambda: len(cygnet.children()) == 1)
+    carries(a, b)
 
 
 @case

@@ -41,7 +41,7 @@ def together(lab, kind, ours_initiates=True, certs=None, wait=True, **settings):
     a, b = hosts(lab, kind)
     certs = Certificates(lab, certs) if isinstance(certs, str) else certs
     ours_settings = swanctl_settings({**settings, **settings.get("ours", {})}, certs)
-    ours = a.cygnet(config("a", "b", **ours_settings), certs.files("a", "b") if certs else {})
+    ours = a.cygnet(config("a", "b", **ours_settings), certs.files("a", "b") if certs else {}, options=settings.get("options", ()))
     peer = start_peer(b, kind, ours_initiates, certs, settings)
     inner = settings.get("inner", (4,))
     for family in inner if kind != "openiked" else ():
