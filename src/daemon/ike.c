@@ -530,6 +530,9 @@ static void from_trust(void *context, const struct message_head *head, struct rd
     } else if (head->type == MESSAGE_JUDGED) {
         struct judged_message judged;
         if (judged_get(fields, &arena, &judged) == OK) ike_operation_judged(context, head->number, &judged);
+    } else if (head->type == MESSAGE_LOGIN_ANSWER) {
+        struct login_answer_message login;
+        if (login_answer_get(fields, &arena, &login) == OK) ike_operation_login(context, head->number, &login);
     } else if (head->type == MESSAGE_RESOLVED) {
         struct resolved_message resolved;
         if (resolved_get(fields, &arena, &resolved) == OK)

@@ -72,6 +72,7 @@ void ike_role_step(struct ike_role *role, struct ike_in *in);
 // ike_operations.c
 bool ike_answer_next(struct ike_role *role);   // gives the core one ready answer; false when there is none
 void ike_operation_start(struct ike_role *role, const struct ike_operation *operation);
+void ike_operation_login(struct ike_role *role, uint64_t number, const struct login_answer_message *login);
 void ike_operation_ppk(struct ike_role *role, uint64_t number, const struct ppk_answer_message *ppk);
 void ike_operation_proved(struct ike_role *role, uint64_t number, const struct proved_message *proved);
 void ike_operation_judged(struct ike_role *role, uint64_t number, const struct judged_message *judged);

@@ -109,6 +109,17 @@ void ike_operation_ppk(struct ike_role *role, uint64_t number, const struct ppk_
     answer_give(role, &answer);
 }
 
+static void login_ask(struct ike_role *role, const struct ike_operation *operation)
+{
+    struct login_message message = {.kind = operation->login.kind, .server = operation->login.server,
+                                    .session = operation->login.session, .methods = operation->login.auth->signature_schemes,
+                                    .local = operation->login.local, .remote = operation->login.remote,
+                                    .message = operation->login.message};
+    struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_LOGIN, operation->number);
+    login_put(&out, &message);
+    link_send(role->trust, &out);
+}
+
 static void judge_ask(struct ike_role *role, const struct ike_operation *operation)
 {
     const struct auth_conf *auth = operation->judge.auth;
@@ -149,6 +160,14 @@ static const char *scheme_static(const char *name)
         if (strcmp(known[i], name) == 0) return known[i];
     }
     return name ? "signature" : NULL;
+}
+
+void ike_operation_login(struct ike_role *role, uint64_t number, const struct login_answer_message *login)
+{
+    struct ike_answer answer = {.number = number, .fault = login->fault, .text = login->text, .login = login->state,
+                                .mutual = login->mutual, .scheme = scheme_static(login->scheme), .data = login->data};
+    if (login->key.size) secret_set(&answer.shared, login->key);
+    answer_give(role, &answer);
 }
 
 void ike_operation_judged(struct ike_role *role, uint64_t number, const struct judged_message *judged)
@@ -257,5 +276,6 @@ void ike_operation_start(struct ike_role *role, const struct ike_operation *oper
     case IKE_OP_JUDGE: judge_ask(role, operation); break;
     case IKE_OP_RESOLVE: resolve_start(role, operation); break;
     case IKE_OP_PPK: ppk_ask(role, operation); break;
+    case IKE_OP_LOGIN: login_ask(role, operation); break;
     }
 }

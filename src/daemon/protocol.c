@@ -345,6 +345,28 @@ static void shape_ppk_answer(struct codec *c, struct ppk_answer_message *m)
     field_bytes(c, &m->mixed);
 }
 
+static void shape_login(struct codec *c, struct login_message *m)
+{
+    field_u8(c, &m->kind);
+    field_bool(c, &m->server);
+    field_u64(c, &m->session);
+    field_bytes(c, &m->methods);
+    field_identity(c, &m->local);
+    field_identity(c, &m->remote);
+    field_bytes(c, &m->message);
+}
+
+static void shape_login_answer(struct codec *c, struct login_answer_message *m)
+{
+    field_fault(c, &m->fault);
+    field_text(c, &m->text);
+    field_u8(c, &m->state);
+    field_bool(c, &m->mutual);
+    field_text(c, &m->scheme);
+    field_bytes(c, &m->data);
+    field_bytes(c, &m->key);
+}
+
 static void shape_judge(struct codec *c, struct judge_message *m)
 {
     field_octets(c, &m->octets);
@@ -516,6 +538,8 @@ CODEC(prove)
 CODEC(proved)
 CODEC(ppk)
 CODEC(ppk_answer)
+CODEC(login)
+CODEC(login_answer)
 CODEC(judge)
 CODEC(judged)
 CODEC(resolved)

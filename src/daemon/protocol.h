@@ -19,7 +19,7 @@ enum message_type {
     MESSAGE_SA_ADD, MESSAGE_SA_MOVE, MESSAGE_SA_DEL, MESSAGE_POLICY_ADD, MESSAGE_POLICY_DEL, MESSAGE_USAGE_ASK, MESSAGE_USAGE, MESSAGE_PLANE,
     MESSAGE_ADDRESS_ADD, MESSAGE_ADDRESS_DEL, MESSAGE_ADDRESS, MESSAGE_UPDOWN, MESSAGE_SYNC, MESSAGE_DATAGRAM,
     MESSAGE_POOL_LOAD, MESSAGE_POOL_UNLOAD, MESSAGE_LIST_POOLS, MESSAGE_LIST_POLICIES, MESSAGE_COUNTERS, MESSAGE_LEASE,
-    MESSAGE_PPK, MESSAGE_PPK_ANSWER, MESSAGE_NAME_SERVER, MESSAGE_STREAM,
+    MESSAGE_PPK, MESSAGE_PPK_ANSWER, MESSAGE_LOGIN, MESSAGE_LOGIN_ANSWER, MESSAGE_NAME_SERVER, MESSAGE_STREAM,
 };
 const char *role_name(enum role role);
 // OK and the head when the table allows this message from that sender to that receiver.
@@ -56,6 +56,22 @@ struct prove_message {
 struct proved_message { enum fault fault; const char *text; uint8_t method; struct bytes data; };
 struct ppk_message { uint8_t kind; uint16_t prf; struct bytes id, keys[3]; };
 struct ppk_answer_message { enum fault fault; bool found; struct bytes mixed; };
+struct login_message {
+    uint8_t kind;
+    bool server;
+    uint64_t session;
+    struct bytes methods;   // as behind auth in the configuration
+    struct identity local, remote;
+    struct bytes message;
+};
+struct login_answer_message {
+    enum fault fault;
+    const char *text;
+    uint8_t state;
+    bool mutual;
+    const char *scheme;
+    struct bytes data, key;
+};
 struct judge_message {
     struct auth_octets octets;
     struct identity id;
@@ -98,6 +114,8 @@ MESSAGE_CODEC(prove)
 MESSAGE_CODEC(proved)
 MESSAGE_CODEC(ppk)
 MESSAGE_CODEC(ppk_answer)
+MESSAGE_CODEC(login)
+MESSAGE_CODEC(login_answer)
 MESSAGE_CODEC(judge)
 MESSAGE_CODEC(judged)
 MESSAGE_CODEC(resolved)

@@ -169,6 +169,21 @@ static void judge_answer(struct trust_role *role, uint64_t number, struct rd *fi
     arena_free(&arena);
 }
 
+// --- logins (EAP)
+
+// Methods have their place here; as long as there is none, a login is refused by name.
+static void login_answer(struct trust_role *role, uint64_t number, struct rd *fields)
+{
+    struct arena arena = {0};
+    struct login_message message;
+    struct login_answer_message answer = {.fault = login_get(fields, &arena, &message)};
+    if (!answer.fault) answer.fault = FAULT_EAP_UNSUPPORTED;
+    struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_LOGIN_ANSWER, number);
+    login_answer_put(&out, &answer);
+    link_send(role->ike, &out);
+    arena_free(&arena);
+}
+
 // --- names
 
 struct name_question {
@@ -230,6 +245,7 @@ static void resolve(struct trust_role *role, uint64_t number, struct rd *fields)
 static void from_ike(void *context, const struct message_head *head, struct rd *fields)
 {
     if (head->type == MESSAGE_JUDGE) judge_answer(context, head->number, fields);
+    else if (head->type == MESSAGE_LOGIN) login_answer(context, head->number, fields);
     else if (head->type == MESSAGE_RESOLVE) resolve(context, head->number, fields);
 }
 

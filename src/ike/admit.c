@@ -212,8 +212,10 @@ static struct candidate candidate_of(const struct exchange *x, const struct load
     unsigned id =
         remote->auth == AUTH_CLASS_NULL ? 1 : identity_matches(&remote->id, &sa->remote_id);
     result.id_fits = id && (round > 0 || local_id_fits(x, conn));
-    result.method_fits = auth_class_allows(remote, x->auth_method);
-    result.count_fits = (round + 1u < conn->remote_rounds) == x->another_follows;
+    result.method_fits = x->wants_eap ? remote->auth == AUTH_CLASS_EAP
+                                      : auth_class_allows(remote, x->auth_method);
+    // Whether a login is the last round is said at its end.
+    result.count_fits = x->wants_eap || (round + 1u < conn->remote_rounds) == x->another_follows;
     result.score = (result.id_fits ? ID_FITS : 0) + (result.method_fits ? METHOD_FITS : 0) +
                    (result.count_fits ? COUNT_FITS : 0) + (id << 8) + path + 1;
     return result;
@@ -240,9 +242,11 @@ static struct candidate candidate_best(const struct exchange *x)
     return search.best;
 }
 
-static const char *method_text(uint8_t method)
+static const char *method_text(const struct exchange *x)
 {
-    return method == AUTH_PSK    ? "a pre-shared key"
+    uint8_t method = x->auth_method;
+    return x->wants_eap          ? "EAP"
+           : method == AUTH_PSK    ? "a pre-shared key"
            : method == AUTH_NULL ? "nothing (NULL)"
                                  : "a signature";
 }
@@ -275,7 +279,7 @@ static enum fault identities_fault(struct exchange *x, const struct candidate *n
     if (nearest->id_fits)
         return exchange_why(x, FAULT_AUTH_METHOD,
                             "%s authenticates with %s, connection %s wants %s", who,
-                            method_text(x->auth_method), conn->name, class_text(remote));
+                            method_text(x), conn->name, class_text(remote));
     if (identity_matches(&remote->id, peer))
         return exchange_why(x, FAULT_CONN_FOR_IDENTITIES, "%s asks for %s, connection %s is %s",
                             who, identity_text(ike, &x->wanted_id), conn->name,

@@ -162,6 +162,11 @@ struct exchange {
     enum fault first_fault;    // of the first connection that did not fit the peer
     const char *first_why;     // in the arena
     bool another_follows;      // the peer says that this is not the last of its rounds
+    bool wants_eap;            // the peer's round comes without AUTH
+    bool asks_eap;             // our request leaves AUTH out
+    uint8_t eap_code;          // of the EAP message that came
+    bool eap_failed;           // answering: the login failed, which is told by EAP itself
+    struct bytes eap_out;      // our EAP message, in the arena or the step
     struct bytes raw_key;      // subjectPublicKeyInfo of the peer (RFC 7670), in the message
     struct identity wanted_id; // who the peer wants us to be; type 0: no matter
     struct sa *fresh;          // IKE SA that a rekey makes; owned until it is entered

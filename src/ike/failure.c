@@ -56,7 +56,9 @@ static const struct {
     {FAULT_SIGNATURE_WRONG, "peer-auth-failed"}, {FAULT_CONN_FOR_IDENTITIES, "peer-auth-failed"},
     {FAULT_IDENTITY_OTHER, "peer-auth-failed"},  {FAULT_AUTH_METHOD, "peer-auth-failed"},
     {FAULT_TS_UNACCEPTABLE, "ts-mismatch"},      {FAULT_PEER_TS_UNACCEPTABLE, "ts-mismatch"},
-    {FAULT_UNIQUE_KEPT, "unique-keep"},          {FAULT_PEER_ADDRESS, "vip-failure"},
+    {FAULT_EAP_LOGIN, "peer-auth-failed"},       {FAULT_EAP_AUTH_WRONG, "peer-auth-failed"},
+    {FAULT_EAP_FAILED, "local-auth-failed"},     {FAULT_UNIQUE_KEPT, "unique-keep"},
+    {FAULT_PEER_ADDRESS, "vip-failure"},
 };
 
 static void alert_fault(const struct exchange *x, enum fault fault)
@@ -153,7 +155,10 @@ static void respond_fault(struct exchange *x, enum fault fault)
 {
     struct draft draft;
     draft_begin(x->sa->ike, &draft);
-    draft_fault(&draft, x, fault);
+    if (x->eap_failed)
+        eap_write_failure(x, &draft);
+    else
+        draft_fault(&draft, x, fault);
     respond(x, &draft);
 }
 

@@ -87,6 +87,9 @@ struct ike_answer {
     const char *scheme;            // JUDGE: what signature was used
     struct path path;              // RESOLVE: where to send from and to
     bool found;                    // PPK: there is such a key; MIX: then `shared` has the mixed keys
+    uint8_t login; // LOGIN: enum ike_login_state; data: EAP message to send; DONE: `shared` is the
+                   // MSK, if the method makes one, and `scheme` says which it was
+    bool mutual;   // LOGIN, DONE: both ends were proved
 };
 
 // Whose an address of a pool is; it stays so when its holder goes, until another one needs it.
@@ -148,10 +151,15 @@ enum ike_operation_kind {
     IKE_OP_PROVE,
     IKE_OP_JUDGE,
     IKE_OP_RESOLVE,
-    IKE_OP_PPK
+    IKE_OP_PPK,
+    IKE_OP_LOGIN
 };
 enum ike_prove_kind { IKE_PROVE_SIGN = 1, IKE_PROVE_MAC, IKE_PROVE_MAC_CHECK };
 enum ike_ppk_kind { IKE_PPK_FIND = 1, IKE_PPK_MIX };
+// BEGIN: the server's first message is wanted; MESSAGE: one of the peer's came. Whoever does these
+// forgets a session for which nothing comes any more.
+enum ike_login_kind { IKE_LOGIN_BEGIN = 1, IKE_LOGIN_MESSAGE };
+enum ike_login_state { IKE_LOGIN_GOES_ON = 1, IKE_LOGIN_DONE };
 
 // RFC 7296 2.15: what is signed is message | nonce | prf(sk_p, id_body) | int_auth; the one who
 // signs puts it together.
@@ -202,6 +210,14 @@ struct ike_operation {
         struct bytes id;  // of the key; FIND: empty for any
         struct bytes keys[3]; // MIX: each becomes prf+(PPK, it) of the same size, in one secret
     } ppk;
+    struct {              // LOGIN: a step of EAP (RFC 3748)
+        uint8_t kind;     // enum ike_login_kind
+        bool server;      // we let the peer log in; else we log in there
+        uint64_t session; // the same one in all steps of a login
+        const struct auth_conf *auth; // the round
+        struct identity local, remote; // of the ID payloads
+        struct bytes message;          // EAP packet that came
+    } login;
 };
 
 enum ike_level { IKE_AUDIT = 0, IKE_ERROR, IKE_INFO, IKE_DETAIL, IKE_DEBUG };

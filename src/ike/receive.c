@@ -215,7 +215,7 @@ static bool is_first_request(const struct ike_header *header)
 // The peer has answered what makes the IKE SA, and asks; its answer has not come. It will ask again.
 static bool is_early(const struct sa *sa, const struct ike_header *header)
 {
-    bool coming = sa->state == EXPECT_SA_INIT || sa->state == EXPECT_AUTH;
+    bool coming = sa->state >= EXPECT_SA_INIT && sa->state < ESTABLISHED;
     return coming && sa->initiator && !(header->flags & FLAG_RESPONSE);
 }
 

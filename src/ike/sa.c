@@ -74,6 +74,7 @@ void handshake_free(struct handshake *handshake)
     secret_wipe(&handshake->int_auth_i);
     secret_wipe(&handshake->int_auth_r);
     ppk_wipe(&handshake->ppk);
+    eap_wipe(&handshake->eap);
     ticket_free(handshake->ticket);
     redirect_free(handshake);
     free(handshake);
@@ -475,9 +476,9 @@ const char *sa_state_text(const struct sa *sa)
 {
     static const char *const texts[SA_STATES] = {
         [EXPECT_SA_INIT] = "CONNECTING", [EXPECT_AUTH] = "CONNECTING",
-        [EXPECT_ROUND] = "CONNECTING",   [ESTABLISHED] = "ESTABLISHED",
-        [REKEYED] = "REKEYED",           [DELETING] = "DELETING",
-        [DEAD] = "DELETING",
+        [EXPECT_ROUND] = "CONNECTING",   [EXPECT_EAP] = "CONNECTING",
+        [ESTABLISHED] = "ESTABLISHED",   [REKEYED] = "REKEYED",
+        [DELETING] = "DELETING",         [DEAD] = "DELETING",
     };
     if (sa->state == ESTABLISHED && sa->asking &&
         (sa->asking->plan == &plan_rekey_ike || sa->asking->plan == plan_rekey_ike.followup))

@@ -180,6 +180,7 @@ enum sa_state {
     EXPECT_SA_INIT,
     EXPECT_AUTH,
     EXPECT_ROUND, // a further IKE_AUTH (RFC 4739)
+    EXPECT_EAP,   // a login's next message, or AUTH at its end (RFC 7296 2.16)
     ESTABLISHED,
     REKEYED,
     DELETING,
@@ -219,8 +220,20 @@ enum sa_bits {
 enum ppk_state { PPK_UNKNOWN = 0, PPK_ABSENT, PPK_OFFERED, PPK_AGREED, PPK_MIXED };
 struct ppk_use {
     uint8_t state;           // enum ppk_state
+    bool is_named;           // in the request that is under way
     struct secret d, pi, pr; // MIXED: the keys without it
     struct bytes without;    // our AUTH data without it; owned
+};
+
+// RFC 7296 2.16: a login by EAP that is under way.
+struct eap_use {
+    bool is_offered;    // RFC 5998: the responder need not sign
+    bool is_through;    // EAP(Success): AUTH follows
+    bool mutual;        // the method has proved both ends
+    uint8_t messages;   // of the peer's
+    uint8_t identifier; // of its last one
+    const char *scheme; // "EAP-TLS"
+    struct secret key;  // MSK; empty: the method makes none
 };
 
 // RFC 5723: what an end knows of a ticket.
@@ -284,6 +297,7 @@ struct handshake {
     uint8_t told[20];                 // digest of our addresses as IKE_AUTH told them
     struct addr source;               // half-open: who is counted
     struct ppk_use ppk;
+    struct eap_use eap;
     struct ticket *ticket; // by which the session is resumed; owned
     uint8_t half_open_key[32];
     uint8_t half_open_key_size;

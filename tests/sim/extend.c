@@ -44,6 +44,56 @@ static void a_ppk_meets_loss(struct sim *sim, uint64_t seed)
     CHECK(sim, sim_paired(sim) && ppk_used(SIM_A(sim)) && ppk_used(SIM_B(sim)));
 }
 
+static void eap_pair(struct sim *sim, uint64_t seed)
+{
+    sim_pair(sim, seed, seed % 4 == 3 ? PPK_LINES : "", "");
+    for (size_t i = 0; i < 2; i++) {
+        sim->hosts[i].eap = true;
+        sim->hosts[i].ppk = "a key of both";
+        sim_reload(&sim->hosts[i]);
+    }
+}
+
+// RFC 7296 2.16, RFC 5998 3 test
+static void a_login_by_eap_comes_up(struct sim *sim, uint64_t seed)
+{
+    eap_pair(sim, seed);
+    play_up(sim);
+    play_one_of_all(sim);
+    CHECK(sim, SIM_A(sim)->sent == 6 && SIM_B(sim)->sent == 6);   // IDi, three answers, AUTH
+    CHECK(sim, ppk_used(SIM_A(sim)) == (seed % 4 == 3) && ppk_used(SIM_B(sim)) == (seed % 4 == 3));
+}
+
+static void a_login_by_eap_meets_loss(struct sim *sim, uint64_t seed)
+{
+    eap_pair(sim, seed);
+    sim->loss_percent = 20;
+    sim->jitter = nsec_ms(200);
+    sim->duplicate_percent = 10;
+    sim_start(sim);
+    sim_command(SIM_A(sim), "up lan");
+    if (seed % 3 == 0) sim_command(SIM_B(sim), "up lan");
+    sim_run(sim, nsec_seconds(400));
+    sim->loss_percent = 0;
+    sim_command(SIM_A(sim), "rekey ike");
+    sim_run(sim, nsec_seconds(60));
+    sim_quiesce(sim);
+    if (sim_children(SIM_A(sim), "lan")) CHECK(sim, sim_paired(sim));
+}
+
+// Keys that do not agree are found out at the end, whichever end has begun.
+static void a_login_with_another_key_stays_down(struct sim *sim, uint64_t seed)
+{
+    eap_pair(sim, seed);
+    SIM_A(sim)->secret = "another";
+    sim_start(sim);
+    sim_command(seed % 2 ? SIM_A(sim) : SIM_B(sim), "up lan");
+    sim_run(sim, nsec_seconds(100));
+    sim_quiesce(sim);
+    CHECK(sim, !sim_children(SIM_A(sim), "lan") && !sim_children(SIM_B(sim), "lan"));
+    CHECK(sim, SIM_A(sim)->fault_counts[FAULT_EAP_AUTH_WRONG] + SIM_B(sim)->fault_counts[FAULT_EAP_AUTH_WRONG] > 0);
+}
+
 #define MORE_OF_A(side) side "-2 {\n round = 2\n auth = psk\n id = a2.example.org\n }\n " side "-3 {\n round = 3\n auth = psk\n id = a3.example.org\n }"
 #define MORE_OF_B(side) side "-4 {\n round = 2\n auth = psk\n id = b2.example.org\n }"
 
@@ -159,6 +209,9 @@ static void gateways_that_send_on_to_each_other_are_left(struct sim *sim, uint64
 const struct scenario scenarios_extend[] = {
     SCENARIO(a_client_is_sent_on),
     SCENARIO(gateways_that_send_on_to_each_other_are_left),
+    SCENARIO(a_login_by_eap_comes_up),
+    SCENARIO(a_login_by_eap_meets_loss),
+    SCENARIO(a_login_with_another_key_stays_down),
     SCENARIO(rounds_of_both_ends_come_up),
     SCENARIO(rounds_meet_loss),
     SCENARIO(one_round_too_few_is_refused),

@@ -31,6 +31,7 @@ static void conn_in(struct sim_host *host)
     TREE_EACH(section, connections) {
         struct conn *conn = options_conn(section, &complaints);
         if (!conn) continue;
+        if (host->eap) conn->local[0].auth = conn->remote[0].auth = AUTH_CLASS_EAP;
         struct ike_in in = {.kind = IKE_IN_CONN_LOAD, .conn = conn};
         host_input(host, &in);
         conn_release(conn);
@@ -202,6 +203,24 @@ static void ppk(const struct sim_host *host, const struct ike_operation *operati
     secret_set(&answer->shared, buf_bytes(&all));
 }
 
+// A made-up method of EAP: three requests, whose identifiers count them, and then the ends' secret is the key.
+static void login(const struct sim_host *host, const struct ike_operation *operation, struct ike_answer *answer)
+{
+    enum { REQUEST = 1, RESPONSE, SUCCESS, METHOD = 255, REQUESTS = 3 };
+    bool begins = operation->login.kind == IKE_LOGIN_BEGIN, server = operation->login.server;
+    const uint8_t *came = begins ? (const uint8_t[4]){0} : operation->login.message.at;
+    bool ends = server ? came[1] >= REQUESTS : came[0] == SUCCESS;
+    const uint8_t goes_on[] = {server ? REQUEST : RESPONSE, server ? (uint8_t)(came[1] + 1) : came[1], 0, 5, METHOD};
+    const uint8_t success[] = {SUCCESS, came[1], 0, 4};
+    answer->login = ends ? IKE_LOGIN_DONE : IKE_LOGIN_GOES_ON;
+    if (!ends) answer->data = mem_copy(BYTES_ARRAY(goes_on));
+    if (ends && server) answer->data = mem_copy(BYTES_ARRAY(success));
+    if (!ends) return;
+    answer->mutual = true;
+    answer->scheme = "EAP-MADE-UP";
+    secret_set(&answer->shared, bytes_of_text(host->secret));
+}
+
 static bool source_choose(const struct sim_host *host, const struct addr *remote, struct addr *out)
 {
     *out = host->addr;
@@ -238,6 +257,7 @@ static void operation_perform(struct sim_host *host, const struct ike_operation 
     case IKE_OP_PROVE: prove(host, operation, answer); break;
     case IKE_OP_RESOLVE: resolve(host, operation, answer); break;
     case IKE_OP_PPK: ppk(host, operation, answer); break;
+    case IKE_OP_LOGIN: login(host, operation, answer); break;
     default: answer->fault = FAULT_NO_PROPOSAL_CHOSEN;
     }
     if (operation->ke == host->broken_ke && public.size) public.size--;

@@ -64,6 +64,7 @@ struct sim_host {
     const char *secret;          // pre-shared with everybody
     const char *ppk;             // of the one id that everybody uses (RFC 8784); NULL: there is none
     bool cut;                    // its cable is out
+    bool eap;                    // both ends prove themselves by EAP alone, with a made-up method
     uint16_t broken_ke;          // its values of this method are cut short; 0: none
     struct sim_sa sas[SIM_SAS_MAX];
     size_t sa_count;

@@ -142,7 +142,7 @@ bool ppk_wants_two_proofs(const struct sa *sa);
 enum fault ppk_proved_without(struct exchange *x); // keeps x->auth_data as that proof
 enum fault ppk_ask_mix(struct exchange *x);        // from here on the SA's keys hold it
 enum fault ppk_ask_mixed(struct exchange *x, struct ike_answer *answer);
-void ppk_write(const struct sa *sa, struct draft *draft);
+void ppk_write(struct sa *sa, struct draft *draft); // beside our first AUTH
 enum fault ppk_heed(struct exchange *x);
 enum fault ppk_choose(struct exchange *x); // before the peer is judged: with which keys?
 enum fault ppk_chosen(struct exchange *x, struct ike_answer *answer);

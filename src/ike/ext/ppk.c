@@ -183,12 +183,13 @@ enum fault ppk_ask_mixed(struct exchange *x, struct ike_answer *answer)
     return ppk_take(x, &answer->shared);
 }
 
-void ppk_write(const struct sa *sa, struct draft *draft)
+void ppk_write(struct sa *sa, struct draft *draft)
 {
     uint8_t space[IDENTITY_SIZE_MAX + 1];
     struct wr out = wr_over(space, sizeof space);
-    const struct ppk_use *ppk = &sa->handshake->ppk;
+    struct ppk_use *ppk = &sa->handshake->ppk;
     if (ppk->state != PPK_MIXED) return;
+    ppk->is_named = true;
     wr_u8(&out, PPK_ID_FIXED);
     wr_bytes(&out, sa->conn->ppk_id.bytes);
     draft_notify(draft, NOTIFY_PPK_IDENTITY, wr_done(&out));
@@ -196,13 +197,15 @@ void ppk_write(const struct sa *sa, struct draft *draft)
 }
 
 // RFC 8784 3: PPK_IDENTITY in the answer says that the key is in use; what is in it does not
-// matter.
+// matter. Further rounds hold to that.
 enum fault ppk_heed(struct exchange *x)
 {
     struct sa *sa = x->sa;
     struct ppk_use *ppk = &sa->handshake->ppk;
     struct notify notify;
-    if (ppk->state != PPK_MIXED || message_notify(&x->in, NOTIFY_PPK_IDENTITY, &notify)) return OK;
+    if (!ppk->is_named) return OK;
+    ppk->is_named = false;
+    if (message_notify(&x->in, NOTIFY_PPK_IDENTITY, &notify)) return OK;
     if (!ppk->without.at)
         return exchange_why(x, FAULT_PPK_REQUIRED, "it has no key with the id %s for us",
                             identity_text(sa->ike, &sa->conn->ppk_id));

@@ -12,6 +12,7 @@
 // The new gateway hears N(REDIRECTED_FROM)(the former one's address). Connection, identities and
 // selectors stay what they are: whoever sends a client elsewhere cannot make it trust anybody else.
 #include "ike/internal.h"
+#include "ike/v2/auth.h"
 
 enum {
     GATEWAY_IPV4 = 1,
@@ -192,7 +193,7 @@ enum fault redirect_heed_auth(struct exchange *x)
     struct notify notify;
     const char *gateway;
     struct bytes nonce;
-    bool is_last = sa->handshake->remote_stops;
+    bool is_last = sa->handshake->remote_stops && !local_is_due(sa);
     if (!message_notify(&x->in, NOTIFY_REDIRECT, &notify) || !sa->conn->follow_redirects ||
         !(sa->bits & PEER_AUTHENTICATED) || (!is_last && sa->state != EXPECT_AUTH))
         return OK;

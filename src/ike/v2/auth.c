@@ -61,8 +61,12 @@ static enum fault auth_ask(struct exchange *x)
         id_write(draft_open(&draft, PAYLOAD_IDR), remote);
         draft_close(&draft);
     }
-    proof_write_auth(x, &draft);
-    ppk_write(sa, &draft);
+    x->asks_eap = eap_is_due(sa);
+    if (!x->asks_eap) {
+        proof_write_auth(x, &draft);
+        ppk_write(sa, &draft);
+    }
+    eap_offer(sa, &draft);
     ticket_request(sa, &draft);
     if (sa->bits & PEER_ROUNDS) draft_notify(&draft, NOTIFY_MULTIPLE_AUTH_SUPPORTED, BYTES_NONE);
     config_offer(x, &draft);
@@ -79,10 +83,21 @@ static enum fault auth_ask_round(struct exchange *x)
     struct sa *sa = x->sa;
     struct draft draft;
     draft_begin(sa->ike, &draft);
+    x->asks_eap = eap_is_due(sa);
     if (local_is_due(sa)) {
         proof_write(x, &draft, PAYLOAD_IDI);
-        proof_write_auth(x, &draft);
+        if (!x->asks_eap) proof_write_auth(x, &draft);
     }
+    request(x, &draft);
+    return OK;
+}
+
+static enum fault auth_ask_after_eap(struct exchange *x)
+{
+    struct draft draft;
+    draft_begin(x->sa->ike, &draft);
+    proof_write_auth(x, &draft);
+    if (x->sa->handshake->local_done == 1) ppk_write(x->sa, &draft);
     request(x, &draft);
     return OK;
 }
@@ -90,7 +105,7 @@ static enum fault auth_ask_round(struct exchange *x)
 // Once with the keys as they are, before a post-quantum pre-shared key goes into them.
 static enum fault auth_prove_without(struct exchange *x)
 {
-    if (!ppk_wants_two_proofs(x->sa)) return OK;
+    if (eap_is_due(x->sa) || !ppk_wants_two_proofs(x->sa)) return OK;
     TRY(auth_prove(x));
     return x->waiter.number ? OK : ppk_proved_without(x); // NULL authentication asks nobody
 }
@@ -101,15 +116,15 @@ static enum fault auth_proved_without(struct exchange *x, struct ike_answer *ans
     return ppk_proved_without(x);
 }
 
-// RFC 8784 3: the first response says whether the key is in use; further rounds hold to that.
-static enum fault auth_heed_ppk(struct exchange *x)
+// RFC 8784 3: the key is named in the request with our first AUTH, which comes behind EAP.
+static enum fault auth_mix_ppk(struct exchange *x)
 {
-    return x->sa->state == EXPECT_AUTH ? ppk_heed(x) : OK;
+    return eap_is_due(x->sa) ? OK : ppk_ask_mix(x);
 }
 
 static const struct step auth_ask_steps[] = {
     WAIT(auth_prove_without, auth_proved_without), // waits: PROVE, where a PPK is optional
-    WAIT(ppk_ask_mix, ppk_ask_mixed),              // waits: PPK
+    WAIT(auth_mix_ppk, ppk_ask_mixed),             // waits: PPK
     WAIT(auth_prove, auth_proved),                 // waits: PROVE
     STEP(auth_take_child),
     STEP(auth_ask),
@@ -118,6 +133,15 @@ static const struct step auth_ask_steps[] = {
 static const struct step auth_ask_round_steps[] = {
     WAIT(auth_prove, auth_proved), // waits: PROVE, if a round of ours is due
     STEP(auth_ask_round),
+    END,
+};
+
+static const struct step eap_ask_steps[] = {STEP(eap_ask), END};
+static const struct step eap_auth_ask_steps[] = {
+    WAIT(auth_prove_without, auth_proved_without),
+    WAIT(auth_mix_ppk, ppk_ask_mixed), // waits: PPK
+    STEP(eap_prove),
+    STEP(auth_ask_after_eap),
     END,
 };
 
@@ -155,6 +179,7 @@ static enum fault auth_read_answer(struct exchange *x)
 {
     const struct sa *sa = x->sa;
     x->auth_method = AUTH_NONE;
+    TRY(eap_read_first(x));
     if (sa->handshake->remote_stops)
         return message_first(&x->in, PAYLOAD_AUTH) ? FAULT_AUTH_ROUND_UNASKED : OK;
     TRY(proof_read(x, PAYLOAD_IDR));
@@ -200,16 +225,58 @@ static enum fault auth_go_on(struct exchange *x)
     return OK;
 }
 
+// Behind each message of a login comes another one, or AUTH.
+static enum fault auth_after_eap(struct exchange *x)
+{
+    if (!message_first(&x->in, PAYLOAD_EAP)) return OK;
+    exchange_restart(x, eap_is_through(x->sa) ? eap_auth_ask_steps : eap_ask_steps);
+    return OK;
+}
+
+static enum fault auth_end_eap(struct exchange *x)
+{
+    eap_end(x->sa);
+    return OK;
+}
+
+#define AUTH_CONCLUDE_STEPS                                                                        \
+    STEP(auth_next_round), /* until both ends are through */                                       \
+        STEP(auth_agree_child), STEP(auth_go_on), END
+static const struct step eap_conclude_steps[] = {
+    WAIT(eap_relay, eap_relayed), // waits: LOGIN, unless it is AUTH
+    STEP(auth_after_eap),
+    STEP(ppk_heed),
+    STEP(auth_judge_peer), // by the login's key
+    STEP(auth_end_eap),
+    STEP(redirect_heed_auth), // the gateway sends us elsewhere
+    AUTH_CONCLUDE_STEPS,
+};
+
+static enum fault auth_branch(struct exchange *x)
+{
+    if (x->sa->state == EXPECT_EAP) x->next = eap_conclude_steps;
+    return OK;
+}
+
+// The peer has been judged, as far as it has shown itself, and our login begins.
+static enum fault auth_enter_eap(struct exchange *x)
+{
+    if (!x->asks_eap) return OK;
+    if (!message_first(&x->in, PAYLOAD_EAP)) return FAULT_EAP_REFUSED;
+    sa_set_state(x->sa, EXPECT_EAP);
+    x->next = eap_conclude_steps;
+    return OK;
+}
+
 static const struct step auth_conclude_steps[] = {
     STEP(auth_heed),
-    STEP(auth_heed_ppk),
+    STEP(auth_branch),
+    STEP(ppk_heed),
     STEP(auth_read_answer),                  // all payloads decoded, none believed yet
     HEAR(auth_judge_peer, auth_peer_judged), // waits: JUDGE, or PROVE for a PSK's MAC
     STEP(redirect_heed_auth),                // the gateway sends us elsewhere
-    STEP(auth_next_round),                   // until both ends are through
-    STEP(auth_agree_child),
-    STEP(auth_go_on),
-    END,
+    STEP(auth_enter_eap),
+    AUTH_CONCLUDE_STEPS,
 };
 
 const struct plan plan_auth = {
@@ -242,7 +309,16 @@ static enum fault auth_read_round(struct exchange *x)
 
 static enum fault auth_find_connection(struct exchange *x)
 {
-    return x->auth_method == AUTH_NONE || is_resumed(x->sa) ? OK : conn_by_identities(x);
+    bool is_due = x->auth_method != AUTH_NONE || x->wants_eap;
+    return !is_due || is_resumed(x->sa) ? OK : conn_by_identities(x);
+}
+
+// RFC 8784 3: named beside the peer's first AUTH. That it was not agreed on is told before EAP.
+static enum fault auth_choose_ppk(struct exchange *x)
+{
+    const struct handshake *handshake = x->sa->handshake;
+    if (handshake->remote_done) return OK;
+    return x->wants_eap && handshake->ppk.state == PPK_AGREED ? OK : ppk_choose(x);
 }
 
 // The first request asks for the child, and waits for that until all rounds are done.
@@ -268,9 +344,39 @@ static void first_request_take(struct exchange *x)
     handshake->first_arena = (struct arena){0};
 }
 
+// Our proof, with the peer's: of the round that is due, or with the key of the login.
+static void round_write(struct exchange *x, struct draft *draft)
+{
+    if (eap_is_through(x->sa)) {
+        eap_write_auth(x, draft);
+        eap_end(x->sa);
+    } else if (local_is_due(x->sa)) {
+        proof_write(x, draft, PAYLOAD_IDR);
+        if (local_round(x->sa)->auth != AUTH_CLASS_EAP) proof_write_auth(x, draft);
+    }
+    // RFC 8784 3: in the response to the request that names it.
+    if (x->ppk_id.size) ppk_answer(x->sa, draft);
+}
+
+static void eap_answer_begin(struct exchange *x)
+{
+    struct draft draft;
+    draft_begin(x->sa->ike, &draft);
+    round_write(x, &draft);
+    eap_write(x, &draft);
+    respond(x, &draft);
+    first_request_keep(x);
+    sa_set_state(x->sa, EXPECT_EAP);
+    exchange_skip_rest(x);
+}
+
 static enum fault auth_answer_round(struct exchange *x)
 {
     struct sa *sa = x->sa;
+    if (x->wants_eap) {
+        eap_answer_begin(x);
+        return OK;
+    }
     bool is_last =
         sa->handshake->remote_stops && sa->handshake->local_done + 1u >= sa->conn->local_rounds;
     if (is_last) {
@@ -279,11 +385,7 @@ static enum fault auth_answer_round(struct exchange *x)
     }
     struct draft draft;
     draft_begin(sa->ike, &draft);
-    if (local_is_due(sa)) {
-        proof_write(x, &draft, PAYLOAD_IDR);
-        proof_write_auth(x, &draft);
-    }
-    if (sa->state == EXPECT_AUTH) ppk_answer(sa, &draft);
+    round_write(x, &draft);
     respond(x, &draft);
     first_request_keep(x);
     sa_set_state(sa, EXPECT_ROUND);
@@ -298,11 +400,7 @@ static enum fault auth_redirect(struct exchange *x)
     struct draft draft;
     if (!redirect_is_due(sa)) return OK;
     draft_begin(sa->ike, &draft);
-    if (local_is_due(sa)) {
-        proof_write(x, &draft, PAYLOAD_IDR);
-        proof_write_auth(x, &draft);
-    }
-    if (sa->state == EXPECT_AUTH) ppk_answer(sa, &draft);
+    round_write(x, &draft);
     redirect_write(&draft, sa->conn->redirect_to, BYTES_NONE);
     respond(x, &draft);
     report(sa->ike, ABOUT_SA(sa), IKE_INFO, OK, "%s [%s] is sent on to %s",
@@ -328,11 +426,7 @@ static enum fault auth_answer_write(struct exchange *x)
     TRY(mobike_agree(x));
     if (x->child && !x->child_fault) x->child_fault = first_child_keys(x, &keymat);
     draft_begin(sa->ike, &draft);
-    if (local_is_due(sa)) {
-        proof_write(x, &draft, PAYLOAD_IDR);
-        proof_write_auth(x, &draft);
-    }
-    if (sa->state == EXPECT_AUTH) ppk_answer(sa, &draft);
+    round_write(x, &draft);
     auth_lifetime_write(sa, &draft);
     config_answer(x, &draft);
     mobike_offer(sa, &draft);
@@ -354,6 +448,7 @@ static enum fault auth_answer_write(struct exchange *x)
 
 // clang-format off
 #define AUTH_JUDGE_STEPS                                                                           \
+    WAIT(eap_begin, eap_begun),              /* waits: LOGIN, where there is no AUTH */            \
     HEAR(auth_judge_peer, auth_peer_judged), /* waits: JUDGE, or PROVE for a PSK's MAC */          \
     WAIT(auth_prove, auth_proved),           /* waits: PROVE, if a round of ours is due */         \
     STEP(auth_answer_round),                 /* and waits for the next, until both are through */  \
@@ -365,9 +460,9 @@ static enum fault auth_answer_write(struct exchange *x)
     END
 // clang-format on
 static const struct step auth_answer_steps[] = {
-    STEP(auth_read),              // all payloads decoded, none believed yet
-    STEP(auth_find_connection),   // by IDi, IDr, address, method, rounds
-    WAIT(ppk_choose, ppk_chosen), // waits: PPK
+    STEP(auth_read),                   // all payloads decoded, none believed yet
+    STEP(auth_find_connection),        // by IDi, IDr, address, method, rounds
+    WAIT(auth_choose_ppk, ppk_chosen), // waits: PPK
     AUTH_JUDGE_STEPS,
 };
 static const struct step auth_round_answer_steps[] = {
@@ -375,6 +470,18 @@ static const struct step auth_round_answer_steps[] = {
     STEP(auth_find_connection),
     AUTH_JUDGE_STEPS,
 };
+static const struct step eap_answer_steps[] = {
+    HEAR(eap_take_message, eap_message_taken), // waits: LOGIN
+    STEP(eap_respond),
+    END,
+};
+static const struct step eap_auth_answer_steps[] = {
+    STEP(eap_read_auth),
+    WAIT(auth_choose_ppk, ppk_chosen), // waits: PPK
+    AUTH_JUDGE_STEPS,
+};
+const struct recipe eap_answer = {"IKE_AUTH", FAILURE_ENDS_SA, eap_answer_steps, NULL};
+const struct recipe eap_auth_answer = {"IKE_AUTH", FAILURE_ENDS_SA, eap_auth_answer_steps, NULL};
 const struct recipe auth_answer = {"IKE_AUTH", FAILURE_ENDS_SA, auth_answer_steps, NULL};
 const struct recipe auth_round_answer = {"IKE_AUTH", FAILURE_ENDS_SA, auth_round_answer_steps,
                                          NULL};

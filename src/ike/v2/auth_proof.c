@@ -31,11 +31,11 @@ const struct auth_conf *remote_round(const struct sa *sa)
 
 static bool class_is_done(uint8_t class)
 {
-    return class <= AUTH_CLASS_PSK || class == AUTH_CLASS_NULL;
+    return class <= AUTH_CLASS_EAP || class == AUTH_CLASS_NULL;
 }
 
 // RFC 4739 2.1: further rounds are only for peers that have said to know of them.
-static enum fault rounds_check(struct exchange *x)
+enum fault rounds_check(struct exchange *x)
 {
     const struct sa *sa = x->sa;
     const struct conn *conn = sa->conn;
@@ -47,7 +47,7 @@ static enum fault rounds_check(struct exchange *x)
     if (several && !(sa->bits & PEER_ROUNDS))
         return exchange_why(x, FAULT_AUTH_ROUNDS_PEER, "connection %s has %u local and %u remote",
                             conn->name, conn->local_rounds, conn->remote_rounds);
-    return OK;
+    return eap_check_rounds(x);
 }
 
 // --- what is signed
@@ -58,7 +58,7 @@ static struct bytes sk_p(const struct sa *sa, bool of_initiator)
     return secret_bytes(of_initiator ? &handshake->sk_pi : &handshake->sk_pr);
 }
 
-static struct auth_octets octets_of(const struct sa *sa, bool ours)
+struct auth_octets octets_of(const struct sa *sa, bool ours)
 {
     const struct handshake *handshake = sa->handshake;
     bool of_initiator = ours == sa->initiator;
@@ -74,7 +74,7 @@ static struct auth_octets octets_of(const struct sa *sa, bool ours)
 }
 
 // RFC 7296 2.15: AUTH = prf(prf(shared key, "Key Pad for IKEv2"), octets).
-static enum fault keyed_auth(const struct auth_octets *octets, struct bytes key, struct secret *out)
+enum fault keyed_auth(const struct auth_octets *octets, struct bytes key, struct secret *out)
 {
     SECRET(id_mac);
     SECRET(pad);
@@ -123,11 +123,13 @@ static enum fault prove_resumed(struct exchange *x)
 enum fault auth_prove(struct exchange *x)
 {
     struct sa *sa = x->sa;
+    if (eap_is_through(sa)) return eap_prove(x);
     if (!local_is_due(sa)) return OK;
     if (is_resumed(sa)) return prove_resumed(x);
     TRY(rounds_check(x));
     own_id_set(sa);
     const struct auth_conf *auth = local_round(sa);
+    if (auth->auth == AUTH_CLASS_EAP) return OK; // when the login is through
     if (auth->auth == AUTH_CLASS_NULL) return prove_null(x);
     struct ike_operation *operation = exchange_wait(x, IKE_OP_PROVE);
     operation->prove.kind = auth->auth == AUTH_CLASS_PSK ? IKE_PROVE_MAC : IKE_PROVE_SIGN;
@@ -219,10 +221,10 @@ enum fault proof_read(struct exchange *x, uint8_t id_type)
                          *auth = message_first(&x->in, PAYLOAD_AUTH);
     if (!id_payload) return FAULT_PAYLOAD_MISSING;
     TRY(id_read(id_payload->body, &id));
-    if (!auth)
-        return exchange_why(x, FAULT_AUTH_METHOD, "%s wants EAP, which is not supported yet",
-                            identity_text(sa->ike, &id));
-    TRY(auth_read_payload(auth->body, &x->auth_method, &x->auth_data));
+    // RFC 7296 2.16: by leaving AUTH out the peer asks for EAP.
+    x->wants_eap = !auth;
+    x->auth_method = AUTH_NONE;
+    if (auth) TRY(auth_read_payload(auth->body, &x->auth_method, &x->auth_data));
     x->another_follows = message_notify(&x->in, NOTIFY_ANOTHER_AUTH_FOLLOWS, &notify);
     certs_read(x);
     mem_drop(&sa->handshake->id_remote);
@@ -276,7 +278,7 @@ static void scheme_add(struct sa *sa, const char *scheme)
 }
 
 // The peer's round is good. Has it said that another one comes, and do we want one?
-static enum fault peer_accept(struct exchange *x, const char *scheme)
+enum fault peer_accept(struct exchange *x, const char *scheme)
 {
     struct sa *sa = x->sa;
     struct handshake *handshake = sa->handshake;
@@ -319,12 +321,24 @@ static enum fault judge_resumed(struct exchange *x)
     return peer_accept(x, x->sa->handshake->ticket->scheme);
 }
 
+// RFC 5998 3: a gateway that signs though we would do without it is judged all the same; and RFC
+// 7296 2.16: whom we log in to, it signs.
+static bool is_allowed(const struct exchange *x)
+{
+    static const struct auth_conf signature = {.auth = AUTH_CLASS_PUBKEY};
+    const struct auth_conf *round = remote_round(x->sa);
+    bool signs = auth_class_allows(&signature, x->auth_method);
+    if (!x->asks_eap) return auth_class_allows(round, x->auth_method);
+    return signs && (round->auth == AUTH_CLASS_EAP || auth_class_allows(round, x->auth_method));
+}
+
 enum fault auth_judge_peer(struct exchange *x)
 {
     if (is_resumed(x->sa)) return judge_resumed(x);
-    if (x->auth_method == AUTH_NONE) return OK; // no round of the peer's is due
+    if (eap_is_through(x->sa)) return eap_judge(x);
+    if (x->auth_method == AUTH_NONE) return OK; // no round of the peer's is due, or EAP's
     TRY(rounds_check(x));
-    if (!auth_class_allows(remote_round(x->sa), x->auth_method))
+    if (!is_allowed(x))
         return x->auth_method == AUTH_NULL ? FAULT_NULL_AUTH_UNWANTED : FAULT_AUTH_METHOD;
     if (x->auth_method == AUTH_NULL) return judge_null(x);
     if (x->auth_method == AUTH_PSK)

@@ -16,6 +16,7 @@
 #define TS_        (PAYLOAD_BIT(PAYLOAD_TSI) | PAYLOAD_BIT(PAYLOAD_TSR))
 #define N_         PAYLOAD_BIT(PAYLOAD_NOTIFY)
 #define D_         PAYLOAD_BIT(PAYLOAD_DELETE)
+#define EAP_       PAYLOAD_BIT(PAYLOAD_EAP)
 #define V_         PAYLOAD_BIT(PAYLOAD_VENDOR)
 #define UP_        (IN(ESTABLISHED) | IN(REKEYED) | IN(DELETING))
 // clang-format on
@@ -30,6 +31,12 @@ static bool asks_for_rekey_of_child(const struct message *message)
 {
     struct notify notify;
     return message_notify(message, NOTIFY_REKEY_SA, &notify);
+}
+
+// RFC 7296 2.16: AUTH ends a login, EAP messages come before it.
+static bool has_eap(const struct message *message)
+{
+    return message_first(message, PAYLOAD_EAP);
 }
 
 static bool refuses_us(const struct message *message)
@@ -48,9 +55,14 @@ const struct rule rules[] = {
     {EXCHANGE_IKE_SESSION_RESUME, MESSAGE_REQUEST, IN(NOTHING),      NONCE_,                   N_ | V_,                              NULL,                    &resume_answer},
     {EXCHANGE_IKE_SESSION_RESUME, MESSAGE_RESPONSE, IN(EXPECT_SA_INIT), NONCE_,             N_ | V_,                              NULL,                    NULL},
     {EXCHANGE_IKE_AUTH,        MESSAGE_REQUEST,  IN(EXPECT_AUTH),    IDI_,                     IDR_ | CERT_ | CERTREQ_ | AUTH_ | CP_ | SA_ | TS_ | N_ | V_, NULL, &auth_answer},
+    {EXCHANGE_IKE_AUTH,        MESSAGE_RESPONSE, IN(EXPECT_AUTH),    IDR_ | EAP_,              CERT_ | AUTH_ | N_ | V_,              has_eap,                 NULL},
     {EXCHANGE_IKE_AUTH,        MESSAGE_RESPONSE, IN(EXPECT_AUTH),    IDR_ | AUTH_,             CERT_ | CP_ | SA_ | TS_ | N_ | V_,    NULL,                    NULL},
     {EXCHANGE_IKE_AUTH,        MESSAGE_REQUEST,  IN(EXPECT_ROUND),   0,                        IDI_ | CERT_ | AUTH_ | N_ | V_,       NULL,                    &auth_round_answer},
-    {EXCHANGE_IKE_AUTH,        MESSAGE_RESPONSE, IN(EXPECT_ROUND),   0,                        IDR_ | CERT_ | AUTH_ | CP_ | SA_ | TS_ | N_ | V_, NULL,        NULL},
+    {EXCHANGE_IKE_AUTH,        MESSAGE_RESPONSE, IN(EXPECT_ROUND),   0,                        IDR_ | CERT_ | AUTH_ | EAP_ | CP_ | SA_ | TS_ | N_ | V_, NULL, NULL},
+    {EXCHANGE_IKE_AUTH,        MESSAGE_REQUEST,  IN(EXPECT_EAP),     EAP_,                     N_ | V_,                              has_eap,                 &eap_answer},
+    {EXCHANGE_IKE_AUTH,        MESSAGE_REQUEST,  IN(EXPECT_EAP),     AUTH_,                    N_ | V_,                              NULL,                    &eap_auth_answer},
+    {EXCHANGE_IKE_AUTH,        MESSAGE_RESPONSE, IN(EXPECT_EAP),     EAP_,                     N_ | V_,                              has_eap,                 NULL},
+    {EXCHANGE_IKE_AUTH,        MESSAGE_RESPONSE, IN(EXPECT_EAP),     AUTH_,                    CP_ | SA_ | TS_ | N_ | V_,            NULL,                    NULL},
     {EXCHANGE_IKE_INTERMEDIATE, MESSAGE_REQUEST, IN(EXPECT_AUTH),    KE_,                      N_ | V_,                              NULL,                    &intermediate_answer},
     {EXCHANGE_IKE_INTERMEDIATE, MESSAGE_RESPONSE, IN(EXPECT_AUTH),   KE_,                      N_ | V_,                              NULL,                    NULL},
     {EXCHANGE_IKE_FOLLOWUP_KE, MESSAGE_REQUEST,  UP_,                KE_,                      N_ | V_,                              NULL,                    &followup_answer},
@@ -59,7 +71,7 @@ const struct rule rules[] = {
     {EXCHANGE_CREATE_CHILD_SA, MESSAGE_REQUEST,  UP_,                SA_ | NONCE_ | TS_,       KE_ | CP_ | N_ | V_,                  asks_for_rekey_of_child, &rekey_child_answer},
     {EXCHANGE_CREATE_CHILD_SA, MESSAGE_REQUEST,  UP_,                SA_ | NONCE_ | TS_,       KE_ | CP_ | N_ | V_,                  NULL,                    &child_answer},
     {EXCHANGE_CREATE_CHILD_SA, MESSAGE_RESPONSE, UP_,                SA_ | NONCE_,             KE_ | CP_ | TS_ | N_ | V_,            NULL,                    NULL},
-    {EXCHANGE_INFORMATIONAL,   MESSAGE_REQUEST,  IN(EXPECT_ROUND),   N_,                       D_ | V_,                              refuses_us,              &auth_refused_answer},
+    {EXCHANGE_INFORMATIONAL,   MESSAGE_REQUEST,  IN(EXPECT_ROUND) | IN(EXPECT_EAP), N_,        D_ | V_,                              refuses_us,              &auth_refused_answer},
     {EXCHANGE_INFORMATIONAL,   MESSAGE_REQUEST,  UP_,                0,                        D_ | CP_ | N_ | V_,                   NULL,                    &informational_answer},
     {EXCHANGE_INFORMATIONAL,   MESSAGE_RESPONSE, UP_,                0,                        D_ | CP_ | N_ | V_,                   NULL,                    NULL},
 };

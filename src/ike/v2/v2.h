@@ -7,7 +7,7 @@
 struct rule {
     uint8_t exchange;
     uint8_t kind;                                // enum message_kind
-    uint8_t states;                              // 1 << enum sa_state
+    uint16_t states;                             // 1 << enum sa_state
     uint32_t must, may;                          // payloads, see PAYLOAD_BIT
     bool (*when)(const struct message *message); // picks among rows of one exchange; NULL: any
     const struct recipe *recipe; // requests; a response belongs to its request's plan
@@ -20,6 +20,9 @@ enum fault rule_find(enum sa_state state, const struct message *message, const s
 // v2: recipes and plans
 extern const struct plan plan_sa_init, plan_auth, plan_child, plan_rekey_child, plan_rekey_ike,
     plan_delete_child, plan_delete_ike, plan_delete_spi, plan_liveness;
+extern const struct recipe eap_answer, eap_auth_answer;
+void eap_write_failure(const struct exchange *x, struct draft *draft);
+void eap_wipe(struct eap_use *eap);
 extern const struct recipe sa_init_answer, auth_answer, auth_round_answer, auth_refused_answer, child_answer, rekey_child_answer,
     rekey_ike_answer, informational_answer;
 void child_deleted_early(const struct exchange *x, struct child *child);

@@ -154,6 +154,37 @@ static void ppk_do(const struct host *host, const struct ike_operation *operatio
     secret_set(&answer->shared, buf_bytes(&all));
 }
 
+// Identifiers count the requests. The answer's data go into out.
+static void login_do(struct host *host, const struct ike_operation *operation,
+                     struct ike_answer *answer, struct buf *out)
+{
+    enum { REQUEST = 1, RESPONSE, SUCCESS, METHOD = 255 };
+    bool begins = operation->login.kind == IKE_LOGIN_BEGIN;
+    const uint8_t *came = begins ? NULL : operation->login.message.at;
+    uint8_t identifier = begins ? 0 : came[1];
+    unsigned requests = host->eap_requests ? host->eap_requests : 2;
+    bool ends = (operation->login.server ? !begins : came[0] == SUCCESS) && identifier >= requests;
+    host->eap_begun += begins;
+    host->eap_heard += !begins;
+    assert_int_equal(operation->login.auth->auth, AUTH_CLASS_EAP);
+    assert_true(operation->login.local.type && operation->login.remote.type);
+    if (host->eap_unknown) answer->fault = FAULT_EAP_UNSUPPORTED;
+    if (operation->login.server && ends && host->eap_refuses) answer->fault = FAULT_EAP_LOGIN;
+    answer->login = ends ? IKE_LOGIN_DONE : IKE_LOGIN_GOES_ON;
+    if (ends) {
+        answer->scheme = "EAP-MADE-UP";
+        answer->mutual = !host->eap_one_sided;
+        if (host->eap_key) secret_set(&answer->shared, bytes_of_text(host->eap_key));
+    }
+    if (ends && operation->login.server)
+        buf_add(out, BYTES_ARRAY(((const uint8_t[]){SUCCESS, identifier, 0, 4})));
+    else if (operation->login.server)
+        buf_add(out, BYTES_ARRAY(((const uint8_t[]){REQUEST, (uint8_t)(identifier + 1), 0, 6, METHOD, 7})));
+    else if (!ends)
+        buf_add(out, BYTES_ARRAY(((const uint8_t[]){RESPONSE, identifier, 0, 6, METHOD, 8})));
+    if (host->eap_garbled) out->at[3]++;
+}
+
 static void operation_do(struct host *host, const struct ike_operation *operation)
 {
     struct ike_answer answer = {.number = operation->number};
@@ -195,6 +226,9 @@ static void operation_do(struct host *host, const struct ike_operation *operatio
         host->raw_keys_judged++;
         if (!bytes_equal(operation->judge.raw_key, operation->judge.auth->pubkeys[0].der))
             answer.fault = FAULT_RAW_KEY_UNKNOWN;
+        break;
+    case IKE_OP_LOGIN:
+        login_do(host, operation, &answer, &public);
         break;
     case IKE_OP_PPK:
         ppk_do(host, operation, &answer);

@@ -49,6 +49,12 @@ struct host {
     const char *psk; // of PROVE with a MAC
     const char *ppk_id, *ppk; // a post-quantum pre-shared key; NULL: none
     bool refuse_sign, refuse_judge;
+    // A made-up method of EAP: the server asks so many times (0: twice) and believes every answer.
+    unsigned eap_requests;
+    const char *eap_key; // MSK; NULL: the method makes none
+    bool eap_unknown, eap_refuses, eap_one_sided; // no method; wrong password; only the client
+    bool eap_garbled;                             // its messages say another length than they have
+    unsigned eap_begun, eap_heard;
     const char *authority; // of JUDGE: only connections for it fit; NULL: no matter
     unsigned judged, raw_keys_judged;
     bool hold_operations; // operations wait until released

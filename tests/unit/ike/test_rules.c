@@ -20,7 +20,7 @@ static bool allowed(uint8_t exchange, bool response, enum sa_state state)
     case EXCHANGE_IKE_SESSION_RESUME: // RFC 5723 4.3.2 test
         return response ? state == EXPECT_SA_INIT : state == NOTHING;
     case EXCHANGE_IKE_AUTH:
-        return state == EXPECT_AUTH || state == EXPECT_ROUND;
+        return state == EXPECT_AUTH || state == EXPECT_ROUND || state == EXPECT_EAP;
     case EXCHANGE_IKE_INTERMEDIATE: // RFC 9242 3.1 test
         return state == EXPECT_AUTH;
     case EXCHANGE_CREATE_CHILD_SA:
