@@ -572,7 +572,9 @@ static void child_words_compile(const struct tree *section, struct child_conf *c
     child->start_action = words_of(section, "start_action", starts, COUNT(starts));
     child->dpd_action = word_of(section, "dpd_action", afters, COUNT(afters));
     child->close_action = word_of(section, "close_action", afters, COUNT(afters));
+    static const struct word per_cpu[] = {{"no", PER_CPU_NO}, {"yes", PER_CPU_YES}};
     child->copy_dscp = word_of(section, "copy_dscp", dscp, COUNT(dscp));
+    child->per_cpu = word_of(section, "per_cpu_sas", per_cpu, COUNT(per_cpu));
     child_mode_compile(section, child);
 }
 

@@ -63,6 +63,7 @@ static void events_tell(struct esp_role *role)
         struct ike_plane out = {.kind = kinds[event.kind],
                                 .policy = event.policy,
                                 .flow = event.flow,
+                                .resource = event.resource,
                                 .spi = event.spi,
                                 .from = event.from};
         plane_send(role, &out);

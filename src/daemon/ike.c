@@ -673,6 +673,8 @@ int role_ike(const struct role_options *options)
     role.settings.port = options->port;
     role.settings.port_nat = options->port_nat;
     retransmit_parse(options->retransmit, &role.settings);
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    if (processors > 1) role.settings.resources = processors < RESOURCES_MAX ? (unsigned)processors : RESOURCES_MAX;
     if (options->ticket_secret_known) role.settings.ticket_secret = BYTES_ARRAY(options->ticket_secret);
     role.ready_last = &role.ready;
     role.withheld_last = &role.withheld;

@@ -87,6 +87,8 @@ static void child_add(const struct ike_child_info *child, struct arena *arena, s
     }
     tree_add_text(arena, to, "protocol", child->protocol == PROTOCOL_AH ? "AH" : "ESP");
     flag_add(arena, to, "encap", child->encap);
+    flag_add(arena, to, "per-cpu-sas", child->per_resource);
+    if (child->resource) number_add(arena, to, "cpu", child->resource - 1u);
     tree_add_printf(arena, to, "spi-in", "%08x", child->spi_in);
     tree_add_printf(arena, to, "spi-out", "%08x", child->spi_out);
     suite_add(arena, to, &child->suite, false);

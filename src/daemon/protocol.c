@@ -431,6 +431,8 @@ static void shape_sa(struct codec *c, struct sa_message *m)
     field_u8(c, &spec->copy_df);
     field_u8(c, &spec->copy_ecn);
     field_u16(c, &spec->tfc_padding);
+    field_u16(c, &spec->resource);
+    field_u16(c, &spec->resources);
     field_path(c, &spec->path);
     field_bytes(c, &spec->encr_key);
     field_bytes(c, &spec->integ_key);
@@ -485,6 +487,7 @@ static void shape_plane(struct codec *c, struct plane_message *m)
     field_u8(c, &event->kind);
     field_u32(c, &event->policy);
     field_flow(c, &event->flow);
+    field_u16(c, &event->resource);
     field_u32(c, &event->spi);
     field_endpoint(c, &event->from);
     field_endpoint(c, &event->local);

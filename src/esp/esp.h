@@ -64,6 +64,7 @@ struct plane_event {
     uint8_t kind;
     uint32_t policy;          // ACQUIRE; of the SA otherwise
     struct flow flow;         // ACQUIRE: the packet
+    uint16_t resource;        // ACQUIRE: the one that has no SA of its own yet; 0: the policy has none at all
     uint32_t spi;
     struct endpoint from;     // PEER_MOVED (an authenticated packet came from elsewhere), UNKNOWN_SPI; EXPIRE_SOFT_SEQUENCE: the peer
 };

@@ -121,6 +121,7 @@ struct sa {
     struct path path;
     uint64_t moved; // tag of the place that was reported last; 0: none
     uint64_t dropped_replay, dropped_auth, dropped_selector;
+    uint16_t resource, resources; // outbound, as in struct sa_spec
     uint8_t direction;
 };
 
@@ -219,6 +220,10 @@ struct policy {
     bool ready;
     bool acquiring;
     nsec acquired_at;
+    // RFC 9611: flows are spread over the SAs of so many resources; 0: the newest SA has all.
+    uint16_t resources;
+    uint64_t resources_asked; // bit n: an SA for resource n + 1 was asked for
+    nsec resources_asked_at;
 };
 
 struct flow_slot {
@@ -256,7 +261,8 @@ static inline struct flow_slot *flow_slot_at(const struct spd *spd, uint64_t has
 {
     return &spd->flows[(hash & spd->flow_mask) + (((hash >> 32) + way) & (FLOW_WAYS - 1))];
 }
-const struct flow_slot *spd_find(struct spd *spd, const struct flow_key *key, uint64_t hash);
+const struct flow_slot *spd_find(struct plane *plane, nsec now, const struct flow_key *key,
+                                 uint64_t hash);
 static inline uint64_t flow_hash(const struct spd *spd, const struct flow_key *key)
 {
     const uint64_t *word = key->word;

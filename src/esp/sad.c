@@ -72,6 +72,7 @@ static enum fault sa_spec_check(const struct sa_spec *spec)
     if (spec->copy_dscp > DSCP_COPY_NONE || spec->copy_df > DF_SET || spec->copy_ecn > ECN_NONE)
         return FAULT_SA_PARAMETERS;
     if (spec->tfc_padding && (ah || spec->mode != MODE_TUNNEL)) return FAULT_SA_PARAMETERS;
+    if (spec->resources > RESOURCES_MAX) return FAULT_SA_PARAMETERS;
     if (spec->spi < SPI_RESERVED || spec->replay_window > REPLAY_WINDOW_MAX)
         return FAULT_SA_PARAMETERS;
     if (spec->direction != SA_IN && spec->direction != SA_OUT) return FAULT_SA_PARAMETERS;
@@ -160,6 +161,8 @@ static void sa_new(struct plane *plane, struct sa_run *run, const struct sa_spec
     struct sa *sa = NEW(struct sa);
     sa->run = run;
     sa->direction = spec->direction;
+    sa->resource = spec->resource;
+    sa->resources = spec->resources;
     sa->traffic = traffic_new(&spec->local, &spec->remote);
     *run = (struct sa_run){
         .sa = sa,

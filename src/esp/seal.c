@@ -40,7 +40,7 @@ static struct sa_run *policy_apply(struct plane *plane, nsec now, size_t number,
                                    struct packet *packet)
 {
     const struct flow_slot *slot =
-        spd_find(&plane->spd, &plane->keys[number], plane->hashes[number]);
+        spd_find(plane, now, &plane->keys[number], plane->hashes[number]);
     struct policy *policy = slot->policy;
     packet->policy = slot->number;
     if (slot->run) return slot->run;

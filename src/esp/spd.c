@@ -3,7 +3,8 @@
 //
 //   flow -> cache -> (policy, SA)            one cache line; nearly always enough
 //        -> index -> policy                  else: tuple-space search (index.c)
-//                    -> newest SA whose selectors have the flow
+//                    -> newest SA whose selectors have the flow; where SAs are for single
+//                       resources (RFC 9611) the one that the flow's hash leads to
 #include "esp/internal.h"
 
 enum { FLOWS_MIN = 1024, FLOWS_MAX = 262144 };
@@ -65,8 +66,16 @@ void spd_policy_done(struct plane *plane, struct policy *policy)
 static void policy_set_run(struct policy *policy)
 {
     struct sa *sa = policy->newest;
-    policy->run =
-        policy->defined && sa && traffic_within(policy->traffic, sa->traffic) ? sa->run : NULL;
+    policy->resources = 0;
+    for (const struct sa *at = sa; at; at = at->older)
+        if (at->resources > policy->resources) policy->resources = at->resources;
+    bool has_all = policy->defined && sa && traffic_within(policy->traffic, sa->traffic);
+    policy->run = has_all && !policy->resources ? sa->run : NULL;
+}
+
+static uint64_t resource_bit(unsigned resource)
+{
+    return resource && resource <= RESOURCES_MAX ? UINT64_C(1) << (resource - 1) : 0;
 }
 
 void policy_sa_add(struct policy *policy, struct sa *sa)
@@ -75,6 +84,7 @@ void policy_sa_add(struct policy *policy, struct sa *sa)
     if (sa->older) sa->older->newer = sa;
     policy->newest = sa;
     policy->acquiring = false;
+    policy->resources_asked &= ~resource_bit(sa->resource);
     policy_set_run(policy);
 }
 
@@ -86,6 +96,7 @@ void policy_sa_remove(struct policy *policy, struct sa *sa)
         policy->newest = sa->older;
     if (sa->older) sa->older->newer = sa->newer;
     sa->older = sa->newer = NULL;
+    policy->resources_asked &= ~resource_bit(sa->resource);
     policy_set_run(policy);
 }
 
@@ -158,24 +169,60 @@ void spd_wipe(struct plane *plane)
 
 // Look-up -----------------------------------------------------------------------------------------
 
+// One acquire for each resource until its SA comes; again when none has come for long.
+static void resource_acquire(struct plane *plane, nsec now, struct policy *policy,
+                             unsigned resource, const struct flow *flow)
+{
+    struct plane_event event = {.kind = PLANE_ACQUIRE,
+                                .policy = policy->number,
+                                .flow = *flow,
+                                .resource = (uint16_t)resource};
+    if (now - policy->resources_asked_at >= ACQUIRE_AGAIN) policy->resources_asked = 0;
+    if (policy->resources_asked & resource_bit(resource)) return;
+    if (!plane_event_add(plane, &event)) return;
+    policy->resources_asked |= resource_bit(resource);
+    policy->resources_asked_at = now;
+}
+
+// RFC 9611 4: a flow has the SA of its resource, so that its packets stay in order, and an SA that
+// is for any while that one is not there.
+static struct sa_run *resource_sa(struct plane *plane, nsec now, struct policy *policy,
+                                  const struct flow *flow, uint64_t hash)
+{
+    unsigned wanted = 1 + (unsigned)((hash >> 40) % policy->resources);
+    struct sa_run *general = NULL, *other = NULL;
+    for (const struct sa *sa = policy->newest; sa; sa = sa->older) {
+        if (!traffic_match(sa->traffic, flow)) continue;
+        if (sa->resource == wanted) return sa->run;
+        if (!sa->resource && !general) general = sa->run;
+        if (!other) other = sa->run;
+    }
+    if (other) resource_acquire(plane, now, policy, wanted, flow);
+    return general ? general : other;
+}
+
 // RFC 4301 4.4.1.2: the negotiated selectors may be narrower than the policy's; what lies outside
 // them needs another SA.
-static struct sa_run *policy_sa(const struct policy *policy, const struct flow *flow)
+static struct sa_run *policy_sa(struct plane *plane, nsec now, struct policy *policy,
+                                const struct flow *flow, uint64_t hash)
 {
     if (policy->run) return policy->run;
+    if (policy->resources) return resource_sa(plane, now, policy, flow, hash);
     for (struct sa *sa = policy->newest; sa; sa = sa->older)
         if (traffic_match(sa->traffic, flow)) return sa->run;
     return NULL;
 }
 
-static void flow_slot_fill(struct spd *spd, struct flow_slot *slot, const struct flow_key *key)
+static void flow_slot_fill(struct plane *plane, nsec now, struct flow_slot *slot,
+                           const struct flow_key *key, uint64_t hash)
 {
+    struct spd *spd = &plane->spd;
     struct flow flow;
     flow_of_key(key, &flow);
     slot->key = *key;
     slot->policy = policy_index_find(&spd->index, &flow);
     slot->run = slot->policy && slot->policy->action == POLICY_PROTECT
-                    ? policy_sa(slot->policy, &flow)
+                    ? policy_sa(plane, now, slot->policy, &flow, hash)
                     : NULL;
     slot->number = slot->policy ? slot->policy->number : 0;
     slot->generation = spd->generation;
@@ -196,8 +243,10 @@ static bool flow_slot_is(const struct spd *spd, const struct flow_slot *slot,
 
 // A new flow takes the first slot of its set that is out of date, else any: with half as many flows
 // as slots few lose their place to another.
-const struct flow_slot *spd_find(struct spd *spd, const struct flow_key *key, uint64_t hash)
+const struct flow_slot *spd_find(struct plane *plane, nsec now, const struct flow_key *key,
+                                 uint64_t hash)
 {
+    struct spd *spd = &plane->spd;
     struct flow_slot *victim = NULL;
     for (size_t way = 0; way < FLOW_WAYS; way++) {
         struct flow_slot *slot = flow_slot_at(spd, hash, way);
@@ -205,6 +254,6 @@ const struct flow_slot *spd_find(struct spd *spd, const struct flow_key *key, ui
         if (!victim && slot->generation != spd->generation) victim = slot;
     }
     if (!victim) victim = flow_slot_at(spd, hash, 0);
-    flow_slot_fill(spd, victim, key);
+    flow_slot_fill(plane, now, victim, key, hash);
     return victim;
 }

@@ -131,6 +131,8 @@ static void half_add(struct child *child, enum sa_direction direction, struct by
         .copy_df = child->conf->copy_df ? DF_COPY : DF_CLEAR,
         .copy_ecn = child->conf->copy_ecn ? ECN_COPY : ECN_NONE,
         .tfc_padding = in ? 0 : padding_of(child),
+        .resource = in ? 0 : child->resource,
+        .resources = in ? 0 : (uint16_t)percpu_spread(child),
         .partner_spi = in ? child->spi_out : child->spi_in,
         .encr_key = bytes_of(kept.at, encr),
         .integ_key = bytes_of(kept.at + encr, integ),
@@ -190,6 +192,7 @@ static void announce(struct child *child)
            suite_text(ike, &child->suite), mode_text(child->mode), path.stream ? ", over TCP" : path.encap ? ", in UDP" : "",
            selectors_text(ike, &local), selectors_text(ike, &remote));
     if (!old) mode_announce(child);
+    if (!old) percpu_announce(child);
     event(ike, (struct ike_event){
                    .kind = old ? IKE_EVENT_CHILD_REKEYED : IKE_EVENT_CHILD_UP,
                    .ike_id = child->sa->id,
@@ -215,6 +218,8 @@ void child_install(struct exchange *x, struct secret *keymat, enum child_install
     child->mode = x->mode;
     child->mode_why = x->mode_why;
     child->takes_no_padding = x->takes_no_padding;
+    child->per_resource = x->per_resource;
+    child->resource = x->resource;
     child->suite = x->suite;
     list_append(&sa->children, &child->link);
     sa->child_count++;
@@ -234,7 +239,7 @@ void child_install(struct exchange *x, struct secret *keymat, enum child_install
         half_add(child, SA_OUT, we_asked ? first : second);
     } else {
         secret_set(&child->keys_out, we_asked ? first : second);
-        child->policy->coming = child->id;
+        if (!child->resource) child->policy->coming = child->id;
         if (!child->awaits_rival)
             child_set_timer(child, CHILD_TIMER_OUTBOUND,
                             sa->ike->now + nsec_seconds(PEER_TRIES_SECONDS));
@@ -310,7 +315,7 @@ static void coming_install(const struct child *child)
 {
     struct child *next = child->policy ? child_by_id(child->sa->ike, child->policy->coming) : NULL;
     if (next && next != child && next->state == CHILD_INSTALLED && !next->awaits_rival &&
-        child->halves & CHILD_HAS_OUT)
+        child->halves & CHILD_HAS_OUT && !child->resource)
         child_install_outbound(next);
 }
 
@@ -375,7 +380,8 @@ void child_closed(struct child *child)
     bool act = !child->replaced_by && !child->doomed && child->state != CHILD_DELETING;
     bool rekeying = act && child->state == CHILD_REKEYING && ours && ours->old_id == child->id;
     if (rekeying) ours->old_closed = child->command ? OLD_UNWANTED : OLD_CLOSED;
-    if (rekeying || child->command) act = false;
+    if (rekeying || child->command || child->resource) act = false;
+    percpu_gone(child);
     if (!child->command) old_restore(child);
     child_end(child, OK);
     if (act) child_act_closed(ike, conn, conf);
@@ -524,6 +530,7 @@ static void inactive_due(struct child *child)
     nsec last = child->installed;
     if (child->in.last_used > last) last = child->in.last_used;
     if (child->out.last_used > last) last = child->out.last_used;
+    if (percpu_is_needed(child)) last = child->sa->ike->now;
     nsec due = last + mode_inactivity(child);
     if (due > child->sa->ike->now) {
         child_set_timer(child, CHILD_TIMER_INACTIVE, due);

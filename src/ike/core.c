@@ -27,6 +27,8 @@ struct ike_settings ike_settings_default(void)
         .port_nat = 4500,
         .sas_max = 200000,
         .children_per_sa_max = 4096,
+        .resources = 1,
+        .resource_sas_max = 2 * RESOURCES_MAX,
     };
 }
 
@@ -248,7 +250,10 @@ static void plane_in(struct ike *ike, const struct ike_plane *plane)
 {
     switch (plane->kind) {
     case IKE_PLANE_ACQUIRE:
-        policy_acquire(ike, plane->policy, &plane->flow);
+        if (plane->resource)
+            percpu_acquire(ike, plane->policy, plane->resource);
+        else
+            policy_acquire(ike, plane->policy, &plane->flow);
         break;
     case IKE_PLANE_USAGE:
     case IKE_PLANE_SEQUENCE_LOW:

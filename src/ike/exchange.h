@@ -150,6 +150,8 @@ struct exchange {
     struct selectors *local, *remote; // of that child, in the arena
     uint8_t mode;                     // of that child, enum sa_mode
     const char *mode_why;             // why it is not the mode asked for; NULL: it is
+    bool per_resource;                // of that child, as in struct child
+    uint16_t resource;
     bool takes_no_padding;            // the peer does not take traffic flow padding off
     struct addr nat_local, nat_remote; // answering: what the peer calls our address and its own
     uint32_t old_id;                  // of the child that is rekeyed or deleted

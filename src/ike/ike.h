@@ -69,6 +69,7 @@ struct ike_plane {
     uint8_t kind;
     uint32_t policy;
     struct flow flow;
+    uint16_t resource; // ACQUIRE: which lacks an SA of its own; 0: the policy has none at all
     uint32_t spi;
     struct endpoint from, local;
     struct sa_usage usage; // USAGE: counters of one SA; the daemon sends them every few seconds
@@ -305,6 +306,8 @@ struct ike_settings {          // ike_settings_default() gives the field's usual
     nsec delete_delay;         // 5 s: a replaced inbound SA is kept that long
     uint16_t port, port_nat;   // 500, 4500
     size_t sas_max, children_per_sa_max;
+    // RFC 9611: processors that this host has; children for single ones with the same selectors.
+    unsigned resources, resource_sas_max;
     struct bytes ticket_secret; // RFC 5723: for tickets that outlive the core; empty: a random one
 };
 struct ike_settings ike_settings_default(void);
@@ -323,6 +326,8 @@ struct ike_child_info {
     uint8_t mode, protocol, mode_asked;
     const char *mode_why; // why it is not the mode asked for; NULL: it is
     bool encap, esn;
+    bool per_resource; // RFC 9611: it may have others like it beside it
+    uint16_t resource; // for which it is, from 1; 0: for any
     struct suite suite; // with ke: what PFS used
     nsec installed, rekey_at, life_ends;
     struct sa_usage in, out;                // as last reported

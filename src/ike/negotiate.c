@@ -187,7 +187,7 @@ void child_offer(struct exchange *x, struct draft *draft, const struct flow *flo
 {
     struct child *child = x->child;
     const struct child_conf *conf = child->conf;
-    const struct child *old = child_by_id(x->sa->ike, x->old_id);
+    const struct child *old = child_by_id(x->sa->ike, x->old_id), *like = old ? old : percpu_first(x);
     x->offered = arena_new(&x->arena, sizeof *x->offered);
     x->local = arena_new(&x->arena, sizeof *x->local);
     x->remote = arena_new(&x->arena, sizeof *x->remote);
@@ -201,8 +201,8 @@ void child_offer(struct exchange *x, struct draft *draft, const struct flow *flo
         ke_write(draft_open(draft, PAYLOAD_KE), x->ke, x->ke_public);
         draft_close(draft);
     }
-    if (old) { // RFC 7296 2.9.2: what is rekeyed is asked for as it was agreed
-        policy_sides(old->policy, x->local, x->remote);
+    if (like) { // RFC 7296 2.9.2: what is rekeyed is asked for as it was agreed
+        policy_sides(like->policy, x->local, x->remote);
     } else {
         conf_selectors(x->sa, conf, x->local, x->remote);
     }
@@ -213,8 +213,10 @@ void child_offer(struct exchange *x, struct draft *draft, const struct flow *flo
         packet_first(x->remote, &flow->destination, flow, flow->destination_port);
     }
     ts_pair_put(draft, x->local, x->remote);
-    mode_offer(x, conf, old);
+    mode_offer(x, conf, like);
     mode_write(x, draft);
+    percpu_offer(x, conf, old);
+    percpu_write(x, draft);
 }
 
 // --- answering
@@ -342,6 +344,7 @@ enum fault child_choose(struct exchange *x, const struct child *old, enum propos
     uint32_t spi;
     TRY(spi_get(&offered->at[index], &spi));
     TRY(mode_choose(x, conf));
+    TRY(percpu_choose(x, conf, old));
     x->child = child_new(sa, old ? old->conn : sa->conn, conf);
     x->child->spi_out = spi;
     x->child->protocol = x->suite.protocol;
@@ -367,6 +370,7 @@ void child_write_answer(struct exchange *x, struct draft *draft)
     mode_translate_back(x, &theirs, &ours);
     ts_pair_put(draft, &theirs, &ours);
     mode_write(x, draft);
+    percpu_write(x, draft);
 }
 
 // --- concluding
@@ -392,5 +396,6 @@ enum fault child_agree(struct exchange *x, enum proposal_ke with_ke)
     if (narrowed && !x->task) alert(x->sa->ike, x->sa, "ts-narrowed");
     *x->local = ours;
     *x->remote = theirs;
-    return mode_agree(x);
+    TRY(mode_agree(x));
+    return percpu_agree(x);
 }

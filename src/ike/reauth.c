@@ -20,7 +20,7 @@ static struct sa *heir_make(struct sa *sa)
         bool in_use = child->state == CHILD_INSTALLED || child->state == CHILD_REKEYING;
         bool pair = child->mode == MODE_BEET && mode_is_on_demand(child->conf);
         struct flow flow = pair ? mode_pair_flow(child) : (struct flow){0};
-        if (in_use && !child->replaced_by)
+        if (in_use && !child->replaced_by && !child->resource)
             task_child(fresh, child->conn, child->conf, 0, pair ? &flow : NULL);
     }
     return fresh;

@@ -290,7 +290,7 @@ void sa_gone(struct sa *sa, enum fault fault, const char *why)
     size_t count = 0;
     LIST_EACH (struct child, link, child, &sa->children) {
         if (child->state != CHILD_INSTALLED && child->state != CHILD_REKEYING) continue;
-        if (child->replaced_by || superseded) continue;
+        if (child->replaced_by || superseded || child->resource) continue;
         uint8_t action = dead_peer ? child->conf->dpd_action : child->conf->close_action;
         revivals[count++] = (struct revival){child->conf, child->conn, action};
     }

@@ -89,6 +89,8 @@ struct task {
     char *gateway;                 // REDIRECT: address or name; owned
     nsec not_before;
     uint16_t ke; // the group that the peer asked for, 0: the first one
+    uint16_t resource; // CHILD: it is for this one alone (RFC 9611); 0: for any
+    uint32_t policy;   // CHILD for a resource: number of the one that it serves
 };
 
 // Both sides' selectors in no more memory than they need; most have one each.
@@ -119,6 +121,8 @@ struct policy {
     struct packed_sides *trap_sides; // of the trap; NULL: as in force
     struct path path;
     nsec retry_at;  // acquires are not heeded before
+    nsec resource_at;    // those for single resources
+    bool resources_full; // the peer takes no further child for a resource
     uint32_t sa_id; // of the SA that was asked for a child; 0: none
 };
 
@@ -150,6 +154,8 @@ struct child {
     uint8_t state; // enum child_state
     uint8_t protocol, mode;
     bool takes_no_padding; // RFC 4303 2.7: the peer
+    bool per_resource;     // RFC 9611: there may be further ones like it
+    uint16_t resource;     // for which it is; 0: for any
     const char *mode_why;  // why it is not the mode asked for; NULL: it is
     uint8_t halves;    // CHILD_HAS_…: what the data plane has
     bool doomed;       // lost a collision: the peer deletes it

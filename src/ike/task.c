@@ -138,10 +138,12 @@ struct task *task_find(const struct sa *sa, enum task_kind kind, uint32_t child_
 struct task *task_find_conf(const struct sa *sa, const char *child)
 {
     struct task *running = sa->asking ? sa->asking->task : NULL;
-    if (running && running->kind == TASK_CHILD && strcmp(running->conf->name, child) == 0)
+    if (running && running->kind == TASK_CHILD && !running->resource &&
+        strcmp(running->conf->name, child) == 0)
         return running;
     LIST_EACH (struct task, link, task, &sa->tasks)
-        if (task->kind == TASK_CHILD && strcmp(task->conf->name, child) == 0) return task;
+        if (task->kind == TASK_CHILD && !task->resource && strcmp(task->conf->name, child) == 0)
+            return task;
     return NULL;
 }
 
@@ -177,6 +179,8 @@ static bool task_makes_sense(const struct sa *sa, const struct task *task)
     case TASK_DELETE_CHILD:
         return child && child->sa == sa && child->state != CHILD_GONE &&
                child->state != CHILD_DELETING;
+    case TASK_CHILD:
+        return percpu_makes_sense(sa, task);
     default:
         return true;
     }

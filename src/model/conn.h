@@ -44,6 +44,8 @@ struct auth_conf {   // one local or remote round
 enum child_start { START_NONE = 0, START_TRAP = 1, START_START = 2 };  // bits
 enum child_after { AFTER_CLEAR = 0, AFTER_TRAP, AFTER_RESTART };       // dpd_action, close_action
 
+enum per_cpu { PER_CPU_NO = 0, PER_CPU_YES, PER_CPU_ENCAP };           // RFC 9611
+
 struct child_conf {
     const char *name;
     const struct conn *conn;
@@ -60,6 +62,7 @@ struct child_conf {
     bool hostaccess, copy_df, copy_ecn, policies, sha256_96, ipcomp;
     bool strict_mode;                        // refused rather than carried in another mode than the one asked for
     uint16_t tfc_padding;                    // bytes, or TFC_MTU
+    uint8_t per_cpu;                         // enum per_cpu
     uint8_t copy_dscp;                       // bit 0: out, bit 1: in
 };
 

@@ -13,6 +13,8 @@ enum sa_dscp { DSCP_COPY_OUT = 0, DSCP_COPY_IN, DSCP_COPY_BOTH, DSCP_COPY_NONE }
 enum sa_df { DF_COPY = 0, DF_CLEAR, DF_SET };        // RFC 4301 8.1; of the outer IPv4 header
 enum { TFC_MTU = 65535 };  // tfc_padding: the largest packet that the TUN device gives
 enum sa_ecn { ECN_COPY = 0, ECN_NONE };              // copy: RFC 6040; none: outer headers say nothing of congestion, nor are they asked
+// RFC 9611: a policy's packets may be spread over SAs for single resources (processors, queues).
+enum { RESOURCES_MAX = 64 };
 enum policy_action { POLICY_PROTECT = 1, POLICY_BYPASS, POLICY_DISCARD };
 // What a packet that matches a PROTECT policy without an SA does: it is dropped, or held (a few per policy) and an acquire reported.
 enum policy_trap { POLICY_BLOCK = 1, POLICY_TRAP };
@@ -30,6 +32,8 @@ struct sa_spec {
     uint32_t mark_in_out;    // reserved for if_id and marks, 0 today
     uint8_t copy_dscp, copy_df, copy_ecn;  // enum sa_dscp, sa_df, sa_ecn
     uint16_t tfc_padding;    // inner packets are padded to this size at least; tunnel mode and ESP only; 0: not padded; TFC_MTU
+    uint16_t resource;       // outbound: for which resource it is, from 1; 0: for any
+    uint16_t resources;      // outbound: over how many the policy's packets are spread, RESOURCES_MAX at most; 0: they are not
     struct path path;        // local and remote outer endpoints
     struct bytes encr_key;   // with the salt at its end; borrowed
     struct bytes integ_key;

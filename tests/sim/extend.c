@@ -206,6 +206,65 @@ static void gateways_that_send_on_to_each_other_are_left(struct sim *sim, uint64
     CHECK(sim, sim_clean(SIM_A(sim)) && sim_clean(SIM_B(sim)) && sim_clean(&sim->hosts[2]));
 }
 
+// --- RFC 9611
+
+enum { PROCESSORS = 4 };
+
+static void processors_call(struct sim_host *host)
+{
+    struct ike_child_info info;
+    uint32_t ike = ike_sa_after(host->core, 0), child = ike ? ike_child_after(host->core, ike, 0) : 0;
+    if (!child || !ike_child_info(host->core, ike, child, &info)) return;
+    for (uint16_t i = 1; i <= PROCESSORS; i++) sim_acquire_for(host, info.policy, i);
+}
+
+static void processors_start(struct sim *sim, uint64_t seed, const char *conn_lines)
+{
+    sim_pair(sim, seed, conn_lines, "per_cpu_sas = yes");
+    for (size_t i = 0; i < 2; i++) sim->hosts[i].settings.resources = PROCESSORS;
+    play_up(sim);
+}
+
+// RFC 9611 3 test
+static void children_for_single_processors_come_when_called(struct sim *sim, uint64_t seed)
+{
+    processors_start(sim, seed, "");
+    sim->traffic = true;
+    processors_call(SIM_A(sim));
+    if (seed % 2) processors_call(SIM_B(sim));
+    sim_run(sim, nsec_seconds(20));
+    sim_command(SIM_A(sim), "rekey lan");
+    sim_run(sim, nsec_seconds(20));
+    sim->traffic = false;
+    sim_quiesce(sim);
+    CHECK(sim, sim->packets_lost == 0 && sim->packets_without_sa == 0);
+    unsigned count = sim_children(SIM_A(sim), "lan");
+    CHECK(sim, count > PROCESSORS && count <= 2 * PROCESSORS);
+    CHECK(sim, sim_children(SIM_B(sim), "lan") == count);
+    sim_command(seed % 3 ? SIM_A(sim) : SIM_B(sim), "down lan");
+    sim_run(sim, nsec_seconds(20));
+    sim_quiesce(sim);
+    CHECK(sim, sim_children(SIM_A(sim), "lan") == 0 && sim_children(SIM_B(sim), "lan") == 0);
+    CHECK(sim, SIM_A(sim)->sa_count == 0 && SIM_B(sim)->sa_count == 0);
+}
+
+// Both ends want them, rekey them, close some and authenticate anew, and the link is bad.
+static void children_for_single_processors_meet_loss(struct sim *sim, uint64_t seed)
+{
+    processors_start(sim, seed, "");
+    processors_call(SIM_A(sim));
+    processors_call(SIM_B(sim));
+    sim_command(seed % 2 ? SIM_A(sim) : SIM_B(sim), "rekey lan");
+    if (seed % 3 == 0) sim_command(SIM_B(sim), "rekey ike");
+    if (seed % 5 == 0) sim_command(SIM_A(sim), "reauth ike");
+    sim_storm(sim, &(struct weather){.loss = 20, .duplicates = 10, .jitter = NSEC_PER_SECOND / 20}, nsec_seconds(400));
+    sim_quiesce(sim);
+    unsigned count = sim_children(SIM_A(sim), "lan");
+    CHECK(sim, count >= 1 && count <= 2 * PROCESSORS + 1);
+    CHECK(sim, sim_children(SIM_B(sim), "lan") == count);
+    CHECK(sim, sim_paired(sim));
+}
+
 const struct scenario scenarios_extend[] = {
     SCENARIO(a_client_is_sent_on),
     SCENARIO(gateways_that_send_on_to_each_other_are_left),
@@ -218,6 +277,8 @@ const struct scenario scenarios_extend[] = {
     SCENARIO(a_broken_session_is_resumed),
     SCENARIO(a_restarted_gateway_refuses_tickets),
     SCENARIO(a_ppk_is_mixed_in),
+    SCENARIO(children_for_single_processors_come_when_called),
+    SCENARIO(children_for_single_processors_meet_loss),
     SCENARIO(a_ppk_that_one_end_lacks_is_left_out),
     SCENARIO(a_ppk_meets_loss),
     {0},

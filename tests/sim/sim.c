@@ -483,6 +483,13 @@ void sim_acquire(struct sim_host *host, uint32_t policy, const struct flow *flow
     host_input(host, &in);
 }
 
+void sim_acquire_for(struct sim_host *host, uint32_t policy, uint16_t resource)
+{
+    struct ike_in in = {.kind = IKE_IN_PLANE};
+    in.plane = (struct ike_plane){.kind = IKE_PLANE_ACQUIRE, .policy = policy, .resource = resource};
+    host_input(host, &in);
+}
+
 bool sim_done(const struct sim_host *host, uint32_t command, enum fault *fault)
 {
     *fault = host->commands[command - 1].fault;

@@ -157,6 +157,7 @@ void sim_storm(struct sim *sim, const struct weather *weather, nsec calm);
 void sim_address(struct sim_host *host, const char *addr, bool came);   // it has it now, or no more, and knows
 void sim_jump(struct sim *sim, nsec span);   // the clocks jump: nobody has run meanwhile
 void sim_acquire(struct sim_host *host, uint32_t policy, const struct flow *flow);
+void sim_acquire_for(struct sim_host *host, uint32_t policy, uint16_t resource);   // RFC 9611
 void sim_inject(struct sim_host *to, const struct endpoint *from, struct bytes bytes);
 void sim_checks(struct sim *sim);          // what always holds
 void sim_checks_settled(struct sim *sim);  // what holds when nothing is under way

@@ -76,6 +76,21 @@ nsec mode_inactivity(const struct child *child);       // 0: it may be idle for 
 // BEET: the one pair of addresses that a packet is between. False when the selectors lack it.
 bool mode_pair_of(const struct flow *flow, struct selectors *local, struct selectors *remote);
 
+// ext/percpu.c: children for single resources (RFC 9611)
+void percpu_acquire(struct ike *ike, uint32_t policy, uint16_t resource);
+bool percpu_makes_sense(const struct sa *sa, const struct task *task);
+const struct child *percpu_first(const struct exchange *x); // beside which another one is made
+void percpu_offer(struct exchange *x, const struct child_conf *conf, const struct child *old);
+void percpu_write(const struct exchange *x, struct draft *draft);
+enum fault percpu_agree(struct exchange *x);
+void percpu_failed(const struct exchange *x, enum fault fault);
+enum fault percpu_choose(struct exchange *x, const struct child_conf *conf,
+                         const struct child *old);
+unsigned percpu_spread(const struct child *child); // over how many; 0: it has all packets
+bool percpu_is_needed(const struct child *child);  // by others that stand beside it
+void percpu_announce(const struct child *child);
+void percpu_gone(struct child *child);
+
 // ext/intermediate.c
 extern const struct plan plan_intermediate;
 extern const struct recipe intermediate_answer;

@@ -119,7 +119,7 @@ static const struct step child_followup_steps[] = {
 
 static void child_failed(struct exchange *x, enum fault fault)
 {
-    (void)fault;
+    percpu_failed(x, fault);
     child_abandon(x);
 }
 

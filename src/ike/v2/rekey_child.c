@@ -176,9 +176,11 @@ static const struct step rekey_followup_steps[] = {
 static void child_unknown_to_peer(struct exchange *x, struct child *old)
 {
     struct sa *sa = x->sa;
-    struct task *task = task_add(sa, TASK_CHILD);
-    task->conf = old->conf;
-    task->conn = conn_hold(old->conn);
+    if (!old->resource) {
+        struct task *task = task_add(sa, TASK_CHILD);
+        task->conf = old->conf;
+        task->conn = conn_hold(old->conn);
+    }
     child_end(old, OK);
 }
 

@@ -308,6 +308,86 @@ static void the_cache_forgets_what_has_changed(void **state)
     rig_close(&rig);
 }
 
+// RFC 9611 ------------------------------------------------------------------------------------------
+
+enum { SPREAD = 4, SPREAD_FLOWS = 64 };
+
+static void resource_add(struct rig *rig, uint16_t resource, uint32_t spi)
+{
+    struct sa_spec spec = rig->spec;
+    spec.spi = spi;
+    spec.resource = resource;
+    spec.resources = SPREAD;
+    CHECK_FAULT(plane_sa_add(rig->a, &spec), OK);
+}
+
+static uint32_t spi_of_flow(struct rig *rig, unsigned flow)
+{
+    struct packet *packet = send(rig, "10.1.0.5", "10.2.0.9", 17, (uint16_t)(4000 + flow));
+    assert_int_equal(packet->verdict, VERDICT_SEND);
+    return packet->spi;
+}
+
+// Which resources are asked for; a bit each.
+static unsigned resources_wanted(struct rig *rig)
+{
+    struct plane_event event;
+    unsigned wanted = 0;
+    while (plane_event(rig->a, &event)) {
+        assert_int_equal(event.kind, PLANE_ACQUIRE);
+        assert_int_equal(event.policy, POLICY);
+        assert_in_range(event.resource, 1, SPREAD);
+        assert_false(wanted >> event.resource & 1);
+        wanted |= 1u << event.resource;
+    }
+    return wanted;
+}
+
+// RFC 9611 4 test: each flow calls for the SA of its resource once, keeps to it while it is there,
+// and has the SA for any resource while it is not.
+static void flows_are_spread_over_resources(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_open(&rig, &ciphers[0]);
+    resource_add(&rig, 0, 1000);
+    for (unsigned i = 0; i < SPREAD_FLOWS; i++) assert_int_equal(spi_of_flow(&rig, i), 1000);
+    assert_int_equal(resources_wanted(&rig), 0x1e);
+    for (uint16_t i = 1; i <= SPREAD; i++) resource_add(&rig, i, 1000u + i);
+    uint32_t spis[SPREAD_FLOWS];
+    unsigned seen[SPREAD + 1] = {0};
+    for (unsigned i = 0; i < SPREAD_FLOWS; i++) seen[(spis[i] = spi_of_flow(&rig, i)) - 1000]++;
+    for (unsigned i = 1; i <= SPREAD; i++) assert_in_range(seen[i], 4, 40);
+    assert_int_equal(seen[0], 0);
+    assert_int_equal(resources_wanted(&rig), 0);
+
+    resource_add(&rig, 2, 2002); // rekeyed: the newest of a resource has its flows
+    for (unsigned i = 0; i < SPREAD_FLOWS; i++)
+        assert_int_equal(spi_of_flow(&rig, i), spis[i] == 1002 ? 2002 : spis[i]);
+    CHECK_FAULT(plane_sa_del(rig.a, 1002, SA_OUT), OK);
+    CHECK_FAULT(plane_sa_del(rig.a, 2002, SA_OUT), OK); // and when it has gone the first SA has them
+    for (unsigned i = 0; i < SPREAD_FLOWS; i++)
+        assert_int_equal(spi_of_flow(&rig, i), spis[i] == 1002 ? 1000 : spis[i]);
+    assert_int_equal(resources_wanted(&rig), 1u << 2);
+    CHECK_FAULT(plane_sa_del(rig.a, 1000, SA_OUT), OK); // without that one any of the others
+    for (unsigned i = 0; i < SPREAD_FLOWS; i++) assert_int_not_equal(spi_of_flow(&rig, i), 1000);
+    rig_close(&rig);
+}
+
+static void resources_have_a_limit(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_open(&rig, &ciphers[0]);
+    rig.spec.resources = RESOURCES_MAX + 1;
+    CHECK_FAULT(plane_sa_add(rig.a, &rig.spec), FAULT_SA_PARAMETERS);
+    rig.spec.resources = RESOURCES_MAX;
+    rig.spec.resource = UINT16_MAX; // of the peer's many: it receives, and sends when no other does
+    CHECK_FAULT(plane_sa_add(rig.a, &rig.spec), OK);
+    assert_int_equal(spi_of_flow(&rig, 1), SPI_AB);
+    rig_close(&rig);
+}
+
 static void policies_have_a_limit(void **state)
 {
     (void)state;
@@ -337,6 +417,8 @@ int main(void)
         cmocka_unit_test(of_equal_policies_the_later_one_wins),
         cmocka_unit_test(what_no_policy_covers_passes),
         cmocka_unit_test(the_cache_forgets_what_has_changed),
+        cmocka_unit_test(flows_are_spread_over_resources),
+        cmocka_unit_test(resources_have_a_limit),
         cmocka_unit_test(policies_have_a_limit),
     };
     crypto_start();

@@ -134,6 +134,7 @@ struct conf_text {
     bool mobike, break_before_make, encap, no_fragmentation, responder_only, transport;
     bool any_remote_id, no_child;
     nsec inactivity;
+    uint8_t per_cpu;
     const char *vip, *pools[2];
     const char *ppk_id;
     bool ppk_required, resumption;
