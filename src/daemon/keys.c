@@ -4,31 +4,23 @@
 #include "conf/message.h"
 #include "crypto/sig.h"
 #include "daemon/role.h"
+#include "daemon/secrets.h"
 #include <assert.h>
 #include <event2/event.h>
 #include <stdio.h>
 
-enum { KEYS_MAX = 4096, SHARED_MAX = 100000, OWNERS_MAX = 16, PPK_KEYS_MAX = 3 * 64 };
+enum { KEYS_MAX = 4096, SHARED_MAX = 100000, PPK_KEYS_MAX = 3 * 64 };
 
 struct stored_key {
     uint8_t id[20];
     struct private_key *key;
 };
 
-struct stored_secret {
-    char *id;
-    bool is_ppk;
-    uint8_t owner_count;
-    struct identity owners[OWNERS_MAX];
-    struct secret secret;
-};
-
 struct keys_role {
     struct link *control, *ike;
     struct stored_key *keys;
     size_t key_count;
-    struct stored_secret *secrets;
-    size_t secret_count;
+    struct secrets *secrets;
     uint8_t *space;
 };
 
@@ -76,27 +68,12 @@ static void key_load(struct keys_role *role, uint64_t number, struct rd *fields)
     arena_free(&arena);
 }
 
-static void secret_drop(struct keys_role *role, size_t index)
-{
-    struct stored_secret *secret = &role->secrets[index];
-    secret_wipe(&secret->secret);
-    for (unsigned i = 0; i < secret->owner_count; i++) identity_free(&secret->owners[i]);
-    free(secret->id);
-    *secret = role->secrets[--role->secret_count];
-}
-
-static void secret_drop_id(struct keys_role *role, const char *id)
-{
-    for (size_t i = role->secret_count; i-- > 0;)
-        if (strcmp(role->secrets[i].id, id) == 0) secret_drop(role, i);
-}
-
 static enum fault secret_read(const struct tree *tree, struct arena *arena, struct stored_secret *out)
 {
     const struct tree *owners = tree_find(tree, "owners");
     TREE_EACH(owner, owners) {
         struct identity id;
-        if (out->owner_count == OWNERS_MAX) return FAULT_TOO_MANY_SECRETS;
+        if (out->owner_count == SECRET_OWNERS_MAX) return FAULT_TOO_MANY_SECRETS;
         TRY(identity_parse(arena_text(arena, owner->value), arena, &id));
         out->owners[out->owner_count++] = identity_copy(&id);
     }
@@ -113,17 +90,12 @@ static void shared_load(struct keys_role *role, uint64_t number, struct rd *fiel
     struct stored_secret fresh = {0};
     enum fault fault = load_get(fields, &arena, &message);
     if (!fault) fault = message_read(message.tree, &arena, &tree);
-    if (!fault && role->secret_count >= SHARED_MAX) fault = FAULT_TOO_MANY_SECRETS;
+    if (!fault && secrets_count(role->secrets) >= SHARED_MAX) fault = FAULT_TOO_MANY_SECRETS;
     if (!fault) fresh.is_ppk = strcasecmp(tree_text(tree, "type", ""), "ppk") == 0;
     if (!fault && !fresh.is_ppk && strcasecmp(tree_text(tree, "type", ""), "ike") != 0) fault = FAULT_SECRET_TYPE;
     if (!fault) fault = secret_read(tree, &arena, &fresh);
-    if (!fault) {
-        if (*fresh.id) secret_drop_id(role, fresh.id);
-        role->secrets = mem_grow(role->secrets, role->secret_count + 1, sizeof *role->secrets);
-        role->secrets[role->secret_count++] = fresh;
-    } else {
-        for (unsigned i = 0; i < fresh.owner_count; i++) identity_free(&fresh.owners[i]);
-    }
+    if (!fault) secrets_add(role->secrets, &fresh);
+    stored_secret_wipe(&fresh);
     result_send(role, number, fault, NULL, BYTES_NONE);
     if (message.tree.size) memory_wipe((void *)(uintptr_t)message.tree.at, message.tree.size);
     arena_free(&arena);
@@ -145,14 +117,14 @@ static void secret_unload(struct keys_role *role, uint64_t number, struct rd *fi
     struct name_message message;
     enum fault fault = name_get(fields, &arena, &message);
     if (!fault && message.name && strncmp(message.name, "key:", 4) == 0) key_drop_hex(role, message.name + 4);
-    if (!fault && message.name && strncmp(message.name, "shared:", 7) == 0) secret_drop_id(role, message.name + 7);
+    if (!fault && message.name && strncmp(message.name, "shared:", 7) == 0) secrets_drop(role->secrets, message.name + 7);
     result_send(role, number, fault, NULL, BYTES_NONE);
     arena_free(&arena);
 }
 
-static void secrets_clear(struct keys_role *role, uint64_t number)
+static void all_clear(struct keys_role *role, uint64_t number)
 {
-    while (role->secret_count) secret_drop(role, role->secret_count - 1);
+    secrets_clear(role->secrets);
     while (role->key_count) private_key_free(role->keys[--role->key_count].key);
     result_send(role, number, OK, NULL, BYTES_NONE);
 }
@@ -168,7 +140,8 @@ static void secrets_list(struct keys_role *role, uint64_t number)
         tree_add_item(&arena, keys, bytes_of_text(bytes_hex(bytes_of(role->keys[i].id, 20), hex, sizeof hex)));
     }
     struct tree *shared = tree_add_list(&arena, root, "shared");
-    for (size_t i = 0; i < role->secret_count; i++) tree_add_item(&arena, shared, bytes_of_text(role->secrets[i].id));
+    for (size_t i = 0; i < secrets_count(role->secrets); i++)
+        tree_add_item(&arena, shared, bytes_of_text(secrets_at(role->secrets, i)->id));
     AUTOFREE_MEM uint8_t *space = mem_new(IPC_MESSAGE_MAX);
     struct wr out = wr_over(space, IPC_MESSAGE_MAX);
     message_write(&out, root);
@@ -183,7 +156,7 @@ static void from_control(void *context, const struct message_head *head, struct 
     case MESSAGE_KEY_LOAD: key_load(role, head->number, fields); break;
     case MESSAGE_SHARED_LOAD: shared_load(role, head->number, fields); break;
     case MESSAGE_SECRET_UNLOAD: secret_unload(role, head->number, fields); break;
-    case MESSAGE_SECRETS_CLEAR: secrets_clear(role, head->number); break;
+    case MESSAGE_SECRETS_CLEAR: all_clear(role, head->number); break;
     case MESSAGE_SECRETS_LIST: secrets_list(role, head->number); break;
     }
 }
@@ -225,41 +198,10 @@ static enum fault sign(struct keys_role *role, const struct prove_message *prove
     return fault;
 }
 
-static unsigned owner_score(const struct stored_secret *secret, const struct identity *id, const struct addr *addr)
+static const struct stored_secret *secret_choose(const struct keys_role *role, const struct prove_message *prove)
 {
-    unsigned best = 0;
-    struct arena arena = {0};
-    struct identity by_addr = identity_of_addr(addr, &arena);
-    for (unsigned i = 0; i < secret->owner_count; i++) {
-        unsigned score = identity_matches(&secret->owners[i], id);
-        if (!score && addr->family) score = identity_matches(&secret->owners[i], &by_addr) ? 1 : 0;
-        if (score > best) best = score;
-    }
-    arena_free(&arena);
-    return best;
-}
-
-// The secret whose owners fit both ends best; the peer counts more than ourselves. A secret without owners fits all, last.
-static struct stored_secret *secret_choose(struct keys_role *role, const struct prove_message *prove)
-{
-    struct stored_secret *best = NULL;
-    unsigned long best_score = 0;
-    for (size_t i = 0; i < role->secret_count; i++) {
-        struct stored_secret *secret = &role->secrets[i];
-        unsigned long score = 1;
-        if (secret->is_ppk) continue;
-        if (secret->owner_count) {
-            unsigned remote = owner_score(secret, &prove->remote, &prove->remote_addr);
-            unsigned local = owner_score(secret, &prove->local, &prove->local_addr);
-            if (!remote && !(local && secret->owner_count == 1)) continue;
-            score = 2 + 1000ul * remote + local;
-        }
-        if (score > best_score) {
-            best = secret;
-            best_score = score;
-        }
-    }
-    return best;
+    struct secret_ends ends = {&prove->local, &prove->remote, &prove->local_addr, &prove->remote_addr};
+    return secrets_choose(role->secrets, &ends);
 }
 
 static void secrets_explain(struct keys_role *role, const struct prove_message *prove, struct buf *text)
@@ -267,11 +209,12 @@ static void secrets_explain(struct keys_role *role, const struct prove_message *
     char local[IDENTITY_TEXT], remote[IDENTITY_TEXT], owner[IDENTITY_TEXT];
     buf_printf(text, "no pre-shared key for %s and %s", identity_print(&prove->local, local, sizeof local),
                identity_print(&prove->remote, remote, sizeof remote));
-    if (!role->secret_count) buf_add_text(text, "; no ike secret is loaded at all");
-    for (size_t i = 0; i < role->secret_count && i < 8; i++) {
-        buf_printf(text, "%s \"%s\" is for", i ? ";" : "; the secret", role->secrets[i].id);
-        for (unsigned j = 0; j < role->secrets[i].owner_count; j++)
-            buf_printf(text, " %s", identity_print(&role->secrets[i].owners[j], owner, sizeof owner));
+    if (!secrets_count(role->secrets)) buf_add_text(text, "; no ike secret is loaded at all");
+    for (size_t i = 0; i < secrets_count(role->secrets) && i < 8; i++) {
+        const struct stored_secret *secret = secrets_at(role->secrets, i);
+        buf_printf(text, "%s \"%s\" is for", i ? ";" : "; the secret", secret->id);
+        for (unsigned j = 0; j < secret->owner_count; j++)
+            buf_printf(text, " %s", identity_print(&secret->owners[j], owner, sizeof owner));
     }
 }
 
@@ -280,7 +223,7 @@ static enum fault mac(struct keys_role *role, const struct prove_message *prove,
 {
     SECRET(padded);
     struct signed_octets octets = {0};
-    struct stored_secret *secret = secret_choose(role, prove);
+    const struct stored_secret *secret = secret_choose(role, prove);
     if (!secret) {
         secrets_explain(role, prove, text);
         return FAULT_PSK_MISSING;
@@ -324,19 +267,6 @@ static void prove(struct keys_role *role, uint64_t number, struct rd *fields)
 
 // --- post-quantum pre-shared keys (RFC 8784)
 
-// By the very bytes of its name; an empty one means any.
-static const struct stored_secret *ppk_named(const struct keys_role *role, struct bytes id)
-{
-    for (size_t i = 0; i < role->secret_count; i++) {
-        const struct stored_secret *secret = &role->secrets[i];
-        if (!secret->is_ppk) continue;
-        if (!id.size) return secret;
-        for (unsigned j = 0; j < secret->owner_count; j++)
-            if (bytes_equal(secret->owners[j].bytes, id)) return secret;
-    }
-    return NULL;
-}
-
 // RFC 8784 3: prf+(PPK, key) for each of the keys, as long as they were.
 static enum fault ppk_mix(const struct stored_secret *ppk, const struct ppk_message *in, struct secret *out)
 {
@@ -360,7 +290,7 @@ static void ppk(struct keys_role *role, uint64_t number, struct rd *fields)
     SECRET(mixed);
     const struct stored_secret *found = NULL;
     answer.fault = ppk_get(fields, &arena, &message);
-    if (!answer.fault) found = ppk_named(role, message.id);
+    if (!answer.fault) found = secrets_ppk(role->secrets, message.id);
     if (found && message.kind == IKE_PPK_MIX) answer.fault = ppk_mix(found, &message, &mixed);
     answer.found = found && !answer.fault;
     answer.mixed = answer.found ? secret_bytes(&mixed) : BYTES_NONE;
@@ -380,12 +310,12 @@ static void from_ike(void *context, const struct message_head *head, struct rd *
 int role_keys(const struct role_options *options)
 {
     crypto_start();
-    struct keys_role role = {.space = mem_new(IPC_MESSAGE_MAX)};
+    struct keys_role role = {.space = mem_new(IPC_MESSAGE_MAX), .secrets = secrets_new()};
     struct event_base *base = event_base_new();
     role.control = link_new(base, options->channel[ROLE_CONTROL], ROLE_KEYS, ROLE_CONTROL, from_control, &role);
     role.ike = link_new(base, options->channel[ROLE_IKE], ROLE_KEYS, ROLE_IKE, from_ike, &role);
     int code = role_loop(base, options->alive);
-    while (role.secret_count) secret_drop(&role, role.secret_count - 1);
+    secrets_free(role.secrets);
     while (role.key_count) private_key_free(role.keys[--role.key_count].key);
     return code;
 }
