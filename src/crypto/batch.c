@@ -84,6 +84,24 @@ static enum fault key_check(const struct batch_key *key, struct bytes encr_key,
     return right ? OK : FAULT_KEY_WRONG_SIZE;
 }
 
+static enum fault key_want(struct batch_key *wanted, struct bytes encr_key, struct bytes integ_key)
+{
+    TRY(key_sizes(wanted, encr_method(wanted->encr, wanted->key_bits)));
+    TRY(key_check(wanted, encr_key, integ_key));
+    assert(wanted->salt_size <= sizeof wanted->salt);
+    if (wanted->salt_size)
+        memcpy(wanted->salt, encr_key.at + encr_key.size - wanted->salt_size, wanted->salt_size);
+    return OK;
+}
+
+static enum fault key_expand(const struct batch_key *wanted, struct bytes encr_key,
+                             struct bytes integ_key, struct batch_key **out)
+{
+    TRY(wanted->ops->key_new(wanted->backend, wanted, encr_key, integ_key, out));
+    if (wanted->seal && wanted->kind == CIPHER_CBC) (*out)->iv_maker = iv_maker_new(encr_key);
+    return OK;
+}
+
 enum fault batch_key_new(struct batch_backend *backend, uint16_t encr, uint16_t key_bits,
                          uint16_t integ, struct bytes encr_key, struct bytes integ_key, bool seal,
                          struct batch_key **out)
@@ -94,14 +112,62 @@ enum fault batch_key_new(struct batch_backend *backend, uint16_t encr, uint16_t 
                                .key_bits = key_bits,
                                .integ = integ,
                                .seal = seal};
-    TRY(key_sizes(&wanted, encr_method(encr, key_bits)));
-    TRY(key_check(&wanted, encr_key, integ_key));
-    assert(wanted.salt_size <= sizeof wanted.salt);
-    if (wanted.salt_size)
-        memcpy(wanted.salt, encr_key.at + encr_key.size - wanted.salt_size, wanted.salt_size);
-    TRY(backend->ops->key_new(backend, &wanted, encr_key, integ_key, out));
-    if (seal && wanted.kind == CIPHER_CBC) (*out)->iv_maker = iv_maker_new(encr_key);
+    TRY(key_want(&wanted, encr_key, integ_key));
+    return key_expand(&wanted, encr_key, integ_key, out);
+}
+
+// --- keys that are not expanded yet
+
+struct kept_key {
+    struct batch_key key;
+    struct batch_key wanted; // with the back end's own functions
+    uint8_t encr_size, integ_size;
+    uint8_t at[];
+};
+
+static void kept_free(struct batch_key *base)
+{
+    struct kept_key *kept = (struct kept_key *)base;
+    memory_wipe(kept->at, kept->encr_size + kept->integ_size);
+    free(kept);
+}
+
+static const struct batch_ops kept_ops = {.name = "kept", .key_free = kept_free};
+
+enum fault batch_key_keep(struct batch_backend *backend, uint16_t encr, uint16_t key_bits,
+                          uint16_t integ, struct bytes encr_key, struct bytes integ_key, bool seal,
+                          struct batch_key **out)
+{
+    struct batch_key wanted = {.ops = backend->ops,
+                               .backend = backend,
+                               .encr = encr,
+                               .key_bits = key_bits,
+                               .integ = integ,
+                               .seal = seal};
+    TRY(key_want(&wanted, encr_key, integ_key));
+    if (!backend->ops->takes) return key_expand(&wanted, encr_key, integ_key, out);
+    if (!backend->ops->takes(&wanted)) return FAULT_UNSUPPORTED_CIPHER;
+    struct kept_key *kept = mem_new(sizeof *kept + encr_key.size + integ_key.size);
+    kept->wanted = kept->key = wanted;
+    kept->key.ops = &kept_ops;
+    kept->encr_size = (uint8_t)encr_key.size;
+    kept->integ_size = (uint8_t)integ_key.size;
+    memcpy(kept->at, encr_key.at, encr_key.size);
+    if (integ_key.size) memcpy(kept->at + encr_key.size, integ_key.at, integ_key.size);
+    *out = &kept->key;
     return OK;
+}
+
+struct batch_key *batch_key_expanded(struct batch_key *key)
+{
+    if (key->ops != &kept_ops) return key;
+    struct kept_key *kept = (struct kept_key *)key;
+    struct batch_key *expanded;
+    enum fault fault = key_expand(&kept->wanted, bytes_of(kept->at, kept->encr_size),
+                                  bytes_of(kept->at + kept->encr_size, kept->integ_size), &expanded);
+    crypto_must(fault == OK);
+    kept_free(key);
+    return expanded;
 }
 
 void batch_key_free(struct batch_key *key)

@@ -22,6 +22,11 @@ void batch_backend_free(struct batch_backend *backend);
 // lacks the pair.
 CHECKED enum fault batch_key_new(struct batch_backend *backend, uint16_t encr, uint16_t key_bits, uint16_t integ,
                                  struct bytes encr_key, struct bytes integ_key, bool seal, struct batch_key **out);
+// The same, but expanded when it is first asked for: an expanded key takes up to 2 KB, and many SAs are idle. *out is good for nothing but
+// batch_key_expanded(), the questions for sizes, and batch_key_free().
+CHECKED enum fault batch_key_keep(struct batch_backend *backend, uint16_t encr, uint16_t key_bits, uint16_t integ,
+                                  struct bytes encr_key, struct bytes integ_key, bool seal, struct batch_key **out);
+struct batch_key *batch_key_expanded(struct batch_key *kept);   // takes it; as it is when that has been done already
 void batch_key_free(struct batch_key *key);
 
 // One packet as ESP lays it out in memory:  header (SPI, sequence) | IV | payload … padding, next header | ICV

@@ -12,6 +12,7 @@ struct batch_ops {
     enum fault (*key_new)(struct batch_backend *backend, const struct batch_key *wanted,
                           struct bytes encr_key, struct bytes integ_key, struct batch_key **out);
     void (*key_free)(struct batch_key *key);
+    bool (*takes)(const struct batch_key *wanted); // would key_new? NULL: keys are expanded at once
     // At most BATCH_RUN packets with `good` set; others in between are left alone.
     void (*seal)(struct batch_key *key, struct batch_packet *packets, size_t count);
     void (*open)(struct batch_key *key, struct batch_packet *packets, size_t count);

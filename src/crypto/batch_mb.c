@@ -217,6 +217,11 @@ static enum fault mb_key_new(struct batch_backend *backend, const struct batch_k
     return OK;
 }
 
+static bool mb_takes(const struct batch_key *wanted)
+{
+    return mb_cipher_of(wanted->encr) && (wanted->integ == INTEG_NONE || mb_mac_of(wanted->integ));
+}
+
 static void mb_key_free(struct batch_key *base)
 {
     memory_wipe(base, ((struct mb_key *)base)->size);
@@ -423,6 +428,7 @@ static void mb_backend_free(struct batch_backend *backend)
 static const struct batch_ops mb_ops = {
     .name = "ipsec-mb",
     .key_new = mb_key_new,
+    .takes = mb_takes,
     .key_free = mb_key_free,
     .seal = mb_seal,
     .open = mb_open,

@@ -161,6 +161,16 @@ struct public_key *private_key_public(const struct private_key *key)
     return public;
 }
 
+enum fault public_key_hold(EVP_PKEY *pkey, struct public_key **out)
+{
+    if (!pkey) return FAULT_KEY_UNREADABLE;
+    if (!key_row(pkey)) return FAULT_KEY_TYPE;
+    EVP_PKEY_up_ref(pkey);
+    *out = NEW(struct public_key);
+    (*out)->pkey = pkey;
+    return OK;
+}
+
 enum fault public_key_read_spki(struct bytes der, struct public_key **out)
 {
     const unsigned char *at = der.at;

@@ -242,6 +242,16 @@ static void from_role(void *context, const struct message_head *head, struct rd 
 
 // --- start
 
+// What nobody listens to is not made.
+static void listeners_changed(void *context, uint32_t events)
+{
+    struct control *control = context;
+    struct listeners_message message = {events};
+    struct wr out = message_begin(control->space, IPC_MESSAGE_MAX, MESSAGE_LISTENERS, 0);
+    listeners_put(&out, &message);
+    link_send(control->ike, &out);
+}
+
 static void hangup(evutil_socket_t signal, short what, void *context)
 {
     (void)signal, (void)what;
@@ -260,7 +270,7 @@ int role_control(const struct role_options *options)
     control.ike = link_new(control.base, channel[ROLE_IKE], ROLE_CONTROL, ROLE_IKE, from_role, &control);
     control.keys = link_new(control.base, channel[ROLE_KEYS], ROLE_CONTROL, ROLE_KEYS, from_role, &control);
     control.trust = link_new(control.base, channel[ROLE_TRUST], ROLE_CONTROL, ROLE_TRUST, from_role, &control);
-    struct vici_handler handler = {&control, control_command_known, control_command};
+    struct vici_handler handler = {&control, control_command_known, control_command, listeners_changed};
     control.vici = vici_new(control.base, options->vici, &handler);
     struct event *reload = evsignal_new(control.base, SIGHUP, hangup, &control);
     evsignal_add(reload, NULL);

@@ -413,6 +413,13 @@ static void lease_in(struct ike_role *role, struct rd *fields)
     arena_free(&arena);
 }
 
+static void listeners_in(struct ike_role *role, struct rd *fields)
+{
+    struct arena arena = {0};
+    struct listeners_message message;
+    if (listeners_get(fields, &arena, &message) == OK) role->listeners = message.events;
+}
+
 typedef void view(struct ike_role *role, uint64_t number, const struct tree *request);
 
 // A question that is answered at once; one that cannot be read is answered like one that asks for nothing in particular.
@@ -490,6 +497,7 @@ static void from_control(void *context, const struct message_head *head, struct 
     case MESSAGE_COMMAND: command(role, fields); break;
     case MESSAGE_LIST_SAS: list_sas(role, head->number, fields); break;
     case MESSAGE_STATS: ike_view_stats(role, head->number); break;
+    case MESSAGE_LISTENERS: listeners_in(role, fields); break;
     case MESSAGE_READY: sockets_watch(role); break;
     }
 }
@@ -672,6 +680,7 @@ int role_ike(const struct role_options *options)
     role.settings = ike_settings_default();
     role.settings.port = options->port;
     role.settings.port_nat = options->port_nat;
+    role.settings.report_level = options->debug ? 0 : IKE_INFO;
     retransmit_parse(options->retransmit, &role.settings);
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     if (processors > 1) role.settings.resources = processors < RESOURCES_MAX ? (unsigned)processors : RESOURCES_MAX;

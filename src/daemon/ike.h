@@ -50,6 +50,7 @@ struct ike_role {
     struct link *control, *keys, *trust, *esp, *net;
     struct event *timer, *usage_timer, *deaf_timer;
     bool hears;   // peers
+    uint32_t listeners;   // bits of enum vici_event_kind: what clients have subscribed to
     struct resolving *resolving;
     struct ready_answer *ready, **ready_last;
     bool stepping;

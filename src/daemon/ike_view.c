@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The core's SAs, events and reports as other programs see them: sections with the key names of the VICI protocol, log lines for people.
 #include "daemon/ike_view.h"
+#include "daemon/vici.h"
 #include <stdio.h>
 #include <time.h>
 
@@ -256,12 +257,20 @@ static void updated_event(struct ike_role *role, const struct ike_event *event, 
 
 void ike_view_event(struct ike_role *role, const struct ike_event *event)
 {
-    static const char *const names[] = {
-        [IKE_EVENT_IKE_UP] = "ike-updown",       [IKE_EVENT_IKE_DOWN] = "ike-updown",
-        [IKE_EVENT_IKE_REKEYED] = "ike-rekey",   [IKE_EVENT_IKE_UPDATED] = "ike-update",
-        [IKE_EVENT_CHILD_UP] = "child-updown",   [IKE_EVENT_CHILD_DOWN] = "child-updown",
-        [IKE_EVENT_CHILD_REKEYED] = "child-rekey", [IKE_EVENT_ALERT] = "alert",
+    static const struct {
+        enum vici_event_kind kind;
+        const char *name;
+    } kinds[] = {
+        [IKE_EVENT_IKE_UP] = {VICI_IKE_UPDOWN, "ike-updown"},
+        [IKE_EVENT_IKE_DOWN] = {VICI_IKE_UPDOWN, "ike-updown"},
+        [IKE_EVENT_IKE_REKEYED] = {VICI_IKE_REKEY, "ike-rekey"},
+        [IKE_EVENT_IKE_UPDATED] = {VICI_IKE_UPDATE, "ike-update"},
+        [IKE_EVENT_CHILD_UP] = {VICI_CHILD_UPDOWN, "child-updown"},
+        [IKE_EVENT_CHILD_DOWN] = {VICI_CHILD_UPDOWN, "child-updown"},
+        [IKE_EVENT_CHILD_REKEYED] = {VICI_CHILD_REKEY, "child-rekey"},
+        [IKE_EVENT_ALERT] = {VICI_ALERT, "alert"},
     };
+    if (!(role->listeners & 1u << kinds[event->kind].kind)) return;
     struct arena arena = {0};
     struct tree *root = tree_new(&arena);
     struct ike_sa_info sa;
@@ -275,7 +284,7 @@ void ike_view_event(struct ike_role *role, const struct ike_event *event)
         if (ike_sa_info(role->core, event->ike_id, &sa) && sa.conn)
             sa_section(role, &sa, NULL, event->child_id, &arena, root);
     }
-    tree_send(role, MESSAGE_EVENT, 0, names[event->kind], root, true);
+    tree_send(role, MESSAGE_EVENT, 0, kinds[event->kind].name, root, true);
     arena_free(&arena);
 }
 
@@ -301,6 +310,7 @@ void ike_view_report(struct ike_role *role, const struct ike_report *report)
     subject_print(report, subject, sizeof subject);
     if (report->level <= IKE_INFO || role->options->debug || report->level == IKE_DETAIL)
         role_log(ROLE_IKE, report->level, report->fault, "%s: %s", subject, report->text);
+    if (!report->command && !(role->listeners & 1u << VICI_LOG)) return;
 
     // A text of several lines (an explanation) has the remedy behind its first one.
     const char *rest = strchr(report->text, '\n'), *remedy = report->fault ? fault_remedy(report->fault) : "";

@@ -21,12 +21,13 @@
 #include "daemon/net.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <unistd.h>
 
 enum { GRACE_SECONDS = 20, LOOK_SECONDS = 5, LINGER_MS = 300, WAYS_MS = 200, RULE_PRIORITY = 220,
-       GUARD_SHARE = 20, GUARD_WAIT_MAX_MS = 1000 };
+       GUARD_SHARE = 40, ROUTES_AT_ONCE = 64, GUARD_WAIT_MAX_MS = 1000 };
 
 // --- telling
 
@@ -58,21 +59,31 @@ static void failure_tell(struct net_role *role, uint32_t policy, enum fault faul
 
 // --- bringing the kernel up to date
 
+static void routes_send(struct net_role *role, enum rtnl_verb verb, const struct rtnl_route *routes, size_t count)
+{
+    refused_log(role, rtnl_routes(role->rtnl, verb, routes, count),
+                verb == RTNL_ADD ? "cannot add a route" : "cannot delete a route");
+}
+
 static void routes_sync(struct net_role *role, enum rtnl_verb verb)
 {
+    struct rtnl_route routes[ROUTES_AT_ONCE];
+    size_t count = 0;
     for (struct net_route **at = &role->dirty; *at;) {
         struct net_route *route = *at;
         if (net_route_sync_verb(route) != verb) {
             at = &route->next_dirty;
             continue;
         }
-        struct rtnl_route message;
-        net_route_message(role, route, verb, &message);
-        refused_log(role, rtnl_route(role->rtnl, verb, &message),
-                    verb == RTNL_ADD ? "cannot add a route" : "cannot delete a route");
+        net_route_message(role, route, verb, &routes[count++]);
         *at = route->next_dirty;
         net_route_synced(role, route);
+        if (count == ROUTES_AT_ONCE) {
+            routes_send(role, verb, routes, count);
+            count = 0;
+        }
     }
+    if (count) routes_send(role, verb, routes, count);
 }
 
 static void filter_sync(struct net_role *role)
@@ -81,6 +92,8 @@ static void filter_sync(struct net_role *role)
     if (!role->nft) return;
     enum fault fault = nft_sync(role->nft, &role->filter, &role->guard, &role->levels, &restored);
     refused_log(role, fault, "cannot guard policies");
+    // The library takes kilobytes for each box while it works and leaves holes.
+    malloc_trim(0);
     if (restored && !fault)
         role_log(ROLE_NET, IKE_AUDIT, OK, "somebody removed packet filter table %s; it is back",
                  role->table);

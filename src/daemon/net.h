@@ -20,6 +20,16 @@ struct net_route {
     struct net_route *next_dirty;
 };
 
+// A policy as it is kept: with the selectors that it has, for there may be many policies.
+struct net_policy {
+    uint32_t number;
+    uint8_t action, trap, mode;
+    uint32_t priority;
+    uint8_t local_count, remote_count;
+    struct selector at[]; // local ones, then remote ones
+};
+void net_policy_unpack(const struct net_policy *policy, struct policy_spec *out);
+
 struct net_address {
     unsigned device;
     struct addr addr;
@@ -58,7 +68,7 @@ struct net_role {
     unsigned levels;
     unsigned tun; // index of the device
     struct guard guard;
-    struct map policies; // number -> struct policy_spec
+    struct map policies; // number -> struct net_policy
     struct map routes;   // prefix -> struct net_route
     struct net_route *dirty;
     bool changed;  // in this turn: routes and guard are to follow

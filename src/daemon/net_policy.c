@@ -167,17 +167,19 @@ void net_sources_refresh(struct net_role *role)
 {
     size_t cursor = 0;
     struct net_route *route;
-    const struct policy_spec *spec;
+    const struct net_policy *policy;
     struct prefix *prefixes = mem_array(ROUTES_PER_POLICY_MAX, sizeof *prefixes);
     while ((route = map_next(&role->routes, &cursor))) route->source = (struct addr){0};
     cursor = 0;
-    while ((spec = map_next(&role->policies, &cursor))) {
-        if (spec->action != POLICY_PROTECT) continue;
-        size_t count = policy_prefixes(&spec->remote, NULL, spec, prefixes);
+    while ((policy = map_next(&role->policies, &cursor))) {
+        if (policy->action != POLICY_PROTECT) continue;
+        struct policy_spec spec;
+        net_policy_unpack(policy, &spec);
+        size_t count = policy_prefixes(&spec.remote, NULL, &spec, prefixes);
         for (size_t i = 0; i < count; i++) {
             route = route_get(role, &prefixes[i]);
             if (route->source.family == ADDR_NONE)
-                route->source = source_choose(role, spec, route->to.addr.family);
+                route->source = source_choose(role, &spec, route->to.addr.family);
         }
     }
     cursor = 0;
@@ -309,6 +311,35 @@ static enum fault policy_guards(struct net_role *role, const struct policy_spec 
 
 // --- policies
 
+static struct net_policy *policy_pack(const struct policy_spec *spec)
+{
+    size_t locals = spec->local.count, remotes = spec->remote.count;
+    struct net_policy *policy = mem_new(sizeof *policy + (locals + remotes) * sizeof policy->at[0]);
+    policy->number = spec->number;
+    policy->action = spec->action;
+    policy->trap = spec->trap;
+    policy->mode = spec->mode;
+    policy->priority = spec->priority;
+    policy->local_count = spec->local.count;
+    policy->remote_count = spec->remote.count;
+    memcpy(policy->at, spec->local.at, locals * sizeof policy->at[0]);
+    memcpy(policy->at + locals, spec->remote.at, remotes * sizeof policy->at[0]);
+    return policy;
+}
+
+void net_policy_unpack(const struct net_policy *policy, struct policy_spec *out)
+{
+    *out = (struct policy_spec){.number = policy->number,
+                                .action = policy->action,
+                                .trap = policy->trap,
+                                .mode = policy->mode,
+                                .priority = policy->priority,
+                                .local.count = policy->local_count,
+                                .remote.count = policy->remote_count};
+    memcpy(out->local.at, policy->at, policy->local_count * sizeof policy->at[0]);
+    memcpy(out->remote.at, policy->at + policy->local_count, policy->remote_count * sizeof policy->at[0]);
+}
+
 enum fault net_policy_add(struct net_role *role, const struct policy_spec *spec)
 {
     net_policy_del(role, spec->number);
@@ -324,30 +355,30 @@ enum fault net_policy_add(struct net_role *role, const struct policy_spec *spec)
         assert(none == OK);
         return fault;
     }
-    struct policy_spec *copy = NEW(struct policy_spec);
-    *copy = *spec;
-    map_put(&role->policies, map_key_u32(&copy->number), copy);
+    map_put(&role->policies, map_key_u32(&spec->number), policy_pack(spec));
     role->transit_changed |= spec->mode == MODE_GATEWAY_TRANSPORT;
-    policy_routes(role, copy, COUNT_UP);
+    policy_routes(role, spec, COUNT_UP);
     return OK;
 }
 
 void net_policy_del(struct net_role *role, uint32_t number)
 {
-    struct policy_spec *spec = map_remove(&role->policies, map_key_u32(&number));
-    if (!spec) return;
+    struct net_policy *policy = map_remove(&role->policies, map_key_u32(&number));
+    if (!policy) return;
+    struct policy_spec spec;
     unsigned all = UINT32_MAX;
-    policy_routes(role, spec, COUNT_DOWN);
-    enum fault none = policy_guards(role, spec, COUNT_DOWN, &all);
+    net_policy_unpack(policy, &spec);
+    free(policy);
+    policy_routes(role, &spec, COUNT_DOWN);
+    enum fault none = policy_guards(role, &spec, COUNT_DOWN, &all);
     assert(none == OK);
-    role->transit_changed |= spec->mode == MODE_GATEWAY_TRANSPORT;
-    free(spec);
+    role->transit_changed |= spec.mode == MODE_GATEWAY_TRANSPORT;
 }
 
 void net_wipe(struct net_role *role)
 {
     size_t cursor = 0;
-    for (void *spec; (spec = map_next(&role->policies, &cursor));) free(spec);
+    for (void *policy; (policy = map_next(&role->policies, &cursor));) free(policy);
     cursor = 0;
     for (void *route; (route = map_next(&role->routes, &cursor));) free(route);
     map_wipe(&role->policies);

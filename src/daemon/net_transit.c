@@ -19,11 +19,11 @@ enum {
 size_t net_transit_wanted(struct net_role *role, struct prefix *out, size_t room)
 {
     size_t cursor = 0, count = 0;
-    for (const struct policy_spec *spec; (spec = map_next(&role->policies, &cursor));) {
-        if (spec->mode != MODE_GATEWAY_TRANSPORT || spec->action != POLICY_PROTECT) continue;
-        for (unsigned i = 0; i < spec->local.count; i++) {
+    for (const struct net_policy *policy; (policy = map_next(&role->policies, &cursor));) {
+        if (policy->mode != MODE_GATEWAY_TRANSPORT || policy->action != POLICY_PROTECT) continue;
+        for (unsigned i = 0; i < policy->local_count; i++) {
             struct prefix some[PREFIXES_MAX];
-            size_t more = range_prefixes(&spec->local.at[i].range, some, PREFIXES_MAX);
+            size_t more = range_prefixes(&policy->at[i].range, some, PREFIXES_MAX);
             for (size_t j = 0; j < more && j < PREFIXES_MAX && count < room; j++)
                 out[count++] = some[j];
         }

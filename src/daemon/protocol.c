@@ -283,6 +283,8 @@ static void shape_item(struct codec *c, struct item_message *m)
     field_bool(c, &m->last);
 }
 
+static void shape_listeners(struct codec *c, struct listeners_message *m) { field_u32(c, &m->events); }
+
 static void shape_log(struct codec *c, struct log_message *m)
 {
     field_u8(c, &m->level);
@@ -535,6 +537,7 @@ CODEC(key)
 CODEC(cert)
 CODEC(result)
 CODEC(item)
+CODEC(listeners)
 CODEC(log)
 CODEC(done)
 CODEC(prove)

@@ -19,7 +19,7 @@ enum message_type {
     MESSAGE_SA_ADD, MESSAGE_SA_MOVE, MESSAGE_SA_DEL, MESSAGE_POLICY_ADD, MESSAGE_POLICY_DEL, MESSAGE_USAGE_ASK, MESSAGE_USAGE, MESSAGE_PLANE,
     MESSAGE_ADDRESS_ADD, MESSAGE_ADDRESS_DEL, MESSAGE_ADDRESS, MESSAGE_UPDOWN, MESSAGE_SYNC, MESSAGE_DATAGRAM,
     MESSAGE_POOL_LOAD, MESSAGE_POOL_UNLOAD, MESSAGE_LIST_POOLS, MESSAGE_LIST_POLICIES, MESSAGE_COUNTERS, MESSAGE_LEASE,
-    MESSAGE_PPK, MESSAGE_PPK_ANSWER, MESSAGE_LOGIN, MESSAGE_LOGIN_ANSWER, MESSAGE_NAME_SERVER, MESSAGE_STREAM,
+    MESSAGE_LISTENERS, MESSAGE_PPK, MESSAGE_PPK_ANSWER, MESSAGE_LOGIN, MESSAGE_LOGIN_ANSWER, MESSAGE_NAME_SERVER, MESSAGE_STREAM,
 };
 const char *role_name(enum role role);
 // OK and the head when the table allows this message from that sender to that receiver.
@@ -39,6 +39,7 @@ struct command_message { struct ike_command command; };
 struct key_message { struct bytes key, passphrase; const char *type; };
 struct cert_message { struct bytes der; const char *type, *flag; };   // VICI's words: X509, X509_CRL; NONE, CA
 struct result_message { enum fault fault; const char *text; struct bytes tree; };
+struct listeners_message { uint32_t events; };                    // bits of enum vici_event_kind
 struct item_message { const char *name; struct bytes tree; bool last; };
 struct log_message { uint8_t level; enum fault fault; uint32_t command, ike_id; const char *conn, *child, *text; };  // text: complete line
 struct done_message { uint32_t command; enum fault fault; const char *text; uint32_t matches, terminated; };
@@ -108,6 +109,7 @@ MESSAGE_CODEC(key)
 MESSAGE_CODEC(cert)
 MESSAGE_CODEC(result)
 MESSAGE_CODEC(item)
+MESSAGE_CODEC(listeners)
 MESSAGE_CODEC(log)
 MESSAGE_CODEC(done)
 MESSAGE_CODEC(prove)

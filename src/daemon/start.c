@@ -6,6 +6,7 @@
 #include "os/sandbox.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
@@ -14,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { HEAP_KEPT = 128 * 1024 }; // bytes
 enum root { ROOT_STAYS, ROOT_EMPTY };
 
 // clang-format off
@@ -99,6 +101,9 @@ int role_start(const struct role_options *given)
     char name[16];
     snprintf(name, sizeof name, "cygnet-%s", role_name(options->role));
     prctl(PR_SET_NAME, name, 0, 0, 0);
+    // What was needed for a moment (a large configuration, a transaction of the packet filter) is given back.
+    mallopt(M_MMAP_THRESHOLD, HEAP_KEPT);
+    mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
     // Reads its modules while there still are files.
     crypto_start();
     with_log.keylog_fd = keylog_open(options);

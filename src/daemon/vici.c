@@ -37,7 +37,7 @@ struct vici {
     struct evconnlistener *listener;
     struct event_base *base;
     struct vici_client clients[CLIENTS_MAX];
-    uint32_t next_number;
+    uint32_t next_number, listeners;
     uint8_t *space;          // VICI_MESSAGE_MAX
 };
 
@@ -55,10 +55,21 @@ static struct vici_client *client_find(struct vici *vici, uint32_t number)
     return NULL;
 }
 
+static void listeners_tell(struct vici *vici)
+{
+    uint32_t events = 0;
+    for (unsigned i = 0; i < CLIENTS_MAX; i++) events |= vici->clients[i].subscribed;
+    if (events == vici->listeners) return;
+    vici->listeners = events;
+    vici->handler.listeners(vici->handler.context, events);
+}
+
 static void client_close(struct vici_client *client)
 {
+    struct vici *vici = client->vici;
     if (client->stream) bufferevent_free(client->stream);
-    *client = (struct vici_client){.vici = client->vici};
+    *client = (struct vici_client){.vici = vici};
+    if (vici) listeners_tell(vici);
 }
 
 // --- sending
@@ -106,13 +117,6 @@ void vici_event_all(struct vici *vici, enum vici_event_kind kind, struct bytes m
         if (vici->clients[i].number) vici_event_to(vici, vici->clients[i].number, kind, message);
 }
 
-bool vici_is_subscribed(const struct vici *vici, enum vici_event_kind kind)
-{
-    for (unsigned i = 0; i < CLIENTS_MAX; i++)
-        if (vici->clients[i].subscribed & 1u << kind) return true;
-    return false;
-}
-
 // --- receiving
 
 static void subscribe(struct vici_client *client, uint8_t type, const char *name)
@@ -124,6 +128,7 @@ static void subscribe(struct vici_client *client, uint8_t type, const char *name
     }
     if (type == VICI_EVENT_REGISTER) client->subscribed |= 1u << kind;
     else client->subscribed &= ~(1u << kind);
+    listeners_tell(client->vici);
     packet_send(client, VICI_EVENT_CONFIRM, NULL, BYTES_NONE);
 }
 

@@ -19,6 +19,7 @@ struct vici_handler {
     void *context;
     bool (*known)(void *context, const char *command);
     void (*request)(void *context, uint32_t client, const char *command, const struct tree *message);
+    void (*listeners)(void *context, uint32_t events);   // bits of enum vici_event_kind: others than before are subscribed to
 };
 struct vici *vici_new(struct event_base *base, int listening_fd, const struct vici_handler *handler);
 // Clients are let in only from now on: what they ask for is there.
@@ -28,5 +29,4 @@ void vici_respond(struct vici *vici, uint32_t client, const struct tree *message
 void vici_respond_bytes(struct vici *vici, uint32_t client, struct bytes message);
 void vici_event_to(struct vici *vici, uint32_t client, enum vici_event_kind kind, struct bytes message);  // if it subscribed
 void vici_event_all(struct vici *vici, enum vici_event_kind kind, struct bytes message);
-bool vici_is_subscribed(const struct vici *vici, enum vici_event_kind kind);   // does anybody listen?
 int vici_event_number(const char *name);    // -1: unknown

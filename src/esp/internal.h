@@ -61,7 +61,7 @@ struct gate {
 bool traffic_gate(const struct traffic *traffic, struct gate *gate);
 
 // --- the two structs of an SA
-enum sa_flag { SA_ESN = 1, SA_ENCAP = 2, SA_GATE = 4, SA_AH = 8, SA_GATEWAY = 16, SA_STREAM = 32 };
+enum sa_flag { SA_ESN = 1, SA_ENCAP = 2, SA_GATE = 4, SA_AH = 8, SA_GATEWAY = 16, SA_STREAM = 32, SA_KEPT = 64 }; // KEPT: its key may not be expanded yet
 
 // The choices of enum sa_dscp, sa_df and sa_ecn in one byte; 0: all as usual.
 static inline uint8_t copy_pack(unsigned dscp, unsigned df, unsigned ecn)

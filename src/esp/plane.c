@@ -119,9 +119,15 @@ void burst_join(struct burst *burst, struct sa_run *run, size_t packet)
 
 // With many SAs in a burst their keys come from memory, each step on the way to a schedule from
 // where the one before says. All groups' keys are asked for at once; the schedules, which are
-// larger, while the ciphers of the groups before run.
+// larger, while the ciphers of the groups before run. An SA that is used for the first time gets its schedule.
 void burst_prefetch_keys(const struct burst *burst, struct packet *const *packets)
 {
+    for (size_t i = 0; i < burst->group_count; i++) {
+        struct sa_run *run = burst->groups[i].run;
+        if (!(run->flags & SA_KEPT)) continue;
+        run->key = batch_key_expanded(run->key);
+        run->flags &= (uint8_t)~SA_KEPT;
+    }
     for (size_t i = 0; i < burst->group_count; i++)
         if (burst->groups[i].run->key) batch_key_prefetch_head(burst->groups[i].run->key);
     for (size_t i = 0; i < SCHEDULES_AHEAD; i++) burst_prefetch_schedule(burst, i, packets);

@@ -89,12 +89,12 @@ static enum fault sa_key_new(struct plane *plane, const struct sa_spec *spec,
                              struct batch_key **key)
 {
     bool seal = spec->direction == SA_OUT;
-    enum fault fault = batch_key_new(plane->backend, spec->encr, spec->key_bits, spec->integ,
-                                     spec->encr_key, spec->integ_key, seal, key);
+    enum fault fault = batch_key_keep(plane->backend, spec->encr, spec->key_bits, spec->integ,
+                                      spec->encr_key, spec->integ_key, seal, key);
     if (fault != FAULT_UNSUPPORTED_CIPHER && fault != FAULT_UNSUPPORTED_INTEGRITY) return fault;
     if (!plane->fallback) plane->fallback = batch_backend_new(BATCH_EVP);
-    return batch_key_new(plane->fallback, spec->encr, spec->key_bits, spec->integ, spec->encr_key,
-                         spec->integ_key, seal, key);
+    return batch_key_keep(plane->fallback, spec->encr, spec->key_bits, spec->integ, spec->encr_key,
+                          spec->integ_key, seal, key);
 }
 
 static size_t sa_memory(const struct sa *sa)
@@ -143,6 +143,7 @@ struct sa_key {
 static void run_set_key(struct sa_run *run, const struct sa_key *key)
 {
     run->key = key->batch;
+    if (key->batch) run->flags |= SA_KEPT;
     run->sa->icv = key->icv;
     if (key->icv) {
         run->flags |= SA_AH;

@@ -295,6 +295,7 @@ struct ike_out {
 
 // --- the surface
 struct ike_settings {          // ike_settings_default() gives the field's usual values
+    uint8_t report_level; // enum ike_level; what matters less is reported for commands only. 0: all is reported
     nsec retransmit_timeout;   // 4 s, then times base each try
     double retransmit_base;    // 1.8
     unsigned retransmit_tries; // 5

@@ -22,16 +22,19 @@ static uint32_t subject_command(const struct subject *subject)
 void report(struct ike *ike, struct subject subject, enum ike_level level, enum fault fault,
             const char *format, ...)
 {
+    uint32_t command = subject_command(&subject);
+    unsigned least = ike->settings.report_level;
+    if (fault) ike->stats.faults[fault]++;
+    if (least && level > least && !command) return;
     va_list args;
     va_start(args, format);
     char *text = mem_vprintf(format, args);
     va_end(args);
     for (size_t end = strlen(text); end && text[end - 1] == '\n';) text[--end] = '\0';
-    if (fault) ike->stats.faults[fault]++;
     struct ike_report *out = &out_new(ike, IKE_OUT_REPORT)->report;
     out->level = (uint8_t)level;
     out->fault = fault;
-    out->command = subject_command(&subject);
+    out->command = command;
     const struct sa *sa = subject.sa;
     if (sa) {
         out->ike_id = sa->id;

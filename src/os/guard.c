@@ -91,6 +91,17 @@ static void gap_narrow(struct gap *gap, const struct guard_item *item,
     }
 }
 
+struct gap_for {
+    struct gap *gap;
+    const struct guard_item *item;
+};
+
+static void gap_narrow_for(void *context, const struct guard_item *other)
+{
+    struct gap_for *to = context;
+    gap_narrow(to->gap, to->item, other, other->level);
+}
+
 static int gap_first(const struct gap *gap)
 {
     for (int level = gap->low; level < gap->high; level++)
@@ -147,6 +158,9 @@ static void item_append(struct guard *guard, struct guard_item *item)
     }
     item->place = guard->count;
     guard->at[guard->count++] = item;
+    item->serial = guard->serial++;
+    item->weight = map_hash(&guard->items, map_key_u64(&item->serial));
+    guard_index_add(&guard->index, item);
 }
 
 static void item_take_out(struct guard *guard, struct guard_item *item)
@@ -154,6 +168,7 @@ static void item_take_out(struct guard *guard, struct guard_item *item)
     struct guard_item *last = guard->at[--guard->count];
     guard->at[item->place] = last;
     last->place = item->place;
+    guard_index_remove(&guard->index, item);
 }
 
 enum fault guard_add(struct guard *guard, enum guard_kind kind, const struct box *box,
@@ -175,8 +190,7 @@ enum fault guard_add(struct guard *guard, enum guard_kind kind, const struct box
                                 .level = -1,
                                 .placed = -1};
     struct gap gap = {.high = GUARD_LEVELS_MAX};
-    for (size_t i = 0; i < guard->count; i++)
-        gap_narrow(&gap, item, guard->at[i], guard->at[i]->level);
+    guard_index_visit(guard->index, &box->remote, gap_narrow_for, &(struct gap_for){&gap, item});
     item_append(guard, item);
     int level = gap_first(&gap);
     if (level >= 0) {

@@ -34,12 +34,18 @@ struct guard_item {
     bool dirty;
     struct guard_item *next_dirty;
     size_t place; // in the array
+    // guard_index.c
+    uint64_t serial, weight;
+    struct guard_item *left, *right;
+    const struct addr *reach; // the highest remote address here and below
 };
 
 struct guard {
     struct map items; // by content
     struct guard_item **at;
     size_t count, room;
+    struct guard_item *index; // by remote range
+    uint64_t serial;
     struct guard_item *dirty; // whose level is not where the kernel has them
 };
 
@@ -55,3 +61,9 @@ void guard_del(struct guard *guard, enum guard_kind kind, const struct box *box,
 void guard_settled(struct guard *guard);
 // The kernel has lost everything: all items are to be written again.
 void guard_lost(struct guard *guard);
+
+// guard_index.c: calls for each item whose remote range meets `remote`.
+void guard_index_add(struct guard_item **root, struct guard_item *item);
+void guard_index_remove(struct guard_item **root, struct guard_item *item);
+void guard_index_visit(const struct guard_item *root, const struct range *remote,
+                       void (*visit)(void *context, const struct guard_item *item), void *context);

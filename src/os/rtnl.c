@@ -16,6 +16,7 @@
 enum {
     RECEIVE_MAX = 65536,
     MONITOR_BUFFER = 1024 * 1024,
+    BATCH_MAX = 64, // requests sent at once: all may be refused, and their answers have to fit the socket
     WAYS_AT_ONCE = 256,
     RULE_GROUPS = 1 << (RTNLGRP_IPV4_RULE - 1) | 1 << (RTNLGRP_IPV6_RULE - 1),
 };
@@ -219,6 +220,46 @@ enum fault rtnl_route(struct rtnl *rtnl, enum rtnl_verb verb, const struct rtnl_
 {
     union message_space space;
     return rtnl_do(rtnl, rtnl_route_encode(&space, verb, route));
+}
+
+// Reads answers up to that of the last one sent. Only refusals and the last one are answered.
+static int batch_answers(struct rtnl *rtnl, enum rtnl_verb verb)
+{
+    int refusal = 0;
+    for (;;) {
+        ssize_t size = mnl_socket_recvfrom(rtnl->socket, rtnl->space, sizeof rtnl->space);
+        if (size < 0 && errno == EINTR) continue;
+        if (size < 0) return errno;
+        const struct nlmsghdr *at = (const void *)rtnl->space;
+        int left = (int)size;
+        for (; mnl_nlmsg_ok(at, left); at = mnl_nlmsg_next(at, &left)) {
+            if (at->nlmsg_type != NLMSG_ERROR || mnl_nlmsg_get_payload_len(at) < sizeof(struct nlmsgerr)) continue;
+            const struct nlmsgerr *answer = mnl_nlmsg_get_payload(at);
+            if (answer->error && !is_done_already(verb == RTNL_ADD ? RTM_NEWROUTE : RTM_DELROUTE, -answer->error))
+                refusal = -answer->error;
+            if (at->nlmsg_seq == rtnl->sequence) return refusal;
+        }
+    }
+}
+
+enum fault rtnl_routes(struct rtnl *rtnl, enum rtnl_verb verb, const struct rtnl_route *routes, size_t count)
+{
+    enum fault fault = OK;
+    for (size_t i = 0; i < count;) {
+        union message_space space;
+        uint8_t batch[BATCH_MAX * RTNL_MESSAGE_MAX];
+        size_t size = 0, end = count - i < BATCH_MAX ? count : i + BATCH_MAX;
+        for (; i < end; i++) {
+            struct nlmsghdr *message = rtnl_route_encode(&space, verb, &routes[i]);
+            if (i + 1 < end) message->nlmsg_flags &= (uint16_t)~NLM_F_ACK;
+            message->nlmsg_seq = ++rtnl->sequence;
+            memcpy(batch + size, message, message->nlmsg_len);
+            size += NLMSG_ALIGN(message->nlmsg_len);
+        }
+        rtnl->error = mnl_socket_sendto(rtnl->socket, batch, size) < 0 ? errno : batch_answers(rtnl, verb);
+        if (rtnl->error) fault = FAULT_NETLINK_REFUSED;
+    }
+    return fault;
 }
 
 enum fault rtnl_rule(struct rtnl *rtnl, enum rtnl_verb verb, const struct rtnl_rule *rule)

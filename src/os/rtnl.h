@@ -50,6 +50,8 @@ const char *rtnl_reason(const struct rtnl *rtnl);
 
 CHECKED enum fault rtnl_route(struct rtnl *rtnl, enum rtnl_verb verb,
                               const struct rtnl_route *route);
+// Several at once, which is quicker; what one is refused for does not keep the others back, and is what is returned.
+CHECKED enum fault rtnl_routes(struct rtnl *rtnl, enum rtnl_verb verb, const struct rtnl_route *routes, size_t count);
 CHECKED enum fault rtnl_rule(struct rtnl *rtnl, enum rtnl_verb verb, const struct rtnl_rule *rule);
 CHECKED enum fault rtnl_address(struct rtnl *rtnl, enum rtnl_verb verb, unsigned device,
                                 const struct addr *addr);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Certificates: read once, checked for form, and then asked for what IKE needs of them. A certificate that is here has no
 // extension twice, those that chains depend on can be decoded, and its alternative names are what they say.
+#include "crypto/key.h"
 #include "pki/internal.h"
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -126,11 +127,7 @@ static enum fault extensions_check(X509 *x509)
 
 static enum fault cert_key_read(struct cert *cert)
 {
-    unsigned char *der = NULL;
-    int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert->x509), &der);
-    if (size <= 0) return FAULT_CERT_SYNTAX;
-    enum fault fault = public_key_read_spki(bytes_of(der, (size_t)size), &cert->key);
-    OPENSSL_free(der);
+    enum fault fault = public_key_hold(X509_get0_pubkey(cert->x509), &cert->key);
     ERR_clear_error();
     return fault;
 }

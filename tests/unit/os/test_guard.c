@@ -246,6 +246,65 @@ static void levels_say_what_precedence_says(void **state)
     guard_wipe(&guard);
 }
 
+struct visited {
+    const struct range *remote;
+    size_t count;
+};
+
+static void visited_count(void *context, const struct guard_item *item)
+{
+    struct visited *visited = context;
+    assert_true(addr_compare(&item->box.remote.low, &visited->remote->high) <= 0);
+    assert_true(addr_compare(&visited->remote->low, &item->box.remote.high) <= 0);
+    visited->count++;
+}
+
+static struct range remote_random(struct rng *rng)
+{
+    uint32_t low = (uint32_t)rng_below(rng, 4000), width = (uint32_t)rng_below(rng, rng_below(rng, 8) ? 3 : 500);
+    uint32_t high = low + width;
+    return (struct range){addr_v4(10, 0, (uint8_t)(low >> 8), (uint8_t)low), addr_v4(10, 0, (uint8_t)(high >> 8), (uint8_t)high)};
+}
+
+static size_t meeting_count(const struct guard *guard, const struct range *remote)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < guard->count; i++) {
+        const struct range *other = &guard->at[i]->box.remote;
+        count += addr_compare(&other->low, &remote->high) <= 0 && addr_compare(&remote->low, &other->high) <= 0;
+    }
+    return count;
+}
+
+static void those_that_meet_are_found_without_looking_at_all(void **state)
+{
+    (void)state;
+    struct rng_seeded rng;
+    static struct guard_item items[400];
+    struct guard guard;
+    rng_seed(&rng, 17);
+    guard_init(&guard, 5, 6);
+    struct guard_item *at[COUNT(items)];
+    guard.at = at;
+    for (unsigned i = 0; i < COUNT(items); i++) {
+        items[i] = (struct guard_item){.serial = i, .weight = rng_u64(&rng.rng), .box.remote = remote_random(&rng.rng)};
+        at[guard.count++] = &items[i];
+        guard_index_add(&guard.index, &items[i]);
+    }
+    while (guard.count) {
+        struct range wanted = remote_random(&rng.rng);
+        struct visited visited = {.remote = &wanted};
+        guard_index_visit(guard.index, &wanted, visited_count, &visited);
+        assert_int_equal(visited.count, meeting_count(&guard, &wanted));
+        size_t gone = rng_below(&rng.rng, guard.count);
+        guard_index_remove(&guard.index, at[gone]);
+        at[gone] = at[--guard.count];
+    }
+    assert_null(guard.index);
+    guard.at = NULL;
+    guard_wipe(&guard);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,6 +315,7 @@ int main(void)
         cmocka_unit_test(references_are_counted),
         cmocka_unit_test(a_box_too_many_is_refused_and_changes_nothing),
         cmocka_unit_test(levels_say_what_precedence_says),
+        cmocka_unit_test(those_that_meet_are_found_without_looking_at_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -214,6 +214,35 @@ static void rules_routes_and_refusals(void **state)
     rtnl_free(rtnl);
 }
 
+static void many_routes_go_at_once_and_a_refusal_keeps_none_back(void **state)
+{
+    (void)state;
+    NEEDS_NAMESPACE();
+    struct rtnl *rtnl = rtnl_new();
+    struct rtnl_rule rule = {.family = ADDR_V4, .priority = 100, .table = 220};
+    struct rtnl_route routes[300];
+    struct addr source;
+    CHECK_FAULT(rtnl_rule(rtnl, RTNL_ADD, &rule), OK);
+    for (unsigned i = 0; i < COUNT(routes); i++)
+        routes[i] = (struct rtnl_route){.kind = ROUTE_DEVICE,
+                                        .to = {addr_v4(10, 9, (uint8_t)(i >> 8), (uint8_t)i), 32},
+                                        .table = 220,
+                                        .device = 1,
+                                        .source = addr_v4(127, 0, 0, 1)};
+    routes[7].device = 999;
+    CHECK_FAULT(rtnl_routes(rtnl, RTNL_ADD, routes, COUNT(routes)), FAULT_NETLINK_REFUSED);
+    for (unsigned i = 0; i < COUNT(routes); i++)
+        CHECK_FAULT(rtnl_source(&routes[i].to.addr, 0, &source), i == 7 ? FAULT_NO_ROUTE : OK);
+    // Adding what is there and deleting what is not are no refusals.
+    routes[7].device = 1;
+    CHECK_FAULT(rtnl_routes(rtnl, RTNL_ADD, routes, COUNT(routes)), OK);
+    CHECK_FAULT(rtnl_routes(rtnl, RTNL_DEL, routes, COUNT(routes)), OK);
+    CHECK_FAULT(rtnl_routes(rtnl, RTNL_DEL, routes, COUNT(routes)), OK);
+    for (unsigned i = 0; i < COUNT(routes); i++)
+        CHECK_FAULT(rtnl_source(&routes[i].to.addr, 0, &source), FAULT_NO_ROUTE);
+    rtnl_free(rtnl);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +252,7 @@ int main(void)
         cmocka_unit_test(addresses_are_listed),
         cmocka_unit_test(news_of_addresses_come),
         cmocka_unit_test(rules_routes_and_refusals),
+        cmocka_unit_test(many_routes_go_at_once_and_a_refusal_keeps_none_back),
     };
     return cmocka_run_group_tests(tests, namespace_make, NULL);
 }
