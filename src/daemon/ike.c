@@ -687,6 +687,7 @@ int role_ike(const struct role_options *options)
     if (options->ticket_secret_known) role.settings.ticket_secret = BYTES_ARRAY(options->ticket_secret);
     role.ready_last = &role.ready;
     role.withheld_last = &role.withheld;
+    if (options->qcd_secret_known) role.settings.qcd_secret = BYTES_ARRAY(options->qcd_secret);
     role.core = ike_new(role_rng(), &role.settings);
     role.started = (uint64_t)time(NULL);
     role.timer = evtimer_new(role.base, timer_fired, &role);

@@ -35,6 +35,8 @@ struct role_options {             // what every role is told
     int keylog_fd;                // open for appending; -1: none
     uint8_t ticket_secret[32];    // of the ike role: from a file in run_dir …
     bool ticket_secret_known;     // … unless there is none
+    uint8_t qcd_secret[32];       // likewise, from state_dir
+    bool qcd_secret_known;
     bool json_log, debug;
     const char *retransmit;       // "timeout/base/tries" for tests; NULL: the usual
     unsigned mtu;                 // of the TUN device

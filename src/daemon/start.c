@@ -88,6 +88,10 @@ static void secrets_read(struct role_options *options)
     if (options->role != ROLE_IKE) return;
     snprintf(path, sizeof path, "%s/ticket.secret", options->run_dir);
     options->ticket_secret_known = secret_file_read(path, options->ticket_secret, sizeof options->ticket_secret);
+    // Of use after a reboot, too; a host without a place for that has it until then.
+    const char *place = strcmp(options->state_dir, "none") == 0 ? options->run_dir : options->state_dir;
+    snprintf(path, sizeof path, "%s/qcd.secret", place);
+    options->qcd_secret_known = secret_file_read(path, options->qcd_secret, sizeof options->qcd_secret);
 }
 
 int role_start(const struct role_options *given)

@@ -52,6 +52,8 @@ struct ike *ike_new(struct rng *rng, const struct ike_settings *settings)
     list_init(&ike->tickets_spent_list);
     if (settings->ticket_secret.size) secret_set(&ike->ticket_secret, settings->ticket_secret);
     ike->settings.ticket_secret = BYTES_NONE;
+    if (settings->qcd_secret.size) secret_set(&ike->qcd_secret, settings->qcd_secret);
+    ike->settings.qcd_secret = BYTES_NONE;
     tables_init(ike);
     return ike;
 }
@@ -130,6 +132,7 @@ void ike_free(struct ike *ike)
     pools_free(ike);
     heap_wipe(&ike->alarms);
     tickets_free(ike);
+    secret_wipe(&ike->qcd_secret);
     tables_free(ike);
     for (unsigned i = 0; i < 2; i++) secret_wipe(&ike->cookie_secret[i]);
     memory_wipe(ike->plain, IKE_MESSAGE_MAX);
@@ -261,7 +264,7 @@ static void plane_in(struct ike *ike, const struct ike_plane *plane)
         child_usage(ike, plane);
         break;
     case IKE_PLANE_UNKNOWN_SPI:
-        count(ike, NULL, COUNT_INVALID_SPI);
+        invalid_spi_seen(ike, plane->spi, &plane->from);
         break;
     case IKE_PLANE_FAILED:
         child_plane_failed(ike, plane);

@@ -309,6 +309,7 @@ struct ike_settings {          // ike_settings_default() gives the field's usual
     size_t sas_max, children_per_sa_max;
     // RFC 9611: processors that this host has; children for single ones with the same selectors.
     unsigned resources, resource_sas_max;
+    struct bytes qcd_secret;    // RFC 6290: for tokens that outlive the core; empty: none are made
     struct bytes ticket_secret; // RFC 5723: for tickets that outlive the core; empty: a random one
 };
 struct ike_settings ike_settings_default(void);

@@ -36,7 +36,8 @@ static void sa_missing(struct ike *ike, const struct message *message)
     unwanted(ike, NULL, message, FAULT_IKE_SPI_UNKNOWN);
     if (!budget_allows(ike, &ike->answers)) return;
     if (!(message->header.flags & FLAG_RESPONSE)) alert(ike, NULL, "invalid-ike-spi");
-    draft_fault_clear(ike, message, FAULT_IKE_SPI_UNKNOWN, BYTES_NONE);
+    if (!qcd_present(ike, message))
+        draft_fault_clear(ike, message, FAULT_IKE_SPI_UNKNOWN, BYTES_NONE);
 }
 
 // The sender set the initiator flag if it began this SA; the SPI that we chose is the other one.
@@ -232,9 +233,10 @@ static void message_in(struct ike *ike, struct message *message)
     }
     struct sa *sa = sa_of(ike, header);
     if (!sa) {
-        sa_missing(ike, message);
+        if (!invalid_spi_hint(ike, message)) sa_missing(ike, message);
         return;
     }
+    if (qcd_heed(sa, message)) return;
     switch (window_of(sa, header)) {
     case WINDOW_OUTSIDE:
         unwanted(ike, sa, message, FAULT_MESSAGE_ID_WRONG);

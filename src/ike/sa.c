@@ -284,7 +284,9 @@ void sa_gone(struct sa *sa, enum fault fault, const char *why)
 {
     if (sa->state == DEAD) return;
     struct ike *ike = sa->ike;
-    bool dead_peer = fault == FAULT_PEER_UNREACHABLE || fault == FAULT_PEER_LIVES_NOT;
+    bool restarted = fault == FAULT_PEER_RESTARTED;
+    bool dead_peer =
+        restarted || fault == FAULT_PEER_UNREACHABLE || fault == FAULT_PEER_LIVES_NOT;
     bool superseded = fault == FAULT_SUPERSEDED || sa->replaced_by || sa->state == DELETING;
     struct revival *revivals = arena_array(&ike->arena, sa->child_count + 1, sizeof *revivals);
     size_t count = 0;
@@ -292,6 +294,7 @@ void sa_gone(struct sa *sa, enum fault fault, const char *why)
         if (child->state != CHILD_INSTALLED && child->state != CHILD_REKEYING) continue;
         if (child->replaced_by || superseded || child->resource) continue;
         uint8_t action = dead_peer ? child->conf->dpd_action : child->conf->close_action;
+        if (restarted && action == AFTER_CLEAR) action = child->conf->close_action;
         revivals[count++] = (struct revival){child->conf, child->conn, action};
     }
     if (sa->bits & WAS_ESTABLISHED && !sa->replaced_by)
@@ -323,6 +326,7 @@ void sa_free(struct sa *sa)
     free(sa->domains);
     free(sa->remote_vips);
     ticket_free(sa->ticket);
+    mem_drop(&sa->qcd_token);
     free(sa->ticket_given);
     conn_release(sa->conn);
     free(sa);

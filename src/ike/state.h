@@ -74,12 +74,14 @@ enum task_kind {
     TASK_ROUTABILITY, // … shows that it receives at its new address
     TASK_PROBE,       // … is asked along another path
     TASK_REDIRECT,   // RFC 5685
+    TASK_QCD,        // RFC 6290: the peer gets a new token
+    TASK_INVALID_SPI, // … is told that it sends to a child that is not there
 };
 struct task {
     struct list link;
     uint8_t kind;
     uint8_t tries;
-    uint32_t spi; // DELETE_SPI
+    uint32_t spi; // DELETE_SPI, INVALID_SPI
     uint8_t protocol;
     uint32_t command;              // for whom; 0: nobody
     uint32_t child_id;             // REKEY_CHILD, DELETE_CHILD
@@ -372,6 +374,8 @@ struct sa {
     uint32_t command;     // of a terminate that waits for its end
     char peer_scheme[32]; // how the peer was authenticated; "" when not yet
     struct redirects redirects;
+    struct bytes qcd_token; // RFC 6290: the peer's; owned
+    nsec spi_told, spi_heeded; // when unknown SPIs of children were spoken of; 0: never
     struct addr *vips;    // owned
     struct addr *dns;     // name servers that came with them; owned
     char *domains;        // RFC 8598: what these know, a blank between; owned
@@ -460,6 +464,8 @@ struct ike {
     uint8_t cookie_version;
     nsec cookie_changed;
     struct secret ticket_secret;    // RFC 5723: the keys of tickets come from it
+    struct secret qcd_secret;       // RFC 6290: tokens come from it; none: none are made
+    nsec spi_looked;                // when the sender of an unknown SPI was looked for
     struct map tickets_spent;       // number -> struct ticket_mark
     struct list tickets_spent_list; // the oldest first
     size_t tickets_spent_count;

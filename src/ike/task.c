@@ -21,6 +21,8 @@ static const struct plan *const plans[] = {
     [TASK_ROUTABILITY] = &plan_routability,
     [TASK_PROBE] = &plan_probe,
     [TASK_REDIRECT] = &plan_redirect,
+    [TASK_QCD] = &plan_qcd,
+    [TASK_INVALID_SPI] = &plan_invalid_spi,
 };
 
 // RFC 4555 3.5: as soon as the window allows.
@@ -116,7 +118,7 @@ void tasks_move(struct sa *from, struct sa *to)
 {
     LIST_EACH (struct task, link, task, &from->tasks) {
         if (task->kind == TASK_DELETE_IKE && !from->command) continue; // of the old one itself
-        if (task->kind == TASK_REKEY_IKE || task->kind == TASK_LIVENESS) {
+        if (task->kind == TASK_REKEY_IKE || task->kind == TASK_LIVENESS || task->kind == TASK_QCD) {
             task_drop(from, task);
             continue;
         }

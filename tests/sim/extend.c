@@ -165,6 +165,45 @@ static void a_restarted_gateway_refuses_tickets(struct sim *sim, uint64_t seed)
     CHECK(sim, SIM_B(sim)->fault_counts[FAULT_TICKET_UNREADABLE] == 1);
 }
 
+// RFC 6290 test: whoever was restarted is found out by the first request that comes, and all is there again; with another
+// secret only by silence.
+static void a_restarted_peer_is_found_by_its_token(struct sim *sim, uint64_t seed)
+{
+    bool lossy = seed % 3 == 0, other_secret = seed % 5 == 0;
+    struct sim_host *who = seed % 2 ? SIM_A(sim) : SIM_B(sim), *waits = seed % 2 ? SIM_B(sim) : SIM_A(sim);
+    sim_pair(sim, seed, "dpd_delay = 10s", "dpd_action = start");
+    sim_start(sim);
+    sim_command(SIM_A(sim), "up lan");
+    sim_run(sim, nsec_seconds(20));
+    if (seed % 4 == 0) sim_command(waits, "rekey ike");
+    sim_run(sim, nsec_seconds(20));
+    sim->loss_percent = lossy ? 20 : 0;
+    if (other_secret) who->settings.qcd_secret = BYTES("and these come from quite another ");
+    sim_reload(who);
+    sim_run(sim, nsec_seconds(lossy ? 240 : 12));
+    CHECK(sim, lossy || (waits->fault_counts[FAULT_PEER_RESTARTED] == 1) == !other_secret);
+    CHECK(sim, lossy || (waits->fault_counts[FAULT_QCD_WRONG] > 0) == other_secret);
+    sim->loss_percent = 0;
+    sim_run(sim, nsec_seconds(other_secret || lossy ? 300 : 1));
+    sim_quiesce(sim);
+    if (!lossy || sim_children(waits, "lan")) play_one_of_all(sim);
+}
+
+// RFC 7296 1.5 test: nobody asks whether the peer lives; the packets that it cannot open make it say so.
+static void a_restarted_peer_is_found_by_packets(struct sim *sim, uint64_t seed)
+{
+    sim_pair(sim, seed, "", "dpd_action = start");
+    play_up(sim);
+    sim->traffic = true;
+    sim_run(sim, nsec_seconds(30));
+    sim_reload(SIM_B(sim));
+    sim_run(sim, nsec_seconds(5));
+    sim->traffic = false;
+    sim_quiesce(sim);
+    CHECK(sim, SIM_A(sim)->fault_counts[FAULT_PEER_RESTARTED] == 1);
+    play_one_of_all(sim);
+}
+
 // RFC 5685 test: in the first answer, with the proof, or in a session; whatever gets lost.
 static void a_client_is_sent_on(struct sim *sim, uint64_t seed)
 {
@@ -266,6 +305,8 @@ static void children_for_single_processors_meet_loss(struct sim *sim, uint64_t s
 }
 
 const struct scenario scenarios_extend[] = {
+    SCENARIO(a_restarted_peer_is_found_by_its_token),
+    SCENARIO(a_restarted_peer_is_found_by_packets),
     SCENARIO(a_client_is_sent_on),
     SCENARIO(gateways_that_send_on_to_each_other_are_left),
     SCENARIO(a_login_by_eap_comes_up),

@@ -71,6 +71,9 @@ static struct sim_host *nat_inward(struct sim *sim, struct sim_nat *nat, struct 
 struct sim_host *link_route(struct sim_host *from, const struct path *path, struct path *there)
 {
     struct sim *sim = from->sim;
+    struct path sent = *path;
+    if (addr_is_any(&sent.local.addr)) sent.local.addr = from->addr;   // the kernel chooses
+    path = &sent;
     *there = (struct path){path->remote, path->local, path->encap};
     if (from->moves && !link_has(from, &path->local.addr)) return NULL;
     if (sim->dead.family && (addr_equal(&sim->dead, &path->local.addr) || addr_equal(&sim->dead, &path->remote.addr))) return NULL;

@@ -120,7 +120,12 @@ void plane_arrived(struct sim_host *host, uint32_t spi, const struct endpoint *f
 {
     struct sim_sa *sa = plane_find(host, spi, SA_IN);
     if (!sa) {
+        struct ike_in in = {.kind = IKE_IN_PLANE};
+        in.plane = (struct ike_plane){.kind = IKE_PLANE_UNKNOWN_SPI, .spi = spi, .from = *from};
+        if (from->port == host->settings.port) in.plane.from.port = 0;   // ESP itself
         host->sim->packets_lost++;
+        link_received(host, from, 100);
+        host_input(host, &in);
         return;
     }
     host->sim->packets_arrived++;

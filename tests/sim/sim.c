@@ -52,6 +52,7 @@ static void host_init(struct sim *sim, const char *name, struct addr addr, char 
     struct sim_host *host = &sim->hosts[sim->host_count++];
     *host = (struct sim_host){.sim = sim, .name = name, .addr = addr, .config = config, .secret = "simulated secret",
                               .settings = ike_settings_default(), .log = BUF(1024 * 1024)};
+    host->settings.qcd_secret = BYTES("crash tokens come from this one ..");
     rng_seed(&host->rng, sim->seed * 31 + sim->host_count);
 }
 

@@ -129,6 +129,20 @@ enum fault resume_prove(struct exchange *x, const struct auth_octets *octets);
 enum fault resume_judge(struct exchange *x, const struct auth_octets *octets);
 void resume_replace(struct sa *sa); // the IKE SA that it goes on from ends
 
+// ext/qcd.c
+extern const struct plan plan_qcd;
+void qcd_offer(const struct sa *sa, struct draft *draft);
+void qcd_renew(struct sa *sa); // after a rekeying of ours
+bool qcd_present(struct ike *ike, const struct message *message); // false: the answer has no token
+void qcd_take(struct sa *sa, const struct message *message);
+bool qcd_heed(struct sa *sa, const struct message *message); // true: the SA has ended
+
+// ext/invalid_spi.c
+extern const struct plan plan_invalid_spi;
+void invalid_spi_seen(struct ike *ike, uint32_t spi, const struct endpoint *from);
+void invalid_spi_heed(struct exchange *x); // of an INFORMATIONAL request
+bool invalid_spi_hint(struct ike *ike, const struct message *message);
+
 // ext/redirect.c
 extern const struct plan plan_redirect;
 void redirect_offer(const struct sa *sa, struct draft *draft); // initiator, in its first message

@@ -56,7 +56,8 @@ void ticket_take(struct exchange *x)
 // that broke. At the gateway likewise.
 void ticket_after(struct sa *sa, enum fault fault)
 {
-    bool broke = fault == FAULT_PEER_UNREACHABLE || fault == FAULT_PEER_LIVES_NOT;
+    bool broke = fault == FAULT_PEER_UNREACHABLE || fault == FAULT_PEER_LIVES_NOT ||
+                 fault == FAULT_PEER_RESTARTED;
     if (!broke) ticket_withdraw(sa);
     struct loaded *loaded = sa->conn ? loaded_find(sa->ike, sa->conn->name) : NULL;
     if (!sa->ticket || !broke || sa->replaced_by || !loaded) return;

@@ -66,6 +66,7 @@ static enum fault auth_ask(struct exchange *x)
         proof_write_auth(x, &draft);
         ppk_write(sa, &draft);
     }
+    qcd_offer(sa, &draft);
     eap_offer(sa, &draft);
     ticket_request(sa, &draft);
     if (sa->bits & PEER_ROUNDS) draft_notify(&draft, NOTIFY_MULTIPLE_AUTH_SUPPORTED, BYTES_NONE);
@@ -212,6 +213,7 @@ static enum fault auth_go_on(struct exchange *x)
     if (x->child && !x->child_fault) x->child_fault = first_child_keys(x, &keymat);
     established(x);
     auth_lifetime_heed(sa, &x->in);
+    qcd_take(sa, &x->in);
     ticket_take(x);
     if (x->child && x->child_fault) {
         first_child_failed(x);
@@ -427,6 +429,8 @@ static enum fault auth_answer_write(struct exchange *x)
     if (x->child && !x->child_fault) x->child_fault = first_child_keys(x, &keymat);
     draft_begin(sa->ike, &draft);
     round_write(x, &draft);
+    qcd_offer(sa, &draft);
+    qcd_take(sa, &x->in);
     auth_lifetime_write(sa, &draft);
     config_answer(x, &draft);
     mobike_offer(sa, &draft);

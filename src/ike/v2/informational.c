@@ -295,6 +295,8 @@ static enum fault informational_take(struct exchange *x)
     }
     mobike_act(x);
     if (sa->state == DEAD) return OK;
+    qcd_take(sa, &x->in);
+    invalid_spi_heed(x);
     redirect_heed(x);
     if (all->ike) {
         ike_deleted_by_peer(sa);

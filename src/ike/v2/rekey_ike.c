@@ -180,6 +180,8 @@ static enum fault ike_conclude(struct exchange *x)
         sa_set_state(theirs, REKEYED);
         sa_linger(theirs, fresh);
     }
+    qcd_take(fresh, &x->in);
+    qcd_renew(fresh);
     take_over(old, fresh);
     task_add(old, TASK_DELETE_IKE);
     sa_pump(fresh);
@@ -314,6 +316,7 @@ static enum fault ike_answer_write(struct exchange *x)
     } else {
         ike_answer_draft(x, &draft);
     }
+    qcd_offer(fresh, &draft);
     respond(x, &draft);
 
     x->fresh = NULL;

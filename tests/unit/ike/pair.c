@@ -96,6 +96,7 @@ static void fly(struct host *from, const struct ike_out *out)
     for (size_t i = 0; i < p->dead_count; i++)
         if (addr_equal(&p->dead[i], &path.local.addr) || addr_equal(&p->dead[i], &path.remote.addr))
             return;
+    if (addr_is_any(&path.local.addr)) path.local.addr = from->addr; // the kernel chooses
     struct path seen = {.local = path.remote, .remote = path.local, .encap = path.encap, .stream = path.stream};
     struct host *to = other(from);
     if (path.stream && p->stream_port && from == &p->a) seen.remote.port = p->stream_port;
