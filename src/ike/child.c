@@ -497,6 +497,9 @@ void child_usage(struct ike *ike, const struct ike_plane *plane)
 {
     struct child *child = child_of_plane(ike, plane);
     if (!child || child->state == CHILD_CREATED || child->state == CHILD_GONE) return;
+    // RFC 7296 2.4: packets of a child prove that the peer is there, as messages do.
+    bool heard = plane->usage.direction == SA_IN && plane->usage.packets > child->in.packets;
+    if (plane->kind == IKE_PLANE_USAGE && heard && !child->strayed) request_heard(child->sa);
     if (plane->kind == IKE_PLANE_USAGE)
         usage_take(child, &plane->usage);
     else if (plane->kind == IKE_PLANE_SEQUENCE_LOW)

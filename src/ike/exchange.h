@@ -120,7 +120,10 @@ struct exchange {
     uint32_t message_id;
     struct packets sent; // ask: the request
     unsigned tries, retries;
-    nsec first_sent;
+    nsec first_sent, last_sent;
+    nsec due;         // when the next try that counts is
+    bool is_hastened; // once more before that …
+    bool is_again;    // … has been
     bool is_sent, is_over; // over: there is nothing to ask any more
     bool peer_asks_too;    // again and again: it is there but does not have our answer
     bool is_rumoured;      // an unprotected error came: the path is good, the peer may be not

@@ -234,6 +234,8 @@ struct bytes sk_d(const struct sa *sa);
 // retransmit.c
 void request_sent(struct exchange *x);  // the first time
 void request_retransmit(struct sa *sa); // TIMER_RETRANSMIT
+void request_heard(struct sa *sa);          // the peer lives: it is asked again soon
+void request_rumoured(struct exchange *x);  // an unprotected error came: does it come again?
 void request_resend(struct sa *sa);     // at once, as if it were the first time
 void request_answered(struct exchange *x);
 struct exchange *half_open_exchange(struct sa *sa);

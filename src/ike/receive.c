@@ -109,6 +109,7 @@ static void request_again(struct sa *sa, const struct message *message)
     packets_send(ike, sa, &message->path, &sa->response);
     // It may not be able to answer us before it has our answer: it is given more time, once.
     if (sa->asking) sa->asking->peer_asks_too = true;
+    request_heard(sa);
 }
 
 // --- genuine messages

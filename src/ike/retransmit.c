@@ -1,10 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Requests are sent again until their response comes (RFC 7296 2.1, 2.4); the waits grow: 4, 7.2,
-// 13, 23 and 42 seconds, and after 76 seconds more the peer is given up.
+// 13, 23 and 42 seconds, and after 76 seconds more the peer is given up. Between these a request
+// may go out once more without counting: when the peer is heard, so that what is lost on a bad link
+// does not wait for a minute, and when an unprotected error came, which is believed when it comes
+// again.
 #include "ike/internal.h"
 #include "ike/roam.h"
 
-enum { TRIES_OF_THE_LIVING = 3, TRIES_OF_A_TICKET = 2, TRIES_OF_THE_MOBILE = 3 };
+enum {
+    TRIES_OF_THE_LIVING = 3,
+    TRIES_OF_A_TICKET = 2,
+    TRIES_OF_THE_MOBILE = 3,
+    HEARD_WAIT_SECONDS = 8,
+    RUMOUR_WAIT_MS = 500,
+};
 
 static nsec wait_of_try(const struct ike_settings *settings, unsigned tries)
 {
@@ -14,16 +23,45 @@ static nsec wait_of_try(const struct ike_settings *settings, unsigned tries)
     return wait < 1e18 ? (nsec)wait : (nsec)1e18;
 }
 
+static void request_wait(struct exchange *x, nsec wait)
+{
+    x->is_hastened = false;
+    x->due = x->sa->ike->now + wait;
+    sa_set_timer(x->sa, TIMER_RETRANSMIT, x->due);
+}
+
+// Once more, beside the tries that count.
+static void request_hasten(struct exchange *x, nsec at)
+{
+    if (x->is_hastened || at >= x->due || x->sa->path.stream) return;
+    x->is_hastened = true;
+    sa_set_timer(x->sa, TIMER_RETRANSMIT, at);
+}
+
+void request_rumoured(struct exchange *x)
+{
+    struct sa *sa = x->sa;
+    if (!x->is_again && !x->tries) request_hasten(x, sa->ike->now + nsec_ms(RUMOUR_WAIT_MS));
+}
+
+void request_heard(struct sa *sa)
+{
+    struct exchange *x = sa->asking;
+    if (!x || !x->is_sent) return;
+    nsec at = x->last_sent + nsec_seconds(HEARD_WAIT_SECONDS);
+    request_hasten(x, at > sa->ike->now ? at : sa->ike->now);
+}
+
 void request_sent(struct exchange *x)
 {
     struct sa *sa = x->sa;
     x->is_sent = true;
     x->tries = 0;
-    x->first_sent = sa->ike->now;
-    x->sprayed = false;
+    x->first_sent = x->last_sent = sa->ike->now;
+    x->is_again = x->sprayed = false;
     packets_send(sa->ike, sa, exchange_path(x), &x->sent);
     sa->last_sent = sa->ike->now;
-    sa_set_timer(sa, TIMER_RETRANSMIT, sa->ike->now + wait_of_try(&sa->ike->settings, 0));
+    request_wait(x, wait_of_try(&sa->ike->settings, 0));
 }
 
 void request_resend(struct sa *sa)
@@ -84,6 +122,23 @@ static void path_of_the_heir(struct sa *sa)
     if (sa->mobility && heir && heir->mobility && heir->state != DEAD) sa->path = heir->path;
 }
 
+// The try that counts comes when it is due all the same, so that a peer is given up no sooner and
+// no later.
+static void request_again(struct exchange *x)
+{
+    struct sa *sa = x->sa;
+    struct ike *ike = sa->ike;
+    x->is_hastened = false;
+    x->is_again = true;
+    ike->stats.retransmits_sent++;
+    report(ike, ABOUT_SA(sa), IKE_DETAIL, OK,
+           "%s request is sent to %s again, as something is heard from there", x->plan->ask.name,
+           endpoint_text(ike, &sa->path.remote));
+    packets_send(ike, sa, exchange_path(x), &x->sent);
+    sa->last_sent = x->last_sent = ike->now;
+    sa_set_timer(sa, TIMER_RETRANSMIT, x->due);
+}
+
 void request_retransmit(struct sa *sa)
 {
     struct exchange *x = sa->asking;
@@ -92,10 +147,14 @@ void request_retransmit(struct sa *sa)
     if (!x || !x->is_sent) return;
     if (stream_fall_back(sa, x->tries)) return;
     if (waits_for_a_path(sa)) {
-        sa_set_timer(sa, TIMER_RETRANSMIT, ike->now + wait_of_try(&ike->settings, 0));
+        request_wait(x, wait_of_try(&ike->settings, 0));
         return;
     }
     path_of_the_heir(sa);
+    if (x->is_hastened) {
+        request_again(x);
+        return;
+    }
     // RFC 7296 2.21.1: an unprotected error is not believed at once; when it has been repeated it
     // is.
     bool rumoured = sa->handshake && sa->handshake->rumour && x->tries >= 1;
@@ -110,8 +169,8 @@ void request_retransmit(struct sa *sa)
     if (x->tries == 1) alert(ike, sa, "retransmit-send");
     packets_send(ike, sa, exchange_path(x), &x->sent);
     request_spray(x);
-    sa->last_sent = ike->now;
-    sa_set_timer(sa, TIMER_RETRANSMIT, ike->now + wait_of_try(&ike->settings, x->tries));
+    sa->last_sent = x->last_sent = ike->now;
+    request_wait(x, wait_of_try(&ike->settings, x->tries));
 }
 
 void request_answered(struct exchange *x)

@@ -352,6 +352,7 @@ void sa_heard(struct sa *sa, const struct message *message, enum message_kind ki
 {
     sa->last_heard = sa->ike->now;
     sa_confirmed(sa);
+    if (kind == MESSAGE_REQUEST) request_heard(sa);
     if (sa->state < ESTABLISHED) return;
     if (kind == MESSAGE_RESPONSE) path_heard(sa, &message->path);
     nat_heard_from(sa, &message->path);

@@ -65,9 +65,9 @@ static void it_comes_up_through_bursts(struct sim *sim, uint64_t seed)
 
 static void it_lives_on_a_bad_link(struct sim *sim, uint64_t seed)
 {
-    // There is time for all retransmissions of a rekeying, and of what it has to wait for.
-    sim_pair(sim, seed, "rekey_time = 100s\n over_time = 300s\n rand_time = 10s\n dpd_delay = 20s",
-             "rekey_time = 60s\n life_time = 360s\n rand_time = 10s");
+    // There is time for the retransmissions of a rekeying, and of one that it has to wait for.
+    sim_pair(sim, seed, "rekey_time = 100s\n over_time = 100s\n rand_time = 10s\n dpd_delay = 20s",
+             "rekey_time = 60s\n life_time = 160s\n rand_time = 10s");
     play_up(sim);
     sim->burst_percent = 20;
     sim->loss_percent = 10;

@@ -269,7 +269,7 @@ void sa_init_rumour(struct sa *sa, const struct message *message)
     if (message_error(message, &notify))
         fault = notify.type == NOTIFY_INVALID_KE_PAYLOAD ? FAULT_KE_GROUP_NOT_OFFERED
                                                          : notify_fault(notify.type);
-    bool again = handshake->rumour == fault && sa->asking->tries > 0;
+    bool again = handshake->rumour == fault && (sa->asking->tries || sa->asking->is_again);
     handshake->rumour = fault;
     // RFC 9329 6.4: over a stream no other answer can come.
     if (again || message->path.stream) {
@@ -279,6 +279,7 @@ void sa_init_rumour(struct sa *sa, const struct message *message)
     report(sa->ike, ABOUT_SA(sa), IKE_INFO, fault,
            "%s answers: %s; it is asked once more, as such an answer can be forged",
            endpoint_text(sa->ike, &message->path.remote), fault_sentence(fault));
+    request_rumoured(sa->asking);
 }
 
 static enum fault sa_init_heed(struct exchange *x)

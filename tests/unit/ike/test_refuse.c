@@ -90,6 +90,41 @@ static void a_forged_error_does_not_stop_the_exchange(void **state)
     pair_free(p);
 }
 
+// RFC 7296 2.21.1 test: a truthful answer comes again at once, and is named in time.
+static void an_error_that_comes_again_is_believed_soon(void **state)
+{
+    (void)state;
+    struct conf_text a = {.proposals = "aes128gcm16-prfsha256-ecp256"},
+                     b = {.proposals = "aes256gcm16-prfsha384-ecp384"};
+    struct pair *p = pair_tried(&a, &b, nsec_ms(900));
+    assert_done(&p->a, FAULT_PEER_NO_PROPOSAL);
+    assert_int_equal(p->a.sent, 2);
+    pair_free(p);
+}
+
+// The tries that count come when they would have come without the error.
+static void an_error_that_does_not_come_again_changes_nothing(void **state)
+{
+    (void)state;
+    struct conf_text text = {0};
+    struct pair *p = pair_new();
+    p->lose = errors_from_nowhere;
+    p->lose_all_of_b = true;
+    load_both(p, &text, &text);
+    command(&p->a, IKE_INITIATE, NULL, "lan");
+    run_for(p, nsec_ms(450));
+    assert_int_equal(p->a.sent, 1);
+    run_for(p, nsec_ms(100));
+    assert_int_equal(p->a.sent, 2);
+    run_for(p, nsec_ms(3400));
+    assert_int_equal(p->a.sent, 2);
+    run_for(p, nsec_ms(100)); // 4 s
+    assert_int_equal(p->a.sent, 3);
+    run_for(p, nsec_seconds(8)); // believed, as nothing better has come
+    assert_int_equal(p->a.done_fault, FAULT_PEER_NO_PROPOSAL);
+    pair_free(p);
+}
+
 static void a_wrong_psk_is_refused(void **state)
 {
     (void)state;
@@ -477,6 +512,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_common_proposal_is_explained),
         cmocka_unit_test(a_forged_error_does_not_stop_the_exchange),
+        cmocka_unit_test(an_error_that_comes_again_is_believed_soon),
+        cmocka_unit_test(an_error_that_does_not_come_again_changes_nothing),
         cmocka_unit_test(a_wrong_psk_is_refused),
         cmocka_unit_test(an_initiator_refuses_and_the_responder_forgets),
         cmocka_unit_test(a_missing_key_ends_the_attempt),

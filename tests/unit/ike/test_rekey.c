@@ -368,6 +368,43 @@ static void an_ike_sa_may_be_closed_before_it_is_authenticated_anew(void **state
     pair_free(p);
 }
 
+static bool lose_rekeying(struct pair *p, const struct host *from, const uint8_t *bytes, size_t size)
+{
+    (void)size;
+    if (from != &p->a || bytes[18] != EXCHANGE_CREATE_CHILD_SA) return false;
+    p->lose_count++;
+    return true;
+}
+
+// RFC 7296 2.4 test: a peer that is heard is asked again soon, beside the tries that count: those
+// come when they are due, and the peer is given up no sooner and no later.
+static void a_peer_that_is_heard_is_asked_again_soon(void **state)
+{
+    (void)state;
+    static const unsigned seconds = 160;
+    for (unsigned heard = 0; heard < 3; heard++) {
+        struct conf_text quiet = {0}, asks = {.dpd_delay = nsec_seconds(5)};
+        struct pair *p = pair_up_with(&quiet, heard == 1 ? &asks : &quiet);
+        p->lose = lose_rekeying;
+        struct ike_child_info child;
+        assert_true(child_first(&p->a, &child));
+        command(&p->a, IKE_REKEY, NULL, "lan");
+        for (unsigned i = 0; i < seconds; i++) {
+            run_for(p, nsec_seconds(1));
+            if (heard == 2)
+                usage(&p->a, child.spi_in, SA_IN, i + 1, 100 * (i + 1));
+        }
+        if (heard)
+            assert_in_range(p->lose_count, seconds / 9, seconds / 8 + 6);
+        else
+            assert_int_equal(p->lose_count, 6);
+        assert_int_equal(sas_up(&p->a), 1);
+        run_for(p, nsec_seconds(10));
+        assert_int_equal(sas_all(&p->a), heard == 1); // one more time for who sends messages
+        pair_free(p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -389,6 +426,7 @@ int main(void)
         cmocka_unit_test(a_child_is_rekeyed_by_bytes),
         cmocka_unit_test(an_ike_sa_is_authenticated_anew),
         cmocka_unit_test(an_ike_sa_may_be_closed_before_it_is_authenticated_anew),
+        cmocka_unit_test(a_peer_that_is_heard_is_asked_again_soon),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
