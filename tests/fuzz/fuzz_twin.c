@@ -235,7 +235,7 @@ static void datagram_edit(struct sim *sim, struct sim_host *from, struct buf *da
     struct edit edit = {record[1] % OPS_EDIT, record[2], record[3], record[4]};
     struct sealer key = sealer_of(&header, &known);
     if (header.next == PAYLOAD_SK && known) edit_sealed(&edit, &key, datagram);
-    else if (header.exchange == EXCHANGE_IKE_SA_INIT) edit_clear(&edit, datagram);
+    else if (header.next != PAYLOAD_SK && header.next != PAYLOAD_SKF) edit_clear(&edit, datagram);
     if (datagram->size < IKE_HEADER_SIZE) return;
     for (unsigned i = 0; i < 4; i++) datagram->at[24 + i] = (uint8_t)(datagram->size >> (24 - 8 * i));
 }
@@ -243,20 +243,26 @@ static void datagram_edit(struct sim *sim, struct sim_host *from, struct buf *da
 // --- the play
 
 static const char *const commands[] = {
-    "up lan", "up other", "rekey lan", "rekey ike", "down lan", "reauth ike", "down ike", "up ike",
+    "up lan", "up other", "rekey lan", "rekey ike", "down lan", "reauth ike", "down ike", "up ike", "redirect 192.0.2.2", "restart",
 };
 
 static void command_next(struct sim *sim)
 {
     const uint8_t *record = twin.records + twin.next++ * RECORD;
     struct sim_host *host = &sim->hosts[record[1] % 2];
-    if (host->command_count + 8 < SIM_COMMANDS_MAX) sim_command(host, commands[record[2] % (sizeof commands / sizeof *commands)]);
+    const char *command = commands[record[2] % (sizeof commands / sizeof *commands)];
+    if (strcmp(command, "restart") == 0) {
+        sim_reload(host);
+        ike_set_keylog(host->core, &twin.log);
+    } else if (host->command_count + 8 < SIM_COMMANDS_MAX) {
+        sim_command(host, command);
+    }
     sim_run(sim, nsec_ms(record[3] * 4));
 }
 
 static void play(struct sim *sim, uint64_t seed)
 {
-    sim_pair(sim, seed, "dpd_delay = 60s", "close_action = none");
+    sim_pair(sim, seed, "dpd_delay = 60s\n  resumption = yes", "close_action = none");
     sim->hostile = true;
     sim->jitter = nsec_ms(10);
     sim_start(sim);
