@@ -55,7 +55,7 @@ static enum fault options_unwrap(struct packet *packet, uint8_t *next_header, ui
     uint32_t size = (pseudo[1] + 1u) * PSEUDO_UNIT, pad = pseudo[2];
     if (size > packet->size || (pad != 0 && pad != 4)) return FAULT_BEET_HEADER;
     *options = size - PSEUDO_HEADER - pad;
-    if (*options > OPTIONS_MAX || pseudo[3]) return FAULT_BEET_HEADER;
+    if (*options > OPTIONS_MAX) return FAULT_BEET_HEADER; // what is reserved some leave as it was
     *next_header = pseudo[0];
     packet->at += PSEUDO_HEADER + pad;
     packet->size -= PSEUDO_HEADER + pad;

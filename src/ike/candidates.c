@@ -192,6 +192,7 @@ static void wanted_count(struct ike *ike, const struct loaded_place *place, int 
 {
     if (place->wanted & WANT_CERTS) ike->candidates.want_certs += (uint32_t)by;
     if (place->wanted & WANT_RAW_KEYS) ike->candidates.want_raw_keys += (uint32_t)by;
+    if (place->wanted & WANT_BEET) ike->candidates.want_beet += (uint32_t)by;
 }
 
 // Only with version 1 is a connection of no use here.
@@ -203,7 +204,7 @@ void candidates_add(struct ike *ike, struct loaded *loaded)
     const struct auth_conf *remote = &conn->remote[0];
     struct loaded_place *place = NEW(struct loaded_place);
     place->loaded = loaded;
-    place->wanted = certs_wanted(conn);
+    place->wanted = certs_wanted(conn) | (mode_has_beet(conn) ? WANT_BEET : 0u);
     wanted_count(ike, place, +1);
     loaded->place = place;
     group_join(ike, loaded, place);

@@ -424,6 +424,7 @@ struct candidates { // candidates.c: which connections a peer can mean
     struct map places, groups;
     uint32_t lengths[2][129]; // how many places there are for IPv4 and IPv6 prefixes of a length
     uint32_t want_certs, want_raw_keys; // connections that ask the peer for some
+    uint32_t want_beet;                 // that have a child in BEET mode
     uint64_t last_order;
 };
 

@@ -33,6 +33,8 @@ def gateways(lab, mtu=1500, root=None):
         for addr in (f"10.{net}.0.1/24", f"fd0{net}::1/64"):
             host.address(addr, "lo")
     if root:   # not every peer makes routes, and without one the kernel asks no policy
+        for host, device in ((a, "to-b"), (b, "to-a")):   # a guest's card takes and gives no joined frames
+            host.run("ip", "link", "set", device, "gso_max_segs", 1)
         b.route("default", "via", "192.0.2.1")
         b.route("default", "via", "2001:db8::1")
     return a, b
@@ -49,12 +51,12 @@ def indent(text, by):
 
 
 def config(me, peer, auth="psk", outer=4, inner=(4,), ike="aes128gcm16-prfsha256-curve25519", esp="aes128gcm16", conn="", child="",
-           secret=SECRET, local="", remote="", start="none", name="gw", nets=None):
+           secret=SECRET, local="", remote="", start="none", name="gw", nets=None, protocol="esp"):
     """A swanctl.conf for `me`; conn, child, local and remote are further lines for these sections. `auth` is psk or what a certificate does."""
     children = "\n".join(f"""net{family} {{
     local_ts = {(nets or NETS[family])[me]}
     remote_ts = {(nets or NETS[family])[peer]}
-    esp_proposals = {esp}
+    {protocol}_proposals = {esp}
     start_action = {start}
 {indent(child, 4)}
 }}""" for family in inner)

@@ -56,6 +56,9 @@ bool pool_attributes(const struct sa *sa, unsigned number, const struct pool_att
 // Asking: which mode the child's selectors make of the configured one; the notifies for it.
 void mode_offer(struct exchange *x, const struct child_conf *conf, const struct child *old);
 void mode_write(const struct exchange *x, struct draft *draft);
+// In the first messages: which meaning our private numbers have, where a child is for BEET mode.
+void mode_vendor_write(const struct sa *sa, struct draft *draft);
+bool mode_has_beet(const struct conn *conn);
 // Answering: the peer's name for an address that a NAT changes becomes ours, and in the answer its
 // own again.
 bool mode_translate(struct exchange *x, struct selectors *theirs, struct selectors *ours);

@@ -27,6 +27,11 @@ static const struct mode_row {
 };
 // clang-format on
 
+// RFC 7296 3.12: private numbers mean what the maker named by a vendor ID means by them. That of
+// USE_BEET_MODE is strongSwan's, which takes it from those only that send this: MD5("strongSwan").
+static const uint8_t beet_vendor[] = {0x88, 0x2f, 0xe5, 0x6d, 0x6f, 0xd2, 0x0d, 0xbc,
+                                      0x22, 0x51, 0x61, 0x3b, 0x2e, 0xbe, 0x5b, 0xeb};
+
 static const char declined[] = "the peer did not take it",
                   not_asked[] = "the peer did not ask for it",
                   not_pair[] = "its selectors are not one address on each side",
@@ -129,6 +134,20 @@ void mode_write(const struct exchange *x, struct draft *draft)
     // RFC 4303 2.7: only in tunnel mode does what is carried say itself how long it is.
     bool padding = x->mode == MODE_TUNNEL && x->child->protocol == PROTOCOL_ESP;
     if (!padding) draft_notify(draft, NOTIFY_ESP_TFC_PADDING_NOT_SUPPORTED, BYTES_NONE);
+}
+
+bool mode_has_beet(const struct conn *conn)
+{
+    for (size_t i = 0; i < conn->child_count; i++)
+        if (conn->children[i].mode == MODE_BEET) return true;
+    return false;
+}
+
+// Which connection is meant the responder does not know yet.
+void mode_vendor_write(const struct sa *sa, struct draft *draft)
+{
+    bool beet = sa->initiator ? mode_has_beet(sa->conn) : sa->ike->candidates.want_beet > 0;
+    if (beet) draft_bytes(draft, PAYLOAD_VENDOR, BYTES_ARRAY(beet_vendor));
 }
 
 bool mode_pair_of(const struct flow *flow, struct selectors *local, struct selectors *remote)

@@ -195,6 +195,7 @@ static void first_request_fill(struct exchange *x, struct draft *draft)
     hashes_write(draft);
     redirect_offer(sa, draft);
     ppk_offer(sa, draft);
+    mode_vendor_write(sa, draft);
 }
 
 void first_request_send(struct exchange *x, struct draft *draft)
@@ -554,6 +555,7 @@ static enum fault sa_init_write(struct exchange *x)
     draft_notify(&draft, NOTIFY_MULTIPLE_AUTH_SUPPORTED, BYTES_NONE);
     if (sa->conn->childless != CHILDLESS_NEVER)
         draft_notify(&draft, NOTIFY_CHILDLESS_IKEV2_SUPPORTED, BYTES_NONE);
+    mode_vendor_write(sa, &draft);
     // Whoever only pretends to have this address must not make us send much there: three bytes for
     // each of its own.
     size_t room = 3 * x->in.raw.size;

@@ -47,7 +47,7 @@ struct exchange *first_answer_begin(struct ike *ike, const struct message *messa
 void first_response_send(struct exchange *x, struct draft *draft);
 void attempt_failed(struct sa *sa, enum fault fault,
                     const char *why); // before it was established: tries again or ends
-enum { WANT_CERTS = 1, WANT_RAW_KEYS = 2 };
+enum { WANT_CERTS = 1, WANT_RAW_KEYS = 2, WANT_BEET = 4 };
 unsigned certs_wanted(const struct conn *conn);
 void certreqs_heed(struct sa *sa, const struct message *message);
 void certreq_write(const struct sa *sa, struct draft *draft,

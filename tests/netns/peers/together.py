@@ -31,7 +31,7 @@ def start_peer(b, kind, ours_initiates, certs, settings):
 
 
 def swanctl_settings(settings, certs):
-    chosen = {key: settings[key] for key in ("outer", "inner", "ike", "esp", "conn", "child", "local", "remote", "nets") if key in settings}
+    chosen = {key: settings[key] for key in ("outer", "inner", "ike", "esp", "conn", "child", "local", "remote", "nets", "protocol") if key in settings}
     return {**chosen, "auth": settings.get("auth", "pubkey") if certs else "psk"}
 
 
