@@ -19,7 +19,7 @@ enum verdict {
     VERDICT_SEND,         // outer packet is ready: see `outer`
     VERDICT_DELIVER,      // inner IP packet is ready for the TUN device
     VERDICT_BYPASS,       // send on as it is, unprotected (policy says so, or no policy covers it)
-    VERDICT_HELD,         // the plane copied it and waits for an SA; the buffer is free again
+    VERDICT_HELD,         // the plane copied it and waits, for an SA or for other fragments; the buffer is free again
 };
 
 // RAW: `at` is ESP, the kernel writes the IP header before it. UDP: likewise, and the UDP header. WHOLE: a complete IP packet, for a

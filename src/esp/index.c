@@ -270,6 +270,33 @@ static const struct index_entry *tuple_find(const struct policy_index *index,
     return NULL;
 }
 
+static bool tuple_any(const struct policy_index *index, const struct tuple *tuple,
+                      const struct flow *flow,
+                      bool (*is_such)(const struct policy *policy, uint8_t family))
+{
+    uint64_t address[4];
+    index_address(tuple, addr_wide(&flow->source), addr_wide(&flow->destination), address);
+    const struct index_entry *entry =
+        index->buckets[index_hash(index, tuple, address) & (index->bucket_count - 1)];
+    for (; entry; entry = entry->next)
+        if (entry->tuple == tuple && memcmp(entry->address, address, sizeof address) == 0 &&
+            range_has(&entry->local->range, &flow->source) &&
+            range_has(&entry->remote->range, &flow->destination) &&
+            is_such(entry->policy, flow->source.family))
+            return true;
+    return false;
+}
+
+bool policy_index_any(const struct policy_index *index, const struct flow *flow,
+                      bool (*is_such)(const struct policy *policy, uint8_t family))
+{
+    for (size_t i = 0; i < index->tuple_count; i++)
+        if (index->tuples[i]->family == flow->source.family &&
+            tuple_any(index, index->tuples[i], flow, is_such))
+            return true;
+    return false;
+}
+
 struct policy *policy_index_find(const struct policy_index *index, const struct flow *flow)
 {
     const struct index_entry *best = NULL;

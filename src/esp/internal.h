@@ -12,6 +12,7 @@
 #include "esp/flow.h"
 #include "esp/ip.h"
 #include "esp/octets.h"
+#include "esp/reassemble.h"
 #include "esp/replay.h"
 #include "model/iana.h"
 #include <assert.h>
@@ -198,6 +199,9 @@ void policy_index_wipe(struct policy_index *index);
 void policy_index_add(struct policy_index *index, struct policy *policy);
 void policy_index_remove(struct policy_index *index, struct policy *policy);
 struct policy *policy_index_find(const struct policy_index *index, const struct flow *flow);
+// Is any policy between these addresses, whatever its protocol and ports, of that kind?
+bool policy_index_any(const struct policy_index *index, const struct flow *flow,
+                      bool (*is_such)(const struct policy *policy, uint8_t family));
 size_t policy_index_memory(const struct policy_index *index);
 
 // --- spd.c
@@ -392,6 +396,7 @@ struct plane {
     struct flow_key keys[BURST_MAX];
     uint64_t hashes[BURST_MAX];
     uint8_t (*transit)[TRANSIT_SIZE]; // packets in transit as they came; NULL until needed
+    struct reassembler *reassembly; // NULL until an SA needs it
     struct plane_stats stats;
 };
 void packet_drop(struct plane *plane, struct packet *packet, enum fault fault);

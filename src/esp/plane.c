@@ -40,6 +40,7 @@ void plane_free(struct plane *plane)
     spd_wipe(plane);
     hold_wipe(&plane->hold);
     free(plane->transit);
+    reassembler_free(plane->reassembly);
     if (plane->fallback) batch_backend_free(plane->fallback);
     free(plane);
 }

@@ -2,7 +2,7 @@
 // Outbound: a burst of inner packets becomes a burst of ESP packets, in stages, each a loop over
 // the array.
 //
-//   flows_read      the flow of each packet, and its place in the flow cache
+//   flows_read      the flow of each packet, put together where it must be whole, and its place in the flow cache
 //   policies_find   policy and SA; packets that need none, or that must wait, leave here
 //   groups_join     packets of one SA are chained
 //   group_seal      sequence number, header, padding; one cipher call for the group; destination;
@@ -13,7 +13,35 @@
 static const uint8_t padding[ESP_ALIGN_MAX] = {1, 2,  3,  4,  5,  6,  7,  8,
                                                9, 10, 11, 12, 13, 14, 15, 16};
 
-static void flows_read(struct plane *plane, struct packet *const *packets, size_t count)
+// The SA that serves the policy keeps the packet's header, and that must be a whole packet's. A
+// fragment of IPv6 says in a header of its own where it belongs, which BEET carries; and a gateway
+// must not make a packet that the next one could not cut again.
+static bool wants_whole(const struct policy *policy, uint8_t family)
+{
+    const struct sa *sa = policy->newest;
+    if (policy->action != POLICY_PROTECT || !sa || sa->run->mode == MODE_TUNNEL) return false;
+    return family == ADDR_V4 || sa->run->mode == MODE_TRANSPORT;
+}
+
+// True when the packet is to go on: it is no fragment, or is whole now, or may remain one.
+static bool fragment_join(struct plane *plane, nsec now, struct packet *packet)
+{
+    uint32_t total;
+    bool whole;
+    if (ip_check(packet->at, packet->size, &total) || !is_fragment(packet->at, total)) return true;
+    struct flow flow = {0};
+    ip_addrs(packet->at, &flow.source, &flow.destination);
+    if (!policy_index_any(&plane->spd.index, &flow, wants_whole)) return true;
+    packet->size = total;
+    enum fault fault = reassembler_take(plane->reassembly, now, packet, &whole);
+    if (fault)
+        packet_drop(plane, packet, fault);
+    else if (!whole)
+        packet->verdict = VERDICT_HELD;
+    return !fault && whole;
+}
+
+static void flows_read(struct plane *plane, nsec now, struct packet *const *packets, size_t count)
 {
     const struct spd *spd = &plane->spd;
     for (size_t i = 0; i < count; i++) {
@@ -23,6 +51,7 @@ static void flows_read(struct plane *plane, struct packet *const *packets, size_
         packet->fault = OK;
         packet->spi = packet->policy = 0;
         packet->head = packet->ttl = 0;
+        if (plane->reassembly && !fragment_join(plane, now, packet)) continue;
         enum fault fault = flow_key_read(packet->at, packet->size, &plane->keys[i], &total);
         if (fault) {
             packet_drop(plane, packet, fault);
@@ -166,7 +195,7 @@ static void group_seal(struct plane *plane, nsec now, const struct group *group,
 void plane_seal(struct plane *plane, nsec now, struct packet *const *packets, size_t count)
 {
     assert(count <= BURST_MAX);
-    flows_read(plane, packets, count);
+    flows_read(plane, now, packets, count);
     policies_find(plane, now, packets, count);
     groups_join(&plane->burst, count);
     burst_prefetch_keys(&plane->burst, packets);

@@ -108,6 +108,19 @@ def transport_through_a_nat(lab):
     check(a.pings("192.0.2.2") == 3, "pings are lost after the other end has rekeyed")
 
 
+@cases([(f"outer{outer}-{esp}{'-udp' if conn else ''}", outer, esp, conn) for outer in (4, 6) for esp, conn in
+        (("aes128gcm16", ""), ("aes128gcm16", "encap = yes")) if outer == 4 or not conn])
+def datagrams_larger_than_a_packet_are_carried(lab, outer, esp, conn):
+    """RFC 4303 3.3.4 test: they are protected whole, and cut on the way."""
+    a, b = gateways(lab)
+    settings = dict(outer=outer, conn=conn, **({"esp": "sha256", "protocol": "ah"} if esp == "ah" else {"esp": esp}))
+    b.cygnet(hosts_config("b", "a", **settings))
+    here = a.cygnet(hosts_config("a", "b", **settings))
+    here.cygnet("up", "net4")
+    for size in (1360, 1472, 4000, 60000):
+        host_traffic(a, b, outer, size=size)
+
+
 @case
 def padding_hides_the_size(lab):
     a, b = gateways(lab)
