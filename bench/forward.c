@@ -124,11 +124,11 @@ int main(int count, char **words)
     must(udp_open(ADDR_V4, PORT, PORT_NAT, 1, ROUTING_MARK, &options.udp4, &text) == OK, "ports",
          text);
     worker_init(&worker, &options, 0, NULL, NULL);
-    struct pollfd at[] = {{.fd = worker.tun, .events = POLLIN},
+    struct pollfd at[] = {{.fd = worker.devices[0].fd, .events = POLLIN},
                           {.fd = worker.sockets[SOCKET_UDP4], .events = POLLIN}};
     for (;;) {
         if (poll(at, 2, -1) < 0) return 1;
-        if (at[0].revents) worker_outward(&worker);
+        if (at[0].revents) worker_outward(&worker, 0);
         if (at[1].revents) worker_inward(&worker, SOCKET_UDP4);
     }
 }

@@ -627,7 +627,33 @@ static uint16_t padding_of(struct compiling *c, const struct tree *section)
     return 0;
 }
 
-static void child_compile(struct compiling *c, const struct tree *section, struct child_conf *child)
+// Route-based: what does not say which device has the connection's.
+static uint32_t if_id_of(const struct tree *section, const char *name, uint32_t otherwise)
+{
+    struct wrong wrong;
+    uint32_t if_id;
+    const char *text = tree_text(section, name, NULL);
+    return text && convert_if_id(text, &if_id, &wrong) && if_id ? if_id : otherwise;
+}
+
+static void devices_compile(struct compiling *c, const struct tree *conn, const struct tree *section,
+                            struct child_conf *child)
+{
+    uint32_t in = if_id_of(conn, "if_id_in", 0), out = if_id_of(conn, "if_id_out", 0);
+    child->if_id_in = if_id_of(section, "if_id_in", in);
+    child->if_id_out = if_id_of(section, "if_id_out", out);
+    child->if_id_shared = !if_id_of(section, "if_id_in", 0) &&
+                          !if_id_of(section, "if_id_out", 0);
+    if (!child->if_id_in && !child->if_id_out) return;
+    const char *mode = tree_text(section, "mode", "tunnel");
+    if (child->mode != MODE_TUNNEL && child->action != POLICY_DISCARD)
+        option_complain(c->complaints, FAULT_OPTION_CONFLICT, c->where, place_of(section, "mode"),
+                        "mode = %s does not go with if_id_in and if_id_out: a device's packets go through a tunnel",
+                        mode);
+}
+
+static void child_compile(struct compiling *c, const struct tree *section, const struct tree *conn,
+                          struct child_conf *child)
 {
     child->name = arena_text(c->arena, bytes_of_text(section->name));
     child->conn = c->conn;
@@ -651,6 +677,7 @@ static void child_compile(struct compiling *c, const struct tree *section, struc
     child->ipcomp = bool_of(section, "ipcomp", false);
     child->strict_mode = strcasecmp(tree_text(section, "strict", "no"), "mode") == 0;
     child->tfc_padding = padding_of(c, section);
+    devices_compile(c, conn, section, child);
 }
 
 // A message may name a child twice; a file cannot, since its sections merge.
@@ -678,7 +705,7 @@ static void children_compile(struct compiling *c, const struct tree *section)
             option_complain(c->complaints, FAULT_OPTION_CONFLICT, where, item->place,
                             "there are two children of this name");
         else
-            child_compile(c, item, &c->conn->children[c->conn->child_count++]);
+            child_compile(c, item, section, &c->conn->children[c->conn->child_count++]);
     }
     c->where = outer;
 }

@@ -135,6 +135,26 @@ bool convert_dscp(const char *text, uint8_t *out, struct wrong *wrong)
     return true;
 }
 
+bool convert_if_id(const char *text, uint32_t *out, struct wrong *wrong)
+{
+    uint64_t number = 0;
+    bool hex = text[0] == '0' && (text[1] | 32) == 'x' && text[2] && strspn(text + 2, "0123456789abcdefABCDEF") == strlen(text + 2) && strlen(text) <= 10;
+    if (strcasecmp(text, "%unique") == 0) {
+        *out = IF_ID_UNIQUE;
+        return true;
+    }
+    if (strcasecmp(text, "%unique-dir") == 0) {
+        *out = IF_ID_UNIQUE_DIR;
+        return true;
+    }
+    if (hex) number = strtoul(text, NULL, 16);
+    if ((hex || convert_number(text, 0, UINT32_MAX, &number, wrong)) && number <= IF_ID_MAX) {
+        *out = (uint32_t)number;
+        return true;
+    }
+    return wrong_say(wrong, FAULT_OPTION_VALUE, 0, "expected a number up to %u, %%unique or %%unique-dir", IF_ID_MAX);
+}
+
 // Addresses and selectors
 // ---------------------------------------------------------------------------------------------------
 

@@ -315,6 +315,7 @@ static bool part_check(struct checking *c, const struct option *row, const struc
         nsec time;
         uint64_t number;
         uint8_t byte;
+        uint32_t if_id;
         struct host_pattern host;
         struct identity identity;
         struct range range;
@@ -335,6 +336,8 @@ static bool part_check(struct checking *c, const struct option *row, const struc
         return convert_bytes(text, &out.number, wrong);
     case TYPE_DSCP:
         return convert_dscp(text, &out.byte, wrong);
+    case TYPE_IFID:
+        return convert_if_id(text, &out.if_id, wrong);
     case TYPE_ENUM:
         return enum_check(row->words, text, strlen(text), wrong);
     case TYPE_ACTIONS:
@@ -380,12 +383,13 @@ static void wrong_complain(struct checking *c, const struct option *row, const s
     struct place place = value_place(item, part->offset + wrong->at);
     bool hidden = row->type == TYPE_SECRET || row->type == TYPE_FILES;
     const char *joint = strncmp(wrong->why, "is ", 3) == 0 ? "" : ":";
+    const char *reason = wrong->fault == FAULT_OPTION_UNSUPPORTED ? refusal_reason(item->name) : NULL;
     if (hidden)
         option_complain(c->complaints, wrong->fault, where, place, "%s%s %s", item->name, joint,
                         wrong->why);
     else
-        option_complain(c->complaints, wrong->fault, where, place, "%s = %.100s%s %s", item->name,
-                        part->text, joint, wrong->why);
+        option_complain(c->complaints, wrong->fault, where, place, "%s = %.100s%s %s%s%s", item->name,
+                        part->text, joint, wrong->why, reason ? ": " : "", reason ? reason : "");
 }
 
 static void value_check(struct checking *c, const struct option *row, const struct tree *item,
@@ -453,6 +457,7 @@ static void item_check(struct checking *c, const struct tree *item, const char *
                        const char *where)
 {
     const struct option *row = item_row(c, item, path);
+    const char *reason = refusal_reason(item->name);
     bool section = item->kind == TREE_SECTION;
     if (!row || (section != (row->type == TYPE_SECTION) &&
                  !is_exact(strrchr(row->path, '.') ? strrchr(row->path, '.') : row->path))) {
@@ -467,7 +472,8 @@ static void item_check(struct checking *c, const struct tree *item, const char *
                         item->name, item->name);
     } else if (row->support == SUPPORT_NOT_YET && (section || !is_default(row, item))) {
         option_complain(c->complaints, FAULT_OPTION_UNSUPPORTED, where, item->place,
-                        "option \"%s\" is known but not supported yet", item->name);
+                        reason ? "option \"%s\" is not supported: %s" : "option \"%s\" is known but not supported yet",
+                        item->name, reason);
     } else if (!section) {
         if (row->support == SUPPORT_WARNED)
             complain_warning(c->complaints, FAULT_OPTION_UNSUPPORTED, item->place,

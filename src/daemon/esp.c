@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The esp role: child keys and packets. It gets SAs and policies from the ike role, tells it what
 // packets bring about (an acquire, a peer that moved, counters), and knows nothing of IKE.
+#include "daemon/devices.h"
 #include "daemon/streams.h"
 #include "daemon/worker.h"
 #include <assert.h>
@@ -29,6 +30,7 @@ struct esp_role {
     struct plane *plane;
     struct worker worker;
     struct streams *streams;
+    struct devices *devices;
     struct event *tick, *release;
     struct drop_log drops[FAULT_COUNT];
     unsigned unknown_reported;
@@ -112,7 +114,8 @@ static void sa_add(struct esp_role *role, struct rd *fields, struct arena *arena
     if (sa_get(fields, arena, &message) != OK) return;
     struct sa_spec *spec = &message.spec;
     if (spec->tfc_padding == TFC_MTU) spec->tfc_padding = (uint16_t)role->options->mtu;
-    enum fault fault = plane_sa_add(role->plane, spec);
+    enum fault fault = devices_number(role->devices, &spec->if_id);
+    if (!fault) fault = plane_sa_add(role->plane, spec);
     failure_tell(role, fault, spec->spi, spec->policy,
                  spec->direction == SA_IN ? "take the inbound SA" : "take the outbound SA");
     if (!fault && spec->mode == MODE_GATEWAY_TRANSPORT) role->worker.transit = true;
@@ -147,8 +150,9 @@ static void policy_add(struct esp_role *role, struct rd *fields, struct arena *a
 {
     struct policy_message message;
     if (policy_get(fields, arena, &message) != OK) return;
-    failure_tell(role, plane_policy_add(role->plane, &message.spec), 0, message.spec.number,
-                 "take the policy");
+    enum fault fault = devices_number(role->devices, &message.spec.if_id_out);
+    if (!fault) fault = plane_policy_add(role->plane, &message.spec);
+    failure_tell(role, fault, 0, message.spec.number, "take the policy");
     if (message.spec.trap == POLICY_TRAP) event_active(role->release, EV_TIMEOUT, 0);
 }
 
@@ -216,8 +220,13 @@ static void tun_readable(evutil_socket_t fd, short what, void *context)
 {
     (void)fd, (void)what;
     struct esp_role *role = context;
-    worker_outward(&role->worker);
+    worker_outward(&role->worker, 0);
     events_tell(role);
+}
+
+static void device_done(void *context)
+{
+    events_tell(context);
 }
 
 static void socket_readable(evutil_socket_t fd, short what, void *context)
@@ -297,7 +306,8 @@ int role_esp(const struct role_options *options)
         link_new(role->base, options->channel[ROLE_IKE], ROLE_ESP, ROLE_IKE, from_ike, role);
     worker_init(&role->worker, options, 0, role->plane, role->ike);
     role->streams = role->worker.streams = streams_new(role->base, options, &role->worker, role->ike);
-    watch(role, role->worker.tun, tun_readable);
+    role->devices = devices_new(role->base, options, &role->worker, device_done, role);
+    watch(role, role->worker.devices[0].fd, tun_readable);
     for (unsigned kind = 0; kind < SOCKET_KINDS; kind++)
         watch(role, role->worker.sockets[kind], socket_readable);
     role->release = event_new(role->base, -1, 0, release, role);
@@ -307,6 +317,7 @@ int role_esp(const struct role_options *options)
     int code = role_loop(role->base, options->alive);
     drops_log(role, role_now());
     stats_log(role);
+    devices_free(role->devices);
     streams_free(role->streams);
     worker_wipe(&role->worker);
     plane_free(role->plane);

@@ -314,6 +314,20 @@ static void deaf_fired(evutil_socket_t fd, short what, void *context)
 
 // --- inputs: control
 
+// Devices are there before their tunnels are: the operator's addresses and routing protocols need them.
+static void device_want(struct ike_role *role, uint32_t if_id)
+{
+    if (if_id && if_id <= IF_ID_MAX) SEND(role, role->net, DEVICE, device, 0, {.if_id = if_id});
+}
+
+static void devices_want(struct ike_role *role, const struct conn *conn)
+{
+    for (uint32_t i = 0; i < conn->child_count; i++) {
+        device_want(role, conn->children[i].if_id_in);
+        device_want(role, conn->children[i].if_id_out);
+    }
+}
+
 static void conn_load(struct ike_role *role, uint64_t number, struct rd *fields)
 {
     struct arena arena = {0};
@@ -325,6 +339,7 @@ static void conn_load(struct ike_role *role, uint64_t number, struct rd *fields)
     struct conn *conn = fault || !root->first ? NULL : options_conn(root->first, &complaints);
     if (!fault && !conn) fault = complaints.first ? complaints.first->fault : FAULT_MESSAGE_MALFORMED;
     if (conn) {
+        devices_want(role, conn);
         struct ike_in in = {.kind = IKE_IN_CONN_LOAD, .conn = conn};
         ike_role_step(role, &in);
         conn_release(conn);

@@ -29,6 +29,7 @@ struct link {
     void *context;
     unsigned refused;
     bool closed, reading;
+    int fd; // came with the pack that is being read; -1: none
     uint8_t *pack; // messages that go in one packet, each behind its 32-bit size
     size_t pack_size;
 };
@@ -175,6 +176,21 @@ static void pack_handle(struct link *link, struct bytes pack)
     }
 }
 
+// One descriptor may come with a pack; what is not taken is closed.
+static void fds_keep(struct link *link, const int *fds, size_t count)
+{
+    if (link->fd >= 0) close(link->fd);
+    link->fd = count ? fds[0] : -1;
+    for (size_t i = 1; i < count; i++) close(fds[i]);
+}
+
+int link_take_fd(struct link *link)
+{
+    int fd = link->fd;
+    link->fd = -1;
+    return fd;
+}
+
 // False when there is nothing more to read now.
 static bool link_read(struct link *link)
 {
@@ -182,7 +198,10 @@ static bool link_read(struct link *link)
     // The pack is read in place, so the next one must wait until its last message is handled.
     assert(!link->reading);
     if (link->closed) return false;
-    enum fault fault = ipc_receive(link->ipc, &pack, NULL, NULL);
+    int fds[IPC_FDS_MAX];
+    size_t fd_count = 0;
+    enum fault fault = ipc_receive(link->ipc, &pack, fds, &fd_count);
+    fds_keep(link, fds, fd_count);
     if (fault == FAULT_IPC_EMPTY) return false;
     if (fault == FAULT_IPC_CLOSED) {
         link_closed(link);
@@ -193,6 +212,7 @@ static bool link_read(struct link *link)
         message_refused(link, fault);
     else
         pack_handle(link, pack);
+    fds_keep(link, NULL, 0);
     link->reading = false;
     ipc_forget(link->ipc);
     return true;
@@ -232,6 +252,7 @@ struct link *link_new(struct event_base *base, int fd, enum role self, enum role
                           .other = other,
                           .handle = handle,
                           .context = context,
+                          .fd = -1,
                           .pack = mem_new(IPC_MESSAGE_MAX)};
     loop.links[loop.link_count++] = link;
     link->readable = event_new(base, fd, EV_READ | EV_PERSIST, link_readable, link);
@@ -240,10 +261,10 @@ struct link *link_new(struct event_base *base, int fd, enum role self, enum role
     return link;
 }
 
-static void pack_send(struct link *link)
+static void pack_send_fd(struct link *link, int fd)
 {
     if (!link->pack_size || link->closed) return;
-    enum fault fault = ipc_send(link->ipc, bytes_of(link->pack, link->pack_size), NULL, 0);
+    enum fault fault = ipc_send(link->ipc, bytes_of(link->pack, link->pack_size), &fd, fd >= 0);
     memory_wipe(link->pack, link->pack_size);
     link->pack_size = 0;
     if (fault == FAULT_IPC_CLOSED)
@@ -252,6 +273,11 @@ static void pack_send(struct link *link)
         link_fail(link, fault, "cannot send to");
     else if (ipc_wants_write(link->ipc))
         event_add(link->writable, NULL);
+}
+
+static void pack_send(struct link *link)
+{
+    pack_send_fd(link, -1);
 }
 
 void links_flush(void)
@@ -272,6 +298,14 @@ void link_send(struct link *link, const struct wr *message)
     wr_bytes(&out, bytes);
     link->pack_size += PACK_HEAD + bytes.size;
     if (link->pack_size > PACK_FULL) links_flush();
+}
+
+void link_send_fd(struct link *link, const struct wr *message, int fd)
+{
+    if (link->closed) return;
+    links_flush();
+    link_send(link, message);
+    pack_send_fd(link, fd);
 }
 
 // --- time and randomness

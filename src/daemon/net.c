@@ -225,6 +225,7 @@ static void policies_leave(evutil_socket_t fd, short what, void *context)
     nsec now = role_now();
     while (role->leaving && role->leaving->at <= now) {
         net_policy_del(role, role->leaving->number);
+        net_device_policy_del(role, role->leaving->number);
         leaving_drop(role, &role->leaving);
     }
     leave_timer_set(role);
@@ -262,10 +263,13 @@ static void policy_add(struct net_role *role, struct rd *fields, struct arena *a
     struct policy_message message;
     if (policy_get(fields, arena, &message) != OK) return;
     leaving_cancel(role, message.spec.number);
-    enum fault fault = net_policy_add(role, &message.spec);
+    enum fault fault = net_device_policy_add(role, &message.spec);
+    // What is routed into a device of its own is the operator's choice: no routes, nothing to guard.
+    bool routed = message.spec.if_id_out;
+    if (!fault && !routed) fault = net_policy_add(role, &message.spec);
     if (fault) failure_tell(role, message.spec.number, fault);
     role->changed = true;
-    if (message.spec.action != POLICY_PROTECT) return;
+    if (message.spec.action != POLICY_PROTECT || routed) return;
     hint_filter(role, &message);
     hint_forwarding(role, &message.spec);
 }
@@ -289,6 +293,12 @@ static void name_server(struct net_role *role, struct rd *fields, struct arena *
     net_names_change(role, &message.addr, message.came ? RTNL_ADD : RTNL_DEL);
 }
 
+static void device_wanted(struct net_role *role, struct rd *fields, struct arena *arena)
+{
+    struct device_message message;
+    if (device_get(fields, arena, &message) == OK) net_device_wanted(role, message.if_id);
+}
+
 static void from_ike(void *context, const struct message_head *head, struct rd *fields)
 {
     struct net_role *role = context;
@@ -296,6 +306,9 @@ static void from_ike(void *context, const struct message_head *head, struct rd *
     switch (head->type) {
     case MESSAGE_POLICY_ADD:
         policy_add(role, fields, &arena);
+        break;
+    case MESSAGE_DEVICE:
+        device_wanted(role, fields, &arena);
         break;
     case MESSAGE_POLICY_DEL:
         policy_del(role, fields, &arena);
@@ -321,7 +334,7 @@ static void from_ike(void *context, const struct message_head *head, struct rd *
 static void address_news(void *context, unsigned device, const struct addr *addr, bool came)
 {
     struct net_role *role = context;
-    if (!net_address_note(role, device, addr, came) || device == role->tun) return;
+    if (!net_address_note(role, device, addr, came) || net_device_is_ours(role, device)) return;
     // What goes from one device may have come to another one.
     if (came == net_address_there(role, addr)) address_tell(role, addr, came);
 }
@@ -367,12 +380,11 @@ static void ways_tell(evutil_socket_t fd, short what, void *context)
 
 // --- the device
 
-static void sysctl_write(struct net_role *role, const char *family, const char *name,
+static void sysctl_write(const char *device, const char *family, const char *name,
                          const char *value)
 {
     char path[128];
-    snprintf(path, sizeof path, "/proc/sys/net/%s/conf/%s/%s", family, role->options->tun_name,
-             name);
+    snprintf(path, sizeof path, "/proc/sys/net/%s/conf/%s/%s", family, device, name);
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     bool good = fd >= 0 && write(fd, value, strlen(value)) > 0;
     if (!good && errno != ENOENT)
@@ -398,7 +410,7 @@ static void tun_addresses_drop(struct net_role *role)
     rtnl_free(lister);
 }
 
-static void tun_start(struct net_role *role)
+void net_device_up(struct net_role *role, const char *device, unsigned index)
 {
     static const struct {
         const char *family, *name, *value;
@@ -409,9 +421,8 @@ static void tun_start(struct net_role *role)
         {"ipv6", "accept_ra", "0"},
     };
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
-        sysctl_write(role, wanted[i].family, wanted[i].name, wanted[i].value);
-    tun_addresses_drop(role);
-    refused_log(role, rtnl_link(role->rtnl, role->tun, true, role->options->mtu),
+        sysctl_write(device, wanted[i].family, wanted[i].name, wanted[i].value);
+    refused_log(role, rtnl_link(role->rtnl, index, true, role->options->mtu),
                 "cannot set the TUN device up");
 }
 
@@ -500,6 +511,12 @@ static void all_remove(struct net_role *role)
                     "cannot remove the former packet filter table");
 }
 
+// It only listens.
+static void from_esp(void *context, const struct message_head *head, struct rd *fields)
+{
+    (void)context, (void)head, (void)fields;
+}
+
 int role_net(const struct role_options *options)
 {
     struct net_role *role = NEW(struct net_role);
@@ -518,8 +535,11 @@ int role_net(const struct role_options *options)
     guard_init(&role->guard, rng_u64(rng), rng_u64(rng));
     map_init(&role->policies, rng_u64(rng), rng_u64(rng));
     map_init(&role->routes, rng_u64(rng), rng_u64(rng));
+    map_init(&role->devices, rng_u64(rng), rng_u64(rng));
+    map_init(&role->device_policies, rng_u64(rng), rng_u64(rng));
     role->ike =
         link_new(role->base, options->channel[ROLE_IKE], ROLE_NET, ROLE_IKE, from_ike, role);
+    role->esp = link_new(role->base, options->channel[ROLE_ESP], ROLE_NET, ROLE_ESP, from_esp, role);
     role->leaving_last = &role->leaving;
     role->leave = evtimer_new(role->base, policies_leave, role);
     role->filter_later = evtimer_new(role->base, filter_later, role);
@@ -534,7 +554,8 @@ int role_net(const struct role_options *options)
                 "cannot remove routes of a former life");
     net_transit_remove(role);
     rules_set(role, RTNL_ADD);
-    tun_start(role);
+    tun_addresses_drop(role);
+    net_device_up(role, options->tun_name, role->tun);
     net_names_start(role);
     addresses_list(role);
     int code = role_loop(role->base, options->alive);
@@ -543,6 +564,7 @@ int role_net(const struct role_options *options)
     nft_free(role->nft);
     rtnl_free(role->rtnl);
     while (role->leaving) leaving_drop(role, &role->leaving);
+    net_devices_end(role);
     net_wipe(role);
     return code;
 }

@@ -57,7 +57,7 @@ struct net_counted { // several SAs may want the same
 struct net_role {
     const struct role_options *options;
     struct event_base *base;
-    struct link *ike;
+    struct link *ike, *esp;
     struct event *grace, *look, *leave, *filter_later, *ways;
     nsec filter_next; // no sooner shall the guard be brought up to date again
     struct rtnl *rtnl;
@@ -68,6 +68,8 @@ struct net_role {
     unsigned levels;
     unsigned tun; // index of the device
     struct guard guard;
+    struct map devices;         // if_id -> struct net_device
+    struct map device_policies; // number -> struct device_policy
     struct map policies; // number -> struct net_policy
     struct map routes;   // prefix -> struct net_route
     struct net_route *dirty;
@@ -111,6 +113,14 @@ bool net_address_note(struct net_role *role, unsigned device, const struct addr 
 void net_sources_refresh(struct net_role *role);
 // True at the first that wants the address and at the last that has it.
 bool net_count(struct net_counted *all, unsigned room, const struct addr *addr, enum rtnl_verb verb);
+
+// --- net_device.c: devices of route-based tunnels
+void net_device_wanted(struct net_role *role, uint32_t if_id); // a connection names it
+CHECKED enum fault net_device_policy_add(struct net_role *role, const struct policy_spec *spec);
+void net_device_policy_del(struct net_role *role, uint32_t number);
+bool net_device_is_ours(const struct net_role *role, unsigned index);
+void net_devices_end(struct net_role *role);
+void net_device_up(struct net_role *role, const char *name, unsigned index); // net.c
 
 // net_names.c: name servers in resolv.conf
 void net_names_start(struct net_role *role); // what a former life left there goes

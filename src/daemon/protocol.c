@@ -428,7 +428,7 @@ static void shape_sa(struct codec *c, struct sa_message *m)
     field_u32(c, &spec->policy);
     field_u32(c, &spec->replay_window);
     field_u32(c, &spec->partner_spi);
-    field_u32(c, &spec->mark_in_out);
+    field_u32(c, &spec->if_id);
     field_u8(c, &spec->copy_dscp);
     field_u8(c, &spec->copy_df);
     field_u8(c, &spec->copy_ecn);
@@ -465,6 +465,9 @@ static void shape_policy(struct codec *c, struct policy_message *m)
     field_u8(c, &spec->trap);
     field_u8(c, &spec->mode);
     field_u32(c, &spec->priority);
+    field_u32(c, &spec->if_id_in);
+    field_u32(c, &spec->if_id_out);
+    field_bool(c, &spec->if_unique);
     field_selectors(c, &spec->local);
     field_selectors(c, &spec->remote);
     field_path(c, &m->path);
@@ -505,6 +508,8 @@ static void shape_datagram(struct codec *c, struct datagram_message *m)
     field_bool(c, &m->stream);
     field_bytes(c, &m->bytes);
 }
+
+static void shape_device(struct codec *c, struct device_message *m) { field_u32(c, &m->if_id); }
 
 static void shape_address(struct codec *c, struct address_message *m)
 {
@@ -559,3 +564,4 @@ CODEC(usage)
 CODEC(plane)
 CODEC(datagram)
 CODEC(address)
+CODEC(device)

@@ -57,6 +57,8 @@ struct link *link_new(struct event_base *base, int fd, enum role self, enum role
                       void (*handle)(void *context, const struct message_head *head, struct rd *fields), void *context);
 // Messages are gathered and leave at the end of the turn, in one packet a link and in the order of link_new(); a message that does not fit or
 // cannot be queued ends the process with a log line. See decisions/0012-one-packet-a-turn.md.
+void link_send_fd(struct link *link, const struct wr *message, int fd);   // with a copy of a descriptor; -1: none
+int link_take_fd(struct link *link);   // while a message is handled: the descriptor that came with it, the caller's now; -1: none
 void link_send(struct link *link, const struct wr *message);
 // Sends what is gathered now: before the process does something long, or what others must not see sooner.
 void links_flush(void);

@@ -40,7 +40,6 @@ void worker_init(struct worker *worker, const struct role_options *options, unsi
     *worker = (struct worker){
         .plane = plane,
         .ike = ike,
-        .tun = options->tun[index],
         .bypass4 = options->bypass4,
         .bypass6 = options->bypass6,
         .whole4 = options->whole4,
@@ -61,9 +60,17 @@ void worker_init(struct worker *worker, const struct role_options *options, unsi
         worker->pieces[i].space = mem_new(BUFFER_SIZE);
         worker->packets[i].room = worker->pieces[i].room = BUFFER_SIZE;
     }
-    enum tun_offload offload = tun_offload(worker->tun, TUN_OFFLOAD_UDP);
-    if (offload >= TUN_OFFLOAD_TCP) worker->joins |= GSO_TAKES_TCP;
-    if (offload >= TUN_OFFLOAD_UDP) worker->joins |= GSO_TAKES_UDP;
+    for (unsigned i = 0; i < PLANE_DEVICES_MAX; i++) worker->devices[i].fd = -1;
+    worker_device_set(worker, 0, options->tun[index]);
+}
+
+void worker_device_set(struct worker *worker, uint16_t number, int fd)
+{
+    struct worker_device *device = &worker->devices[number];
+    *device = (struct worker_device){.fd = fd};
+    enum tun_offload offload = fd < 0 ? TUN_NO_OFFLOAD : tun_offload(fd, TUN_OFFLOAD_UDP);
+    if (offload >= TUN_OFFLOAD_TCP) device->joins |= GSO_TAKES_TCP;
+    if (offload >= TUN_OFFLOAD_UDP) device->joins |= GSO_TAKES_UDP;
 }
 
 void worker_wipe(struct worker *worker)
@@ -144,7 +151,7 @@ static void send_whole(struct worker *worker, const struct packet *packet)
         worker->dropped[send_fault(errno)]++;
 }
 
-static void frame_write(struct worker *worker, struct gso_frame *frame,
+static void frame_write(struct worker *worker, int fd, struct gso_frame *frame,
                         struct packet *const *packets)
 {
     struct bytes parts[BURST_MAX];
@@ -154,15 +161,22 @@ static void frame_write(struct worker *worker, struct gso_frame *frame,
     for (unsigned i = 0; i < count; i++)
         vectors[1 + i] =
             (struct iovec){.iov_base = (void *)(uintptr_t)parts[i].at, .iov_len = parts[i].size};
-    if (writev(worker->tun, vectors, (int)count + 1) < 0)
+    if (writev(fd, vectors, (int)count + 1) < 0)
         worker->dropped[FAULT_TUN_REFUSED] += count;
 }
 
+// All to one device.
 static void deliver(struct worker *worker, struct packet *const *packets, size_t count)
 {
+    const struct worker_device *device = &worker->devices[packets[0]->device];
     struct gso_join *join = &worker->receiving->join;
-    gso_join(join, packets, count, worker->joins);
-    for (unsigned i = 0; i < join->count; i++) frame_write(worker, &join->frames[i], packets);
+    if (device->fd < 0) {
+        worker->dropped[FAULT_DEVICE_MISSING] += count;
+        return;
+    }
+    gso_join(join, packets, count, device->joins);
+    for (unsigned i = 0; i < join->count; i++)
+        frame_write(worker, device->fd, &join->frames[i], packets);
 }
 
 static void packets_dispatch(struct worker *worker, unsigned count)
@@ -181,6 +195,10 @@ static void packets_dispatch(struct worker *worker, unsigned count)
                 sending_add(worker, packet);
             break;
         case VERDICT_DELIVER:
+            if (delivered && inner[0]->device != packet->device) {
+                deliver(worker, inner, delivered);
+                delivered = 0;
+            }
             inner[delivered++] = packet;
             break;
         case VERDICT_BYPASS:
@@ -204,7 +222,7 @@ static void burst_seal(struct worker *worker, unsigned count)
     // The ike role tells us of a policy before it tells the net role, which makes the route: so
     // whatever packet came by that route, its policy is waiting here by now.
     link_poll(worker->ike);
-    unsigned outward = worker->transit ? worker_open_transit(worker, count) : count;
+    unsigned outward = worker->transit && !worker->source ? worker_open_transit(worker, count) : count;
     plane_seal(worker->plane, role_now(), worker->list, outward);
     packets_dispatch(worker, count);
 }
@@ -224,6 +242,7 @@ static unsigned frame_cut(struct worker *worker, size_t size, unsigned count)
             count = 0;
         }
         struct packet *packet = packet_reset(&worker->packets[count]);
+        packet->device = worker->source;
         packet->size = gso_cut_next(&cut, packet->at);
         if (!packet->size) break;
         worker->list[count++] = packet;
@@ -233,12 +252,13 @@ static unsigned frame_cut(struct worker *worker, size_t size, unsigned count)
     return 0;
 }
 
-void worker_outward(struct worker *worker)
+void worker_outward(struct worker *worker, uint16_t device)
 {
     unsigned count = 0;
     hands_fill(worker);
+    worker->source = device;
     for (unsigned i = 0; i < BURST_MAX; i++) {
-        ssize_t size = read(worker->tun, worker->receiving->frame, GSO_FRAME_MAX);
+        ssize_t size = read(worker->devices[device].fd, worker->receiving->frame, GSO_FRAME_MAX);
         if (size <= 0) break;
         count = frame_cut(worker, (size_t)size, count);
     }

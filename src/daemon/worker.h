@@ -23,11 +23,18 @@ struct sending;
 struct streams;
 struct receiving;
 
+struct worker_device {
+    int fd;         // -1: not there
+    unsigned joins; // enum gso_kinds: what it takes in one frame
+};
+
 struct worker {
     struct plane *plane;
     struct streams *streams; // connections over TCP
     struct link *ike; // what it says is heard before packets that came because of it are judged
-    int tun, bypass4, bypass6;
+    struct worker_device devices[PLANE_DEVICES_MAX]; // by the plane's number; 0: the ordinary one
+    uint16_t source; // device of the burst in our hands
+    int bypass4, bypass6;
     int whole4, whole6; // for protected packets that have their own header
     int sockets[SOCKET_KINDS]; // -1: none
     uint16_t port_nat;
@@ -37,7 +44,6 @@ struct worker {
     bool busy; // a burst is in our hands: buffers and list are in use
     struct sending *sending;
     struct receiving *receiving;
-    unsigned joins;                // enum gso_kinds: what the TUN device takes in one frame
     bool transit;                  // gateways in transport mode: the TUN device brings their ESP, too
     bool joined;                   // the last burst of a socket had joined messages
     unsigned taken;                // messages of a stream that wait in pieces[]
@@ -52,8 +58,9 @@ void worker_init(struct worker *worker, const struct role_options *options, unsi
 void worker_wipe(struct worker *worker);
 // Once a second.
 void worker_tick(struct worker *worker);
-// One burst from the TUN device or from a socket. Called when there is something to read.
-void worker_outward(struct worker *worker);
+void worker_device_set(struct worker *worker, uint16_t number, int fd);
+// One burst from a TUN device or from a socket. Called when there is something to read.
+void worker_outward(struct worker *worker, uint16_t device);
 void worker_inward(struct worker *worker, enum socket_kind kind);
 // A sealed packet that has its own header (worker_modes.c).
 void worker_send_whole(struct worker *worker, struct packet *packet);

@@ -12,7 +12,8 @@
 #include "crypto/batch.h"
 #include "model/sa.h"
 
-enum { PACKET_HEAD = 128, PACKET_TAIL = 320, PACKET_MAX = 65535, BURST_MAX = 64, HELD_PACKETS_MAX = 32 };
+enum { PACKET_HEAD = 128, PACKET_TAIL = 320, PACKET_MAX = 65535, BURST_MAX = 64, HELD_PACKETS_MAX = 32,
+       PLANE_DEVICES_MAX = 1024 };
 
 enum verdict {
     VERDICT_DROP = 0,     // fault says why; counted
@@ -46,6 +47,7 @@ struct packet {
     uint8_t ttl;            // outer TTL or hop limit to set (seal; 0: the system's own), received (open; 0: not known)
     bool df;                // outer DF to set (seal), received (open)
     uint8_t protocol;       // open: PROTOCOL_AH, or PROTOCOL_ESP or 0: what stands at `at`
+    uint16_t device;        // seal: of which the packet came; open: which it is to come out of (see plane_policy_add)
     bool transit;           // open: it was on its way through us to somebody else: what is not ours becomes VERDICT_BYPASS, unchanged
     uint16_t head;          // open: so many bytes before `at` are the outer IP header with what extends it; 0: they are not there
                             // seal, WHOLE: so many bytes are headers that the kernel would write alike, from `from`, `to`, tos, ttl
@@ -77,7 +79,10 @@ void plane_free(struct plane *plane);
 CHECKED enum fault plane_sa_add(struct plane *plane, const struct sa_spec *spec);
 CHECKED enum fault plane_sa_move(struct plane *plane, uint32_t spi, enum sa_direction direction, const struct path *path);
 CHECKED enum fault plane_sa_del(struct plane *plane, uint32_t spi, enum sa_direction direction);
-CHECKED enum fault plane_policy_add(struct plane *plane, const struct policy_spec *spec);  // replaces one of the same number
+// Replaces one of the same number. To the plane devices are numbers below PLANE_DEVICES_MAX, which the caller chooses and puts into
+// if_id and if_id_out of the specs; 0 is the ordinary device. Each has policies of its own. What comes from another than 0 and no policy
+// is for is dropped, never let pass.
+CHECKED enum fault plane_policy_add(struct plane *plane, const struct policy_spec *spec);
 CHECKED enum fault plane_policy_del(struct plane *plane, uint32_t number);
 CHECKED enum fault plane_usage(const struct plane *plane, uint32_t spi, enum sa_direction direction, struct sa_usage *usage);
 // Outbound SAs are known by (SPI, remote address), since peers choose those SPIs; without the address, as above, the SPI must be

@@ -3,8 +3,8 @@
 // first makes sure that what it looks at lies inside `size`, and the walk over extension headers
 // has a hard end.
 //
-//   word 4 of a key:   destination port | source port | 0 | protocol | ports known | family
-//                      63            48  47         32     23      16  15         8  7    0
+//   word 4 of a key:   destination port | source port | device | protocol | ports known | family
+//                      63            48  47         32 31    16  15      8             4  3    0
 #include "esp/flow.h"
 #include "esp/octets.h"
 #include "model/iana.h"
@@ -135,7 +135,7 @@ enum fault flow_key_read(const uint8_t *at, uint32_t size, struct flow_key *key,
     }
     uint16_t ports[2];
     bool known = transport_ports(at, *total, &found, ports);
-    key->word[4] = family | (uint64_t)known << 8 | (uint64_t)found.protocol << 16 |
+    key->word[4] = family | (uint64_t)known << 4 | (uint64_t)found.protocol << 8 |
                    (uint64_t)ports[0] << 32 | (uint64_t)ports[1] << 48;
     return OK;
 }
@@ -144,13 +144,13 @@ void flow_of_key(const struct flow_key *key, struct flow *flow)
 {
     const uint8_t *addrs = (const uint8_t *)key->word;
     uint64_t rest = key->word[4];
-    uint8_t family = (uint8_t)rest;
+    uint8_t family = rest & 15;
     size_t size = family == ADDR_V4 ? 4 : 16;
     *flow = (struct flow){
         .source.family = family,
         .destination.family = family,
-        .ports_known = rest >> 8 & 1,
-        .protocol = (uint8_t)(rest >> 16),
+        .ports_known = rest >> 4 & 1,
+        .protocol = (uint8_t)(rest >> 8),
         .source_port = (uint16_t)(rest >> 32),
         .destination_port = (uint16_t)(rest >> 48),
     };

@@ -12,6 +12,15 @@
 struct flow_key {
     uint64_t word[5];
 };
+// A packet shows no device; flow_key_read() leaves 0.
+static inline void flow_key_set_device(struct flow_key *key, uint16_t device)
+{
+    key->word[4] |= (uint64_t)device << 16;
+}
+static inline uint16_t flow_key_device(const struct flow_key *key)
+{
+    return (uint16_t)(key->word[4] >> 16);
+}
 
 // Checks that the bytes begin with a whole IP packet and says how long it is; what follows it is
 // padding.

@@ -190,6 +190,7 @@ static bool held_take(struct hold *hold, struct policy *policy, struct packet *p
         packet->at = packet->space + PACKET_HEAD;
         packet->size = held->size;
         packet->policy = policy->number;
+        packet->device = policy->device;
         chunks_copy(hold, held->chunk, packet->at, held->size);
     }
     held_remove_first(hold, policy);

@@ -95,6 +95,7 @@ struct sa_run {
     uint8_t iv_size, icv_size, align;
     uint8_t copy; // copy_pack()
     uint16_t tfc; // padded to this size at least
+    uint16_t device; // inbound: which packets come out of
     union {
         struct {
             struct replay replay;
@@ -212,6 +213,7 @@ struct policy {
     uint32_t number;
     bool defined; // an SA may come before the policy that it serves, and stay after it
     uint8_t action, trap;
+    uint16_t device; // only packets that came from it
     uint32_t priority;
     uint32_t serial; // order of arrival
     struct traffic *traffic;
@@ -241,12 +243,12 @@ _Static_assert(sizeof(struct flow_slot) == 64, "a look-up in the flow cache read
 
 struct spd {
     struct map policies; // number -> struct policy, defined or not
-    struct policy_index index;
+    struct policy_index *indexes[PLANE_DEVICES_MAX]; // of each device; NULL: it has no policies
     struct flow_slot *flows; // sets of FLOW_WAYS neighbours; a flow may be in any slot of its set
     void *flows_memory;
     uint32_t flow_mask;  // leads to the first of a set
     uint32_t generation; // every change of policies or outbound SAs makes what the cache holds void
-    uint64_t flow_seed;
+    uint64_t flow_seed, index_seed;
     size_t defined, policies_max;
     uint32_t serial;
     size_t memory;

@@ -146,6 +146,7 @@ static void packets_check(struct plane *plane, struct packet *const *packets, si
             packet_refuse(plane, run, packets[i], fault);
         else
             burst_join(burst, run, i);
+        packets[i]->device = run->device;
     }
 }
 

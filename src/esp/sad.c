@@ -76,6 +76,7 @@ static enum fault sa_spec_check(const struct sa_spec *spec)
     if (spec->spi < SPI_RESERVED || spec->replay_window > REPLAY_WINDOW_MAX)
         return FAULT_SA_PARAMETERS;
     if (spec->direction != SA_IN && spec->direction != SA_OUT) return FAULT_SA_PARAMETERS;
+    if (spec->if_id >= PLANE_DEVICES_MAX) return FAULT_SA_PARAMETERS;
     if (spec->direction == SA_OUT && !path_is_usable(&spec->path)) return FAULT_SA_PARAMETERS;
     if (!spec->local.count || !spec->remote.count) return FAULT_SELECTORS_EMPTY;
     if (spec->local.count > SELECTORS_MAX || spec->remote.count > SELECTORS_MAX)
@@ -174,6 +175,7 @@ static void sa_new(struct plane *plane, struct sa_run *run, const struct sa_spec
                            (spec->mode == MODE_GATEWAY_TRANSPORT ? SA_GATEWAY : 0)),
         .copy = copy_pack(spec->copy_dscp, spec->copy_df, spec->copy_ecn),
         .tfc = spec->tfc_padding,
+        .device = (uint16_t)spec->if_id,
     };
     run_set_key(run, key);
     if (spec->direction == SA_IN)

@@ -58,13 +58,14 @@ static void flows_read(struct plane *plane, nsec now, struct packet *const *pack
             continue;
         }
         packet->size = total;
+        flow_key_set_device(&plane->keys[i], packet->device);
         plane->hashes[i] = flow_hash(spd, &plane->keys[i]);
         __builtin_prefetch(flow_slot_at(spd, plane->hashes[i], 0));
     }
 }
 
 // RFC 4301 5.1: the policy says what becomes of a packet; here a packet that no policy covers is
-// not ours.
+// not ours; but what was routed into a tunnel's own device was meant for the tunnel.
 static struct sa_run *policy_apply(struct plane *plane, nsec now, size_t number,
                                    struct packet *packet)
 {
@@ -73,7 +74,10 @@ static struct sa_run *policy_apply(struct plane *plane, nsec now, size_t number,
     struct policy *policy = slot->policy;
     packet->policy = slot->number;
     if (slot->run) return slot->run;
-    if (!policy || policy->action == POLICY_BYPASS) {
+    bool passes = !policy || policy->action == POLICY_BYPASS;
+    if (passes && packet->device) {
+        packet_drop(plane, packet, FAULT_DEVICE_POLICY);
+    } else if (passes) {
         packet->verdict = VERDICT_BYPASS;
         plane->stats.bypassed++;
     } else if (policy->action == POLICY_DISCARD) {

@@ -17,7 +17,7 @@ void spd_init(struct spd *spd, size_t policies_max, struct rng *rng)
         .policies_max = policies_max, .flow_mask = (uint32_t)(flows - FLOW_WAYS), .generation = 1};
     uint64_t seed = rng_u64(rng);
     map_init(&spd->policies, seed, rng_u64(rng));
-    policy_index_init(&spd->index, rng_u64(rng));
+    spd->index_seed = rng_u64(rng);
     spd->flow_seed = rng_u64(rng);
     spd->flows = mem_aligned(flows, sizeof *spd->flows, &spd->flows_memory);
 }
@@ -28,6 +28,36 @@ void spd_changed(struct spd *spd)
     if (++spd->generation) return;
     memset(spd->flows, 0, (spd->flow_mask + (size_t)FLOW_WAYS) * sizeof *spd->flows);
     spd->generation = 1;
+}
+
+// Devices ------------------------------------------------------------------------------------------
+// Each has an index of its own, so that one with many neighbours searches no longer than one alone.
+
+static struct policy_index *index_of(struct spd *spd, uint16_t device)
+{
+    if (spd->indexes[device]) return spd->indexes[device];
+    spd->indexes[device] = NEW(struct policy_index);
+    policy_index_init(spd->indexes[device], spd->index_seed);
+    return spd->indexes[device];
+}
+
+static void index_leave(struct spd *spd, struct policy *policy)
+{
+    struct policy_index **index = &spd->indexes[policy->device];
+    if (!policy->entries) return; // its selectors have nothing in common
+    policy_index_remove(*index, policy);
+    if ((*index)->count) return;
+    policy_index_wipe(*index);
+    free(*index);
+    *index = NULL;
+}
+
+static size_t indexes_memory(const struct spd *spd)
+{
+    size_t memory = 0;
+    for (size_t device = 0; device < PLANE_DEVICES_MAX; device++)
+        if (spd->indexes[device]) memory += policy_index_memory(spd->indexes[device]);
+    return memory;
 }
 
 // Policies and the SAs that serve them ------------------------------------------------------------
@@ -45,7 +75,7 @@ struct policy *spd_policy(struct spd *spd, uint32_t number)
 static void policy_undefine(struct plane *plane, struct policy *policy)
 {
     if (!policy->defined) return;
-    policy_index_remove(&plane->spd.index, policy);
+    index_leave(&plane->spd, policy);
     free(policy->traffic);
     policy->traffic = NULL;
     policy->defined = false;
@@ -105,13 +135,14 @@ static enum fault policy_spec_check(const struct policy_spec *spec)
     if (spec->action < POLICY_PROTECT || spec->action > POLICY_DISCARD) return FAULT_SA_PARAMETERS;
     if (spec->local.count > SELECTORS_MAX || spec->remote.count > SELECTORS_MAX)
         return FAULT_SA_PARAMETERS;
+    if (spec->if_id_out >= PLANE_DEVICES_MAX) return FAULT_SA_PARAMETERS;
     return spec->local.count && spec->remote.count ? OK : FAULT_SELECTORS_EMPTY;
 }
 
 static void memory_count(struct plane *plane)
 {
     struct spd *spd = &plane->spd;
-    size_t now = policy_index_memory(&spd->index) + spd->policies.count * sizeof(struct policy);
+    size_t now = indexes_memory(spd) + spd->policies.count * sizeof(struct policy);
     plane->stats.bytes_memory += now - spd->memory;
     spd->memory = now;
 }
@@ -129,11 +160,12 @@ enum fault plane_policy_add(struct plane *plane, const struct policy_spec *spec)
     policy->defined = true;
     policy->action = spec->action;
     policy->trap = spec->trap;
+    policy->device = (uint16_t)spec->if_id_out;
     policy->priority = spec->priority;
     policy->traffic = traffic_new(&spec->local, &spec->remote);
     if (!policy->serial) policy->serial = ++spd->serial;
     policy_set_run(policy);
-    policy_index_add(&spd->index, policy);
+    policy_index_add(index_of(spd, policy->device), policy);
     spd->defined++;
     plane->stats.policies++;
     spd_changed(spd);
@@ -163,7 +195,6 @@ void spd_wipe(struct plane *plane)
         spd_policy_done(plane, policy);
     }
     map_wipe(&spd->policies);
-    policy_index_wipe(&spd->index);
     free(spd->flows_memory);
 }
 
@@ -220,7 +251,8 @@ static void flow_slot_fill(struct plane *plane, nsec now, struct flow_slot *slot
     struct flow flow;
     flow_of_key(key, &flow);
     slot->key = *key;
-    slot->policy = policy_index_find(&spd->index, &flow);
+    const struct policy_index *index = spd->indexes[flow_key_device(key)];
+    slot->policy = index ? policy_index_find(index, &flow) : NULL;
     slot->run = slot->policy && slot->policy->action == POLICY_PROTECT
                     ? policy_sa(plane, now, slot->policy, &flow, hash)
                     : NULL;

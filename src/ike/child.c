@@ -133,6 +133,7 @@ static void half_add(struct child *child, enum sa_direction direction, struct by
         .tfc_padding = in ? 0 : padding_of(child),
         .resource = in ? 0 : child->resource,
         .resources = in ? 0 : (uint16_t)percpu_spread(child),
+        .if_id = in ? child->policy->if_id_in : 0,
         .partner_spi = in ? child->spi_out : child->spi_in,
         .encr_key = bytes_of(kept.at, encr),
         .integ_key = bytes_of(kept.at + encr, integ),
@@ -227,10 +228,11 @@ void child_install(struct exchange *x, struct secret *keymat, enum child_install
     spi_out_enter(child);
     policy_child_path(child, &path);
     child->policy = old ? old->policy
-                        : policy_for(sa->ike, child->conn, child->conf, x->local, x->remote, &path);
+                        : policy_for(sa, child->conn, child->conf, x->local, x->remote);
     // Where another child is in use for the same traffic (reauthentication) the change is made
     // without loss as in rekeying.
     if (child->policy->users && !we_asked) how = INSTALL_INBOUND;
+    policy_taken_over(child->policy, sa);
     policy_use(child->policy, x->local, x->remote, &path, x->mode);
 
     child->state = CHILD_INSTALLED;

@@ -416,7 +416,8 @@ static void traps_rebind(struct ike *ike, struct loaded *loaded, struct conn *co
         const struct child_conf *conf = conn_child(conn, policy->conf->name), *old = policy->conf;
         bool same =
             conf && conf->start_action && conf->action == old->action &&
-            conf->priority == old->priority && selectors_equal(&conf->local_ts, &old->local_ts) &&
+            conf->priority == old->priority && conf->if_id_in == old->if_id_in &&
+            conf->if_id_out == old->if_id_out && selectors_equal(&conf->local_ts, &old->local_ts) &&
             selectors_equal(&conf->remote_ts, &old->remote_ts) &&
             conf->local_dynamic == old->local_dynamic &&
             conf->remote_dynamic == old->remote_dynamic && conn_same_peer(conn, policy->conn);

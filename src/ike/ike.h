@@ -322,7 +322,7 @@ nsec ike_deadline(const struct ike *ike); // NSEC_NEVER when nothing is due
 
 // --- looking at it (for lists, events, tests)
 struct ike_child_info {
-    uint32_t id, spi_in, spi_out, policy;
+    uint32_t id, spi_in, spi_out, policy, if_id_in, if_id_out;
     const char *name;
     const char *state; // "INSTALLED", "REKEYING", "REKEYED", "DELETING", "CREATED"
     uint8_t mode, protocol, mode_asked;

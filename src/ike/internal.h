@@ -136,11 +136,19 @@ void reauthenticated(struct sa *sa); // its children are there: the SA that it i
 void reauthentication_failed(const struct sa *sa);
 void reauthentication_begins(const struct sa *ended); // make_before_break = no
 
+// device.c
+bool devices_are_unique(const struct child_conf *conf);
+void devices_peer_key(const struct identity *peer, uint8_t out[20]); // NULL: nobody's yet
+void policy_devices(struct policy *policy, const struct identity *peer); // chooses them
+void policy_claim(struct policy *policy); // it is in force for its selectors; says who else is
+void policy_disclaim(struct policy *policy);
+void policy_taken_over(struct policy *policy, const struct sa *sa); // a child of that SA comes
+
 // policy.c
-struct policy *policy_new(struct ike *ike, struct conn *conn, const struct child_conf *conf);
-struct policy *policy_for(struct ike *ike, struct conn *conn, const struct child_conf *conf,
-                          const struct selectors *local, const struct selectors *remote,
-                          const struct path *path);
+struct policy *policy_new(struct ike *ike, struct conn *conn, const struct child_conf *conf,
+                          const struct identity *peer);
+struct policy *policy_for(struct sa *sa, struct conn *conn, const struct child_conf *conf,
+                          const struct selectors *local, const struct selectors *remote);
 void policy_use(struct policy *policy, const struct selectors *local,
                 const struct selectors *remote, const struct path *path, uint8_t mode);
 // Packets that wait for the trap beside it are looked at again: some are for this policy now.

@@ -63,6 +63,9 @@ static void policy_put(const struct policy *policy, uint32_t number,
     out->policy.spec.trap = (uint8_t)trap;
     out->policy.spec.mode = policy->mode;
     out->policy.spec.priority = priority;
+    out->policy.spec.if_id_in = policy->if_id_in;
+    out->policy.spec.if_id_out = policy->if_id_out;
+    out->policy.spec.if_unique = policy->unique;
     sides_unpack(sides, &out->policy.spec.local, &out->policy.spec.remote);
     out->policy.child = policy->conf;
     out->policy.path = policy->path;
@@ -76,6 +79,7 @@ static void policy_take(const struct policy *policy, uint32_t number)
 static void install(struct policy *policy)
 {
     policy->installed = true;
+    policy_claim(policy);
     uint32_t priority = policy->conf->priority;
     bool beside = policy->trap && priority && mode_is_on_demand(policy->conf);
     policy_put(policy, policy->number, policy->sides, policy->trap ? POLICY_TRAP : POLICY_BLOCK,
@@ -99,16 +103,22 @@ static void guard_take(struct policy *policy)
 
 static struct bytes key_make(struct ike *ike, const struct conn *conn,
                              const struct child_conf *conf, const struct selectors *local,
-                             const struct selectors *remote, uint8_t out[20])
+                             const struct selectors *remote, const struct identity *peer,
+                             uint8_t out[20])
 {
+    uint8_t digest[20] = {0};
+    uint32_t devices[] = {conf->if_id_in, conf->if_id_out};
+    if (devices_are_unique(conf)) devices_peer_key(peer, digest);
     sha1(PIECES(bytes_of_text(conn->name), BYTES("/"), bytes_of_text(conf->name), BYTES("/"),
                 bytes_of_text(selectors_text(ike, local)), BYTES("/"),
-                bytes_of_text(selectors_text(ike, remote))),
+                bytes_of_text(selectors_text(ike, remote)), bytes_of(devices, sizeof devices),
+                BYTES_ARRAY(digest)),
          out);
     return bytes_of(out, 20);
 }
 
-struct policy *policy_new(struct ike *ike, struct conn *conn, const struct child_conf *conf)
+struct policy *policy_new(struct ike *ike, struct conn *conn, const struct child_conf *conf,
+                          const struct identity *peer)
 {
     struct policy *policy = NEW(struct policy);
     policy->ike = ike;
@@ -119,6 +129,7 @@ struct policy *policy_new(struct ike *ike, struct conn *conn, const struct child
     policy->waiter.kind = WAITER_POLICY;
     list_init(&policy->link);
     map_put(&ike->policies, map_key_u32(&policy->number), policy);
+    policy_devices(policy, peer);
     return policy;
 }
 
@@ -128,6 +139,7 @@ static void policy_bury(struct policy *policy)
     if (policy->installed) policy_take(policy, policy->number);
     guard_take(policy);
     policy->installed = false;
+    policy_disclaim(policy);
     waiter_forget(ike, &policy->waiter);
     heap_set(&ike->alarms, &policy->alarm.item, NSEC_NEVER);
     map_remove(&ike->policies, map_key_u32(&policy->number));
@@ -155,11 +167,10 @@ struct policy *policy_find_trap(const struct loaded *loaded, const char *child)
 
 // The policy that a new child serves: its connection's trap when it fits, one with the same
 // selectors, or a new one.
-struct policy *policy_for(struct ike *ike, struct conn *conn, const struct child_conf *conf,
-                          const struct selectors *local, const struct selectors *remote,
-                          const struct path *path)
+struct policy *policy_for(struct sa *sa, struct conn *conn, const struct child_conf *conf,
+                          const struct selectors *local, const struct selectors *remote)
 {
-    (void)path;
+    struct ike *ike = sa->ike;
     struct loaded *loaded = loaded_find(ike, conn->name);
     struct policy *trap = loaded ? policy_find_trap(loaded, conf->name) : NULL;
     if (trap && trap->installed) {
@@ -171,10 +182,10 @@ struct policy *policy_for(struct ike *ike, struct conn *conn, const struct child
         if (same || (trap->users == 0 && within && !mode_is_on_demand(conf))) return trap;
     }
     uint8_t space[20];
-    struct bytes key = key_make(ike, conn, conf, local, remote, space);
+    struct bytes key = key_make(ike, conn, conf, local, remote, &sa->remote_id, space);
     struct policy *policy = map_get(&ike->policies_by_key, key);
     if (policy) return policy;
-    policy = policy_new(ike, conn, conf);
+    policy = policy_new(ike, conn, conf, &sa->remote_id);
     memcpy(policy->key, key.at, key.size);
     map_put(&ike->policies_by_key, key, policy);
     return policy;
@@ -292,7 +303,7 @@ void policy_timer_fired(struct policy *policy)
 void policy_trap(struct ike *ike, struct loaded *loaded, const struct child_conf *conf)
 {
     if (policy_find_trap(loaded, conf->name)) return;
-    struct policy *policy = policy_new(ike, loaded->conn, conf);
+    struct policy *policy = policy_new(ike, loaded->conn, conf, NULL);
     policy->trap = true;
     list_append(&loaded->policies, &policy->link);
     if (conf->local_dynamic || conf->remote_dynamic)

@@ -125,6 +125,11 @@ struct policy {
     nsec retry_at;  // acquires are not heeded before
     nsec resource_at;    // those for single resources
     bool resources_full; // the peer takes no further child for a resource
+    uint32_t if_id_in, if_id_out; // devices; 0: the ordinary one
+    bool unique;                  // they are this policy's, or its peer's, own
+    uint8_t peer[20];             // digest of whose they are then
+    uint8_t holder[20];           // … of the peer of its newest child
+    uint8_t traffic[20];          // digest of what it is for
     uint32_t sa_id; // of the SA that was asked for a child; 0: none
 };
 
@@ -451,7 +456,7 @@ struct ike {
     struct map sources;   // address -> struct source
     struct map by_ids;    // digest of both identities -> sa, chained
     struct map children_by_id, children_in, children_out;
-    struct map policies, policies_by_key;
+    struct map policies, policies_by_key, policies_by_traffic;
     struct map operations; // number -> struct waiter
     struct list sas;       // by unique number
     struct list loaded;    // in the order of loading

@@ -41,6 +41,12 @@ struct auth_conf {   // one local or remote round
     uint8_t revocation;          // enum revocation_policy
 };
 
+// The device of if_id N is called cygnetN, and a name has 15 characters. Beyond that are words: a number of its own for each child,
+// and for each direction.
+enum { IF_ID_MAX = 999999999 };
+#define IF_ID_UNIQUE     UINT32_MAX
+#define IF_ID_UNIQUE_DIR (UINT32_MAX - 1)
+
 enum child_start { START_NONE = 0, START_TRAP = 1, START_START = 2 };  // bits
 enum child_after { AFTER_CLEAR = 0, AFTER_TRAP, AFTER_RESTART };       // dpd_action, close_action
 
@@ -64,6 +70,8 @@ struct child_conf {
     uint16_t tfc_padding;                    // bytes, or TFC_MTU
     uint8_t per_cpu;                         // enum per_cpu
     uint8_t copy_dscp;                       // bit 0: out, bit 1: in
+    uint32_t if_id_in, if_id_out;            // devices; 0: the ordinary one; or one of the two below
+    bool if_id_shared;                       // unique ones come from the connection, for all its children
 };
 
 enum conn_tcp { TCP_NEVER = 0, TCP_FALLBACK, TCP_ALWAYS };   // RFC 9329, of initiators

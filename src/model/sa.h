@@ -29,7 +29,7 @@ struct sa_spec {
     uint32_t policy;         // number of the policy that it serves
     uint32_t replay_window;  // packets; 0: no check
     uint32_t partner_spi;    // the SPI of the other direction; 0 when unknown
-    uint32_t mark_in_out;    // reserved for if_id and marks, 0 today
+    uint32_t if_id;          // of the device that opened packets come out of; 0: the ordinary one
     uint8_t copy_dscp, copy_df, copy_ecn;  // enum sa_dscp, sa_df, sa_ecn
     uint16_t tfc_padding;    // inner packets are padded to this size at least; tunnel mode and ESP only; 0: not padded; TFC_MTU
     uint16_t resource;       // outbound: for which resource it is, from 1; 0: for any
@@ -48,6 +48,10 @@ struct policy_spec {
     uint8_t mode;          // enum sa_mode of the SAs that serve it; 0: not known yet
     uint32_t priority;     // lower wins; 0: computed from how narrow the selectors are
     struct selectors local, remote;
+    // Route-based: the policy is for packets that were routed into the device of if_id_out, and for no others; what its SAs open
+    // comes out of the device of if_id_in. 0: the ordinary device, which routes of ours lead to.
+    uint32_t if_id_in, if_id_out;
+    bool if_unique;        // the devices are this policy's own and go with it
 };
 
 struct sa_usage {

@@ -3,11 +3,15 @@
 #include "os/tun.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
 #include <linux/if_tun.h>
+#include <linux/sockios.h>
 #include <net/if.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static enum fault queue_open(const char *name, int *out)
@@ -66,6 +70,45 @@ enum fault tun_open(const char *name, unsigned queues, int *fds, const char **te
         return fault;
     }
     return OK;
+}
+
+// A device nobody has a queue of has no carrier. Its flags say so only after a while.
+static bool is_running(const char *name)
+{
+    struct ethtool_value value = {.cmd = ETHTOOL_GLINK};
+    struct ifreq request = {.ifr_data = (void *)&value};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    memcpy(request.ifr_name, name, strlen(name));
+    bool running = fd >= 0 && ioctl(fd, SIOCETHTOOL, &request) == 0 && value.data;
+    if (fd >= 0) close(fd);
+    return running;
+}
+
+enum fault tun_keep(const char *name, int *fd, const char **text)
+{
+    *text = NULL;
+    if (strlen(name) == 0 || strlen(name) > TUN_NAME_MAX) {
+        *text = "the name must have 1 to 15 characters";
+        return FAULT_TUN_REFUSED;
+    }
+    if (is_running(name)) {
+        *text = "a device of that name is in use";
+        return FAULT_TUN_IN_USE;
+    }
+    enum fault fault = queue_open(name, fd);
+    if (!fault && ioctl(*fd, TUNSETPERSIST, 1UL) < 0) {
+        int error = errno;
+        close(*fd);
+        errno = error;
+        fault = FAULT_TUN_REFUSED;
+    }
+    if (fault) *text = strerror(errno);
+    return fault;
+}
+
+void tun_let_go(int fd)
+{
+    ioctl(fd, TUNSETPERSIST, 0UL);
 }
 
 size_t tun_drain(const int *fds, unsigned queues)

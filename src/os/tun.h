@@ -16,5 +16,8 @@ enum tun_offload { TUN_NO_OFFLOAD, TUN_OFFLOAD_TCP, TUN_OFFLOAD_UDP };
 CHECKED enum fault tun_open(const char *name, unsigned queues, int *fds, const char **text);
 // Asks for offload up to `most`; returns what there is now, for all queues.
 enum tun_offload tun_offload(int fd, enum tun_offload most);
+// A device with one queue that stays when the queue is closed, made or taken over from a process that is gone.
+CHECKED enum fault tun_keep(const char *name, int *fd, const char **text);
+void tun_let_go(int fd); // it goes with its last descriptor
 // Throws away what waits in the queues; returns how many packets that were.
 size_t tun_drain(const int *fds, unsigned queues);

@@ -26,7 +26,7 @@ static struct sa_spec spec_full(void)
         .policy = 77,
         .replay_window = 4096,
         .partner_spi = 0x87654321,
-        .mark_in_out = 5,
+        .if_id = 5,
         .copy_dscp = DSCP_COPY_BOTH,
         .copy_df = DF_SET,
         .copy_ecn = ECN_NONE,
@@ -75,7 +75,7 @@ static void an_sa_arrives_as_it_was_sent(void **state)
     assert_int_equal(got->policy, sent.policy);
     assert_int_equal(got->replay_window, sent.replay_window);
     assert_int_equal(got->partner_spi, sent.partner_spi);
-    assert_int_equal(got->mark_in_out, sent.mark_in_out);
+    assert_int_equal(got->if_id, sent.if_id);
     assert_int_equal(got->copy_dscp, sent.copy_dscp);
     assert_int_equal(got->copy_df, sent.copy_df);
     assert_int_equal(got->copy_ecn, sent.copy_ecn);

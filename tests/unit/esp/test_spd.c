@@ -141,7 +141,8 @@ static uint32_t model_find(const struct policy_spec *specs, size_t count, const 
 
 static uint32_t plane_find(struct plane *plane, const struct flow *flow)
 {
-    struct policy *policy = policy_index_find(&plane->spd.index, flow);
+    const struct policy_index *index = plane->spd.indexes[0];
+    struct policy *policy = index ? policy_index_find(index, flow) : NULL;
     return policy ? policy->number : 0;
 }
 
@@ -183,8 +184,7 @@ static void the_index_finds_what_a_look_at_all_policies_finds(void **state)
             for (size_t i = count - POLICIES / 4; i < count; i++)
                 CHECK_FAULT(plane_policy_del(rig.a, specs[i].number), OK);
         }
-        assert_int_equal(rig.a->spd.index.count, 0);
-        assert_int_equal(rig.a->spd.index.tuple_count, 0);
+        assert_null(rig.a->spd.indexes[0]);
         rig_close(&rig);
     }
 }
@@ -278,6 +278,98 @@ static void what_no_policy_covers_passes(void **state)
     assert_int_equal(packet->verdict, VERDICT_BYPASS);
     assert_int_equal(packet->policy, 0);
     assert_int_equal(plane_stats(rig.a)->bypassed, 1);
+    rig_close(&rig);
+}
+
+// Devices: what is routed into a tunnel's own ----------------------------------------------------
+
+static struct packet *send_by(struct rig *rig, uint16_t device, const char *source,
+                              const char *destination)
+{
+    const struct inner inner = {source, destination, 17, 0, 1000, 53, false, 64};
+    struct packet *packet = box_put(&box, inner_make(&inner, inner_space));
+    packet->device = device;
+    seal_one(rig->a, packet);
+    return packet;
+}
+
+static void add_to_device(struct rig *rig, uint32_t number, uint32_t device, const char *selector)
+{
+    struct policy_spec policy = policy_of(number, POLICY_PROTECT, selector, selector);
+    policy.if_id_out = device;
+    policy.trap = POLICY_TRAP;
+    CHECK_FAULT(plane_policy_add(rig->a, &policy), OK);
+}
+
+static void each_device_has_policies_of_its_own(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_open(&rig, &ciphers[0]);
+    rig_add_sa(&rig); // of the ordinary device
+    add_to_device(&rig, 20, 1, "0.0.0.0/0");
+    add_to_device(&rig, 21, 2, "0.0.0.0/0");
+    // The same flow, which the cache holds for each of them.
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(send_by(&rig, 0, "10.1.0.5", "10.2.0.9")->verdict, VERDICT_SEND);
+        assert_int_equal(box.packet.policy, POLICY);
+        assert_int_equal(send_by(&rig, 1, "10.1.0.5", "10.2.0.9")->verdict, VERDICT_HELD);
+        assert_int_equal(box.packet.policy, 20);
+        assert_int_equal(send_by(&rig, 2, "10.1.0.5", "10.2.0.9")->verdict, VERDICT_HELD);
+        assert_int_equal(box.packet.policy, 21);
+    }
+    // What the ordinary device gets is not theirs, however wide they are.
+    assert_int_equal(send_by(&rig, 0, "172.16.0.1", "172.16.0.2")->verdict, VERDICT_BYPASS);
+    CHECK_FAULT(plane_policy_del(rig.a, 20), OK);
+    assert_int_equal(send_by(&rig, 1, "10.1.0.5", "10.2.0.9")->verdict, VERDICT_DROP);
+    CHECK_FAULT(box.packet.fault, FAULT_DEVICE_POLICY);
+    assert_int_equal(send_by(&rig, 2, "10.1.0.5", "10.2.0.9")->verdict, VERDICT_HELD);
+    rig_close(&rig);
+}
+
+static void what_is_routed_into_a_device_never_passes(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_open(&rig, &ciphers[0]);
+    assert_int_equal(send_by(&rig, 9, "172.16.0.1", "172.16.0.2")->verdict, VERDICT_DROP);
+    CHECK_FAULT(box.packet.fault, FAULT_DEVICE_POLICY);
+    struct policy_spec pass = policy_of(30, POLICY_BYPASS, "172.16.0.0/16", "172.16.0.0/16");
+    pass.if_id_out = 9;
+    CHECK_FAULT(plane_policy_add(rig.a, &pass), OK);
+    assert_int_equal(send_by(&rig, 9, "172.16.0.1", "172.16.0.2")->verdict, VERDICT_DROP);
+    pass.if_id_out = PLANE_DEVICES_MAX;
+    CHECK_FAULT(plane_policy_add(rig.a, &pass), FAULT_SA_PARAMETERS);
+    rig_close(&rig);
+}
+
+static void held_packets_are_sealed_for_their_own_device(void **state)
+{
+    (void)state;
+    static struct box back;
+    struct rig rig;
+    rig_open(&rig, &ciphers[0]);
+    CHECK_FAULT(plane_policy_del(rig.a, POLICY), OK);
+    add_to_device(&rig, POLICY, 3, "0.0.0.0/0");
+    assert_int_equal(send_by(&rig, 3, "10.1.0.5", "10.2.0.9")->verdict, VERDICT_HELD);
+    rig.spec.local = rig.spec.remote = selectors_of("0.0.0.0/0");
+    struct sa_spec in = spec_turned(&rig.spec);
+    in.if_id = 5;
+    CHECK_FAULT(plane_sa_add(rig.a, &rig.spec), OK);
+    CHECK_FAULT(plane_sa_add(rig.b, &in), OK);
+    struct packet *packet = &back.packet;
+    *packet = (struct packet){.space = back.space, .room = BOX_ROOM};
+    assert_int_equal(plane_released(rig.a, 0, &packet, 1), 1);
+    assert_int_equal(packet->device, 3);
+    plane_seal(rig.a, 1, &packet, 1);
+    assert_int_equal(packet->verdict, VERDICT_SEND);
+    // The other end's device is the one of its own SA.
+    packet->device = 0;
+    plane_open(rig.b, 1, &packet, 1);
+    assert_int_equal(packet->verdict, VERDICT_DELIVER);
+    assert_int_equal(packet->device, 5);
+    in.if_id = PLANE_DEVICES_MAX;
+    CHECK_FAULT(plane_sa_add(rig.b, &in), FAULT_SA_PARAMETERS);
     rig_close(&rig);
 }
 
@@ -420,6 +512,9 @@ int main(void)
         cmocka_unit_test(flows_are_spread_over_resources),
         cmocka_unit_test(resources_have_a_limit),
         cmocka_unit_test(policies_have_a_limit),
+        cmocka_unit_test(each_device_has_policies_of_its_own),
+        cmocka_unit_test(what_is_routed_into_a_device_never_passes),
+        cmocka_unit_test(held_packets_are_sealed_for_their_own_device),
     };
     crypto_start();
     return cmocka_run_group_tests_name("spd", tests, NULL, NULL);

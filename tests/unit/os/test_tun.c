@@ -32,6 +32,30 @@ static void the_device_lives_as_long_as_its_queues(void **state)
     assert_int_equal(if_nametoindex("swan0"), 0);
 }
 
+static void a_kept_device_is_taken_over_when_nobody_has_it(void **state)
+{
+    (void)state;
+    NEEDS_NAMESPACE();
+    const char *text;
+    int fd, other;
+    CHECK_FAULT(tun_keep("sixteen-letters-", &fd, &text), FAULT_TUN_REFUSED);
+    CHECK_FAULT(tun_keep("swan7", &fd, &text), OK);
+    unsigned index = if_nametoindex("swan7");
+    assert_true(index > 0);
+    struct rtnl *rtnl = rtnl_new();
+    CHECK_FAULT(rtnl_link(rtnl, index, true, 1400), OK);
+    rtnl_free(rtnl);
+    CHECK_FAULT(tun_keep("swan7", &other, &text), FAULT_TUN_IN_USE);
+    CHECK_FAULT(tun_keep("lo", &other, &text), FAULT_TUN_IN_USE);
+    close(fd);
+    assert_int_equal(if_nametoindex("swan7"), index);
+    CHECK_FAULT(tun_keep("swan7", &fd, &text), OK);
+    assert_int_equal(if_nametoindex("swan7"), index);
+    tun_let_go(fd);
+    close(fd);
+    assert_int_equal(if_nametoindex("swan7"), 0);
+}
+
 static void offload_is_what_was_asked_for_or_less(void **state)
 {
     (void)state;
@@ -82,6 +106,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_that_cannot_be_are_refused),
         cmocka_unit_test(the_device_lives_as_long_as_its_queues),
+        cmocka_unit_test(a_kept_device_is_taken_over_when_nobody_has_it),
         cmocka_unit_test(offload_is_what_was_asked_for_or_less),
         cmocka_unit_test(draining_empties_the_queue),
     };

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+// Devices of route-based tunnels: cygnetN for if_id N. This role makes them and hands their queue to
+// the esp role; routes into them are the operator's or a routing protocol's, and no rule or guard
+// of ours is about them.
+//
+// A device is to keep its addresses and routes when the daemon dies: what is routed into it is
+// dropped then, not sent elsewhere. So the kernel keeps it, and the next life takes it over. It goes
+// when the daemon is told to stop; one with a number of the daemon's own choice goes with its child.
+#include "daemon/net.h"
+#include "os/tun.h"
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum { DEVICES_MAX = 1000 };
+
+struct net_device {
+    uint32_t if_id;
+    int fd;
+    unsigned index, users; // users: policies
+    bool lasting;          // of the configuration: stays without policies
+};
+
+struct device_policy {
+    uint32_t number, in, out;
+};
+
+// The ordinary device's name without its number, and then this one.
+static void name_of(const struct net_role *role, uint32_t if_id, char out[64])
+{
+    const char *tun = role->options->tun_name;
+    size_t size = strlen(tun);
+    while (size > 0 && tun[size - 1] >= '0' && tun[size - 1] <= '9') size--;
+    snprintf(out, 64, "%.*s%u", (int)size, tun, if_id);
+}
+
+static struct net_device *device_find(const struct net_role *role, uint32_t if_id)
+{
+    return map_get(&role->devices, map_key_u32(&if_id));
+}
+
+bool net_device_is_ours(const struct net_role *role, unsigned index)
+{
+    size_t cursor = 0;
+    if (index == role->tun) return true;
+    for (const struct net_device *device; (device = map_next(&role->devices, &cursor));)
+        if (device->index == index) return true;
+    return false;
+}
+
+static void device_tell(struct net_role *role, const struct net_device *device,
+                        enum message_type type)
+{
+    uint8_t space[64];
+    struct device_message message = {.if_id = device->if_id};
+    struct wr out = message_begin(space, sizeof space, type, 0);
+    device_put(&out, &message);
+    link_send_fd(role->esp, &out, type == MESSAGE_DEVICE ? device->fd : -1);
+}
+
+static enum fault device_make(struct net_role *role, uint32_t if_id)
+{
+    char name[64];
+    const char *text = NULL;
+    int fd;
+    name_of(role, if_id, name);
+    enum fault fault = if_id == 0 || role->devices.count >= DEVICES_MAX ? FAULT_DEVICES_TOO_MANY
+                       : strcmp(name, role->options->tun_name) == 0     ? FAULT_TUN_IN_USE
+                                                                        : tun_keep(name, &fd, &text);
+    if (fault) {
+        role_log(ROLE_NET, IKE_ERROR, fault, "device %s of if_id %u%s%s", name, if_id,
+                 text ? ": " : "", text ? text : "");
+        return fault;
+    }
+    struct net_device *device = NEW(struct net_device);
+    *device = (struct net_device){.if_id = if_id, .fd = fd, .index = if_nametoindex(name)};
+    map_put(&role->devices, map_key_u32(&device->if_id), device);
+    device_tell(role, device, MESSAGE_DEVICE);
+    net_device_up(role, name, device->index);
+    role_log(ROLE_NET, IKE_INFO, OK, "device %s is there for if_id %u", name, if_id);
+    return OK;
+}
+
+static void device_remove(struct net_role *role, struct net_device *device)
+{
+    map_remove(&role->devices, map_key_u32(&device->if_id));
+    device_tell(role, device, MESSAGE_DEVICE_DEL);
+    tun_let_go(device->fd);
+    close(device->fd);
+    free(device);
+}
+
+void net_device_wanted(struct net_role *role, uint32_t if_id)
+{
+    if (!device_find(role, if_id) && device_make(role, if_id) != OK) return;
+    device_find(role, if_id)->lasting = true;
+}
+
+// --- policies that use them
+
+static enum fault device_use(struct net_role *role, uint32_t if_id, bool unique)
+{
+    if (!if_id) return OK;
+    if (!device_find(role, if_id)) TRY(device_make(role, if_id));
+    struct net_device *device = device_find(role, if_id);
+    device->users++;
+    device->lasting |= !unique;
+    return OK;
+}
+
+static void device_release(struct net_role *role, uint32_t if_id)
+{
+    struct net_device *device = if_id ? device_find(role, if_id) : NULL;
+    if (device && --device->users == 0 && !device->lasting) device_remove(role, device);
+}
+
+enum fault net_device_policy_add(struct net_role *role, const struct policy_spec *spec)
+{
+    if (!spec->if_id_in && !spec->if_id_out) return OK;
+    TRY(device_use(role, spec->if_id_in, spec->if_unique));
+    enum fault fault = device_use(role, spec->if_id_out, spec->if_unique);
+    if (fault) {
+        device_release(role, spec->if_id_in);
+        return fault;
+    }
+    net_device_policy_del(role, spec->number); // after the other, so that the device stays
+    struct device_policy *policy = NEW(struct device_policy);
+    *policy = (struct device_policy){spec->number, spec->if_id_in, spec->if_id_out};
+    map_put(&role->device_policies, map_key_u32(&policy->number), policy);
+    return OK;
+}
+
+void net_device_policy_del(struct net_role *role, uint32_t number)
+{
+    struct device_policy *policy = map_remove(&role->device_policies, map_key_u32(&number));
+    if (!policy) return;
+    device_release(role, policy->in);
+    device_release(role, policy->out);
+    free(policy);
+}
+
+void net_devices_end(struct net_role *role)
+{
+    size_t cursor = 0;
+    for (struct net_device *device; (device = map_next(&role->devices, &cursor));) {
+        if (role_stop_ordered()) tun_let_go(device->fd);
+        close(device->fd);
+        free(device);
+    }
+    cursor = 0;
+    for (void *policy; (policy = map_next(&role->device_policies, &cursor));) free(policy);
+    map_wipe(&role->devices);
+    map_wipe(&role->device_policies);
+}

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Route-based tunnels: devices of their own for if_id, whatever the selectors; routing decides, also by BGP; no leak when daemons die."""
+import shutil
+import time
+
+from cases import HOSTS, NETS, case, config, gateways
+from lab import Skip, check, run, wait_for
+from test_cygnet import crash
+
+ALL = {"a": "0.0.0.0/0", "b": "0.0.0.0/0"}
+
+
+def devices(number, way="both"):
+    return f"if_id_in = {number}\nif_id_out = {number}" if way == "both" else f"if_id_{way} = {number}"
+
+
+def has_device(host, name):
+    return f" {name}:" in host.run("ip", "-o", "link")
+
+
+def routed(lab, a_child=devices(7), b_child=devices(7), a_start="none"):
+    """Two gateways, 0.0.0.0/0 on both sides; a's and b's devices have addresses and routes where they are cygnet7."""
+    a, b = gateways(lab)
+    there = b.cygnet(config("b", "a", nets=ALL, child=b_child))
+    here = a.cygnet(config("a", "b", nets=ALL, child=a_child, start=a_start))
+    return (a, b), here, there
+
+
+def route(host, peer, device, inner):
+    host.address(inner, device)
+    host.run("ip", "route", "add", NETS[4][peer], "dev", device, "src", HOSTS[4][host.name])
+
+
+def plain(capture):
+    return [line for line in capture.lines() if "10.1.0.1" in line or "10.2.0.1" in line or "10.255." in line]
+
+
+@case
+def a_device_carries_what_is_routed_into_it(lab):
+    (a, b), here, there = routed(lab)
+    wait_for("the device before the tunnel", lambda: has_device(a, "cygnet7") and has_device(b, "cygnet7"))
+    capture = a.capture("to-b")
+    route(a, "b", "cygnet7", "10.255.0.1/30")
+    route(b, "a", "cygnet7", "10.255.0.2/30")
+    check(a.pings(HOSTS[4]["b"], source=HOSTS[4]["a"]) == 0, "pings came back without a tunnel")
+    here.cygnet("up", "net4")
+    check(a.pings("10.255.0.2") == 3, "the device's own addresses do not reach each other")
+    check(b.pings(HOSTS[4]["a"], source=HOSTS[4]["b"]) == 3, "what is routed into the device does not come back")
+    check(a.pings("192.0.2.2") == 3, "0.0.0.0/0 catches what is not routed into the device")
+    child = here.children()[0]
+    check(child.get("if-id-in") == child.get("if-id-out") == "00000007", f"if_id is not told: {child}")
+    capture.stop()
+    check(not plain(capture), f"plaintext on the wire: {plain(capture)[:1]}")
+    there.stop()
+    wait_for("the device to go with the daemon", lambda: not has_device(b, "cygnet7"))
+
+
+@case
+def everything_on_several_tunnels_at_once(lab):
+    hub, b, c = lab.host("a"), lab.host("b"), lab.host("c")
+    ends = {}
+    for number, spoke in ((2, b), (3, c)):
+        lab.link(hub, f"192.0.{number}.1/24", spoke, f"192.0.{number}.2/24")
+        spoke.address(f"10.{number}.0.1/24", "lo")
+        text = config("b", "a", nets=ALL, child=devices("%unique"))
+        ends[spoke.name] = spoke.cygnet(text.replace("192.0.2.2", f"192.0.{number}.2").replace("192.0.2.1", f"192.0.{number}.1")
+                                        .replace("b.example", f"{spoke.name}.example"))
+    hub.address("10.1.0.1/24", "lo")
+    hub.forward()
+    texts = [config("a", "b", nets=ALL, child=devices(number), name=f"gw{number}", start="start").replace("192.0.2.", f"192.0.{number}.")
+             .replace("b.example", f"{name}.example").replace("ike-gw", f"ike-{name}") for number, name in ((2, "b"), (3, "c"))]
+    here = hub.cygnet("\n".join(texts))
+    wait_for("both tunnels", lambda: len(here.children()) == 2)
+    for number, spoke in ((2, b), (3, c)):
+        wait_for("the spoke's device", lambda: has_device(spoke, "cygnet1"))
+        hub.run("ip", "route", "add", f"10.{number}.0.0/24", "dev", f"cygnet{number}")
+        spoke.run("ip", "route", "add", "10.0.0.0/8", "dev", "cygnet1", "src", f"10.{number}.0.1")
+    check(hub.pings("10.2.0.1", source="10.1.0.1") == 3, "hub to b")
+    check(hub.pings("10.3.0.1", source="10.1.0.1") == 3, "hub to c")
+    check(b.pings("10.3.0.1", source="10.2.0.1") == 3, "b to c by way of the hub")
+    here.cygnet("down", "--ike", "gw2")
+    check(b.pings("10.1.0.1", source="10.2.0.1", count=1) == 0, "a tunnel that is down carries")
+    check(c.pings("10.1.0.1", source="10.3.0.1") == 3, "the other tunnel went with it")
+    wait_for("a device of a number of its own to go with its child", lambda: not has_device(b, "cygnet1"))
+    check(has_device(hub, "cygnet2"), "a device of the configuration went with its child")
+
+
+@case
+def in_and_out_may_be_two_devices(lab):
+    (a, b), here, there = routed(lab, a_child="if_id_in = %unique-dir\nif_id_out = %unique-dir")
+    here.cygnet("up", "net4")
+    wait_for("two devices", lambda: has_device(a, "cygnet1") and has_device(a, "cygnet2"))
+    child = here.children()[0]
+    came, goes = (f"cygnet{int(child[key], 16)}" for key in ("if-id-in", "if-id-out"))
+    check(came != goes, f"one device for both directions: {child}")
+    a.run("ip", "route", "add", NETS[4]["b"], "dev", goes, "src", HOSTS[4]["a"])
+    b.run("ip", "route", "add", NETS[4]["a"], "dev", "cygnet7", "src", HOSTS[4]["b"])
+    capture = a.capture(came)
+    check(a.pings(HOSTS[4]["b"], source=HOSTS[4]["a"]) == 3, "no answers")
+    capture.stop()
+    seen = capture.lines()
+    check(any("reply" in line for line in seen) and not any("request" in line for line in seen), f"the inbound device has {seen}")
+
+
+def bird(host, own, peer, number, peer_number, network):
+    path = host.lab.directory / f"bird-{host.name}"
+    path.with_suffix(".conf").write_text(f"""
+router id {own};
+protocol device {{ scan time 1; }}
+protocol kernel {{ ipv4 {{ export all; }}; }}
+protocol static {{ ipv4; route {network} via "lo"; }}
+protocol bgp peer {{
+    local {own} as {number};
+    neighbor {peer} as {peer_number};
+    direct;
+    connect delay time 1;
+    connect retry time 1;
+    error wait time 1, 2;
+    hold time 240;
+    ipv4 {{ import all; export where source = RTS_STATIC; next hop self; }};
+}}
+""")
+    return host.start("bird", "-f", "-c", path.with_suffix(".conf"), "-s", path.with_suffix(".ctl"), log=path.with_suffix(".log"))
+
+
+@case
+def bgp_runs_over_the_device_and_survives_a_crash(lab):
+    if not shutil.which("bird"):
+        raise Skip("BIRD is not installed (tools/deps test)")
+    (a, b), here, there = routed(lab, a_start="start")
+    wire = a.capture("to-b")
+    wait_for("the tunnel", lambda: here.children())
+    a.address("10.255.0.1/30", "cygnet7")
+    b.address("10.255.0.2/30", "cygnet7")
+    bird(a, "10.255.0.1", "10.255.0.2", 65001, 65002, "10.1.0.0/24")
+    bird(b, "10.255.0.2", "10.255.0.1", 65002, 65001, "10.2.0.0/24")
+
+    def learned(host, network):
+        return "cygnet7" in host.run("ip", "route", "show", network)
+    wait_for("routes by BGP", lambda: learned(a, "10.2.0.0/24") and learned(b, "10.1.0.0/24"), 40)
+    check(a.pings(HOSTS[4]["b"], source=HOSTS[4]["a"]) == 3, "a learned route does not carry")
+    here.cygnet("rekey", "--child", "net4")
+    check(a.pings(HOSTS[4]["b"], source=HOSTS[4]["a"]) == 3, "no pings after rekeying")
+
+    crash(here)
+    check(learned(a, "10.2.0.0/24") and "10.255.0.1" in a.run("ip", "address", "show", "cygnet7"),
+          "the device lost its address or routes with the daemon")
+    check(a.pings(HOSTS[4]["b"], source=HOSTS[4]["a"], count=2) == 0, "pings came back without a daemon")
+    here = a.cygnet(config("a", "b", nets=ALL, child=devices(7), start="start"))
+    wait_for("the tunnel to come back by itself", lambda: here.children(), 20)
+    wait_for("pings after the crash", lambda: a.pings(HOSTS[4]["b"], source=HOSTS[4]["a"], count=1) == 1, 20)
+    check(learned(a, "10.2.0.0/24"), "the route is gone")
+    wire.stop()
+    check(not plain(wire), f"plaintext on the wire: {plain(wire)[:1]}")
+
+
+@case
+def one_role_dies_and_the_device_stays(lab):
+    (a, b), here, there = routed(lab, a_start="start")
+    wait_for("the tunnel", lambda: here.children())
+    route(a, "b", "cygnet7", "10.255.0.1/30")
+    route(b, "a", "cygnet7", "10.255.0.2/30")
+    wire = a.capture("to-b")
+    before = a.run("ip", "-o", "link", "show", "cygnet7").split(":")[0]
+    run("kill", "-KILL", *[line.split()[0] for line in run("ps", "-o", "pid=,comm=", "--ppid", here.process.pid).splitlines() if "cygnet-esp" in line])
+    end = time.monotonic() + 20
+    while time.monotonic() < end and a.pings(HOSTS[4]["b"], source=HOSTS[4]["a"], count=1) == 0:
+        pass
+    check(a.pings(HOSTS[4]["b"], source=HOSTS[4]["a"]) == 3, "the tunnel did not come back")
+    check(a.run("ip", "-o", "link", "show", "cygnet7").split(":")[0] == before, "it is another device")
+    wire.stop()
+    check(not plain(wire), f"plaintext on the wire: {plain(wire)[:1]}")
