@@ -119,7 +119,9 @@ static bool waits_for_a_path(const struct sa *sa)
 static void path_of_the_heir(struct sa *sa)
 {
     const struct sa *heir = sa->replaced_by ? sa_by_id(sa->ike, sa->replaced_by) : NULL;
-    if (sa->mobility && heir && heir->mobility && heir->state != DEAD) sa->path = heir->path;
+    // RFC 5685: the heir may be with another gateway.
+    bool same_peer = heir && heir->redirects.count == sa->redirects.count;
+    if (sa->mobility && same_peer && heir->mobility && heir->state != DEAD) sa->path = heir->path;
 }
 
 // The try that counts comes when it is due all the same, so that a peer is given up no sooner and

@@ -46,13 +46,16 @@ static void conn_in(struct sim_host *host)
     arena_free(&arena);
 }
 
+static const uint8_t qcd_secrets[SIM_HOSTS_MAX][32] = {{1}, {2}, {3}, {4}, {5}, {6}, {7}, {8}, {9}, {10}};
+
 static void host_init(struct sim *sim, const char *name, struct addr addr, char *config)
 {
     assert(sim->host_count < SIM_HOSTS_MAX);
     struct sim_host *host = &sim->hosts[sim->host_count++];
     *host = (struct sim_host){.sim = sim, .name = name, .addr = addr, .config = config, .secret = "simulated secret",
                               .settings = ike_settings_default(), .log = BUF(1024 * 1024)};
-    host->settings.qcd_secret = BYTES("crash tokens come from this one ..");
+    // RFC 6290 9.2: hosts that are there at the same time have different ones.
+    host->settings.qcd_secret = BYTES_ARRAY(qcd_secrets[sim->host_count - 1]);
     rng_seed(&host->rng, sim->seed * 31 + sim->host_count);
 }
 
