@@ -31,7 +31,9 @@ static bool fragment_join(struct plane *plane, nsec now, struct packet *packet)
     if (ip_check(packet->at, packet->size, &total) || !is_fragment(packet->at, total)) return true;
     struct flow flow = {0};
     ip_addrs(packet->at, &flow.source, &flow.destination);
-    if (!policy_index_any(&plane->spd.index, &flow, wants_whole)) return true;
+    // Devices of route-based tunnels have no mode but tunnel mode.
+    const struct policy_index *index = packet->device ? NULL : plane->spd.indexes[0];
+    if (!index || !policy_index_any(index, &flow, wants_whole)) return true;
     packet->size = total;
     enum fault fault = reassembler_take(plane->reassembly, now, packet, &whole);
     if (fault)
