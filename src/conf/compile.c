@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <strings.h>
 
-enum { CERT_BLOCKS_MAX = 16, TENTH = 10, MARGIN_SECONDS = 10 };
+enum { CERT_BLOCKS_MAX = 16, POLICY_TEXT_MAX = 250, TENTH = 10, MARGIN_SECONDS = 10 };
 
 struct compiling {
     struct complaints *complaints;
@@ -350,6 +350,37 @@ static void key_ids_compile(const struct tree *round, const char *name, struct c
     }
 }
 
+// What a chain must have besides an anchor. An OID has two numbers at least, with dots between.
+static bool oid_fits(const char *text)
+{
+    size_t dots = 0, size = strlen(text);
+    for (const char *at = text; *at; at++) {
+        dots += *at == '.';
+        if (*at == '.' ? at == text || at[1] == '.' || !at[1] : *at < '0' || *at > '9') return false;
+    }
+    return dots > 0 && size <= POLICY_TEXT_MAX;
+}
+
+static void chain_compile(struct compiling *c, const struct tree *round, struct auth_conf *auth)
+{
+    struct wrong wrong;
+    const char *ca_id = tree_text(round, "ca_id", NULL);
+    const struct tree *policies = tree_find(round, "cert_policy");
+    if (ca_id && !convert_identity(ca_id, c->arena, &auth->ca_id, &wrong))
+        auth->ca_id = (struct identity){.type = ID_KEY_ID, .bytes = BYTES("nobody")};
+    for (struct parts parts = parts_of(policies); parts_next(&parts);) {
+        if (!fits(c, auth->policy_count, CONN_POLICIES_MAX, policies)) return;
+        auth->policies[auth->policy_count++] = arena_copy(c->arena, bytes_of_text(parts.text));
+        if (!oid_fits(parts.text))
+            option_complain(c->complaints, FAULT_OPTION_VALUE, c->where, policies->place,
+                            "cert_policy: \"%s\" is no OID: write numbers with dots between", parts.text);
+    }
+    if ((ca_id || policies) && auth->auth != AUTH_CLASS_PUBKEY)
+        option_complain(c->complaints, FAULT_OPTION_CONFLICT, c->where, (policies ? policies : round)->place,
+                        "%s has ca_id or cert_policy, which are of no use with another auth than pubkey",
+                        round->name);
+}
+
 // As control sends them: those that it found, never too many.
 static void above_compile(struct compiling *c, const struct tree *round, struct auth_conf *auth)
 {
@@ -399,6 +430,7 @@ static void round_compile(struct compiling *c, const struct tree *round, bool lo
     auth->pubkey_count = certs_compile(c, round, "pubkeys", "pubkey", auth->pubkeys);
     key_ids_compile(round, "cert-keyids", auth->certs, auth->cert_count);
     above_compile(c, round, auth);
+    if (!local) chain_compile(c, round, auth);
     key_ids_compile(round, "pubkey-keyids", auth->pubkeys, auth->pubkey_count);
     auth->revocation = word_of(round, "revocation", revocations, COUNT(revocations));
     round_check(c, round, local, auth);

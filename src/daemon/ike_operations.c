@@ -135,7 +135,10 @@ static void judge_ask(struct ike_role *role, const struct ike_operation *operati
         .ca_count = auth->ca_count,
         .pubkey_count = auth->pubkey_count,
         .raw_key = operation->judge.raw_key,
+        .ca_id = auth->ca_id,
+        .policy_count = auth->policy_count,
     };
+    memcpy(message.policies, auth->policies, sizeof message.policies);
     for (size_t i = 0; i < operation->judge.cert_count && i < CONN_CERTS_MAX * 2; i++)
         message.certs[message.cert_count++] = operation->judge.certs[i];
     for (unsigned i = 0; i < auth->cert_count; i++) message.only[i] = auth->certs[i].der;

@@ -383,6 +383,8 @@ static void shape_judge(struct codec *c, struct judge_message *m)
     field_blobs(c, &m->ca_count, m->cas, CONN_CERTS_MAX);
     field_blobs(c, &m->pubkey_count, m->pubkeys, CONN_CERTS_MAX);
     field_bytes(c, &m->raw_key);
+    field_identity(c, &m->ca_id);
+    field_blobs(c, &m->policy_count, m->policies, CONN_POLICIES_MAX);
 }
 
 static void shape_judged(struct codec *c, struct judged_message *m)

@@ -82,6 +82,9 @@ struct judge_message {
     uint8_t cert_count, only_count, ca_count, pubkey_count;
     struct bytes pubkeys[CONN_CERTS_MAX], raw_key;   // the only raw keys accepted; the one that was sent
     struct bytes certs[CONN_CERTS_MAX * 2], only[CONN_CERTS_MAX], cas[CONN_CERTS_MAX];   // sent; the only ones accepted; anchors
+    struct identity ca_id;
+    uint8_t policy_count;
+    struct bytes policies[CONN_POLICIES_MAX];
 };
 struct judged_message { enum fault fault; const char *text; const char *scheme; struct bytes cert; };
 struct resolved_message { enum fault fault; uint8_t count; struct addr addrs[16]; };

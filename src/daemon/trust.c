@@ -94,6 +94,9 @@ static void auth_conf_rebuild(const struct judge_message *message, struct auth_c
     auth->id = message->id;
     auth->revocation = message->revocation;
     auth->signature_schemes = message->schemes;
+    auth->ca_id = message->ca_id;
+    auth->policy_count = message->policy_count;
+    memcpy(auth->policies, message->policies, sizeof auth->policies);
     auth->cert_count = message->only_count;
     auth->ca_count = message->ca_count;
     for (unsigned i = 0; i < message->only_count; i++) auth->certs[i].der = message->only[i];

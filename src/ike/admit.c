@@ -156,6 +156,9 @@ static bool rounds_alike(const struct auth_conf *a, const struct auth_conf *b, s
                     certs_alike(a[i].certs, a[i].cert_count, b[i].certs, b[i].cert_count) &&
                     certs_alike(a[i].cas, a[i].ca_count, b[i].cas, b[i].ca_count) &&
                     certs_alike(a[i].pubkeys, a[i].pubkey_count, b[i].pubkeys, b[i].pubkey_count);
+        same = same && identity_equal(&a[i].ca_id, &b[i].ca_id) && a[i].policy_count == b[i].policy_count;
+        for (unsigned j = 0; same && j < a[i].policy_count; j++)
+            same = bytes_equal(a[i].policies[j], b[i].policies[j]);
         if (!same) return false;
     }
     return true;

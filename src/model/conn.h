@@ -8,7 +8,7 @@
 #include "model/proposal.h"
 #include "model/sa.h"
 
-enum { CONN_HOSTS_MAX = 16, CONN_ROUNDS_MAX = 4, CONN_CERTS_MAX = 8, CONN_CHILDREN_MAX = 1024, CONN_VIPS_MAX = 8, CONN_POOLS_MAX = 8 };
+enum { CONN_HOSTS_MAX = 16, CONN_ROUNDS_MAX = 4, CONN_CERTS_MAX = 8, CONN_CHILDREN_MAX = 1024, CONN_VIPS_MAX = 8, CONN_POOLS_MAX = 8, CONN_POLICIES_MAX = 8 };
 
 enum host_kind { HOST_ANY = 1, HOST_RANGE, HOST_NAME };
 struct host_pattern {
@@ -38,6 +38,9 @@ struct auth_conf {   // one local or remote round
     uint8_t above_count;
     struct bytes above[CONN_CERTS_MAX];       // local: DER of the CAs between `certs` and a root, sent behind them
     struct conn_cert pubkeys[CONN_CERTS_MAX]; // raw keys, DER of subjectPublicKeyInfo; local: the own ones, remote: the only ones accepted
+    struct identity ca_id;       // remote: of a CA in the peer's chain; type 0: no matter
+    uint8_t policy_count;
+    struct bytes policies[CONN_POLICIES_MAX]; // remote: OIDs as text, all of which the peer's chain must give it
     uint8_t revocation;          // enum revocation_policy
 };
 

@@ -147,6 +147,8 @@ struct judging {
     STACK_OF(X509) *anchors;                  // owned; borrowed certificates
     STACK_OF(X509) *between;                  // owned, with its certificates
     struct finding found;                     // what the verification stopped at; `at` and `crl` are owned
+    bool ca_fits;                             // a CA of the chain is the one that is asked for
+    const struct bytes *policy_missing;       // borrowed: one that is asked for; NULL: all are there
     X509_CRL *crl_unproven;                   // borrowed: its signature is wrong or its issuer unknown
 };
 
@@ -362,6 +364,42 @@ static bool chain_is_of_cas(struct judging *judging, X509_STORE_CTX *ctx)
     return true;
 }
 
+// The CA that is asked for may be anywhere in the chain, by its subject or by another of its names.
+static bool ca_has_identity(X509 *ca, const struct identity *wanted)
+{
+    struct cert *cert;
+    X509_up_ref(ca);
+    if (cert_of_x509(ca, &cert)) return false;
+    bool has = identity_matches(wanted, &cert->subject) > 0;
+    for (size_t i = 0; i < cert->name_count && !has; i++) has = identity_matches(wanted, &cert->names[i]) > 0;
+    cert_free(cert);
+    return has;
+}
+
+// RFC 5280 6.1: a policy counts that the certificate has and every CA above it allows.
+static bool chain_has_policy(X509_STORE_CTX *ctx, struct bytes wanted)
+{
+    const X509_POLICY_TREE *tree = X509_STORE_CTX_get0_policy_tree(ctx);
+    STACK_OF(X509_POLICY_NODE) *nodes = tree ? X509_policy_tree_get0_user_policies(tree) : NULL;
+    char oid[256];
+    for (int i = 0; i < sk_X509_POLICY_NODE_num(nodes); i++) {
+        OBJ_obj2txt(oid, sizeof oid, X509_policy_node_get0_policy(sk_X509_POLICY_NODE_value(nodes, i)), 1);
+        if (bytes_equal(bytes_of_text(oid), wanted)) return true;
+    }
+    return false;
+}
+
+static void chain_constraints(struct judging *judging, X509_STORE_CTX *ctx)
+{
+    const struct auth_conf *auth = judging->in->auth;
+    STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(ctx);
+    judging->ca_fits = !auth->ca_id.type;
+    for (int i = 1; i < sk_X509_num(chain) && !judging->ca_fits; i++)
+        judging->ca_fits = ca_has_identity(sk_X509_value(chain, i), &auth->ca_id);
+    for (unsigned i = 0; i < auth->policy_count && !judging->policy_missing; i++)
+        if (!chain_has_policy(ctx, auth->policies[i])) judging->policy_missing = &auth->policies[i];
+}
+
 static bool chain_verify(struct judging *judging)
 {
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
@@ -384,6 +422,7 @@ static bool chain_verify(struct judging *judging)
         good = X509_verify_cert(ctx) == 1;
         if (!good && !judging->found.at) finding_keep(judging, ctx, X509_STORE_CTX_get_error(ctx));
         good = good && chain_is_of_cas(judging, ctx);
+        if (good) chain_constraints(judging, ctx);
     }
     X509_STORE_CTX_free(ctx);
     ERR_clear_error();
@@ -394,13 +433,28 @@ static bool chain_verify(struct judging *judging)
 static bool peer_is_trusted_itself(const struct judging *judging)
 {
     const struct auth_conf *auth = judging->in->auth;
-    if (judging->ca_count) return false;
+    if (judging->ca_count || auth->ca_id.type || auth->policy_count) return false;
     return auth->cert_count > 0 || store_find(judging->store, judging->peer->der);
+}
+
+static enum fault peer_check_constraints(struct judging *judging)
+{
+    char subject[IDENTITY_TEXT], wanted[IDENTITY_TEXT];
+    subject_text(judging->peer->x509, subject);
+    if (!judging->ca_fits) {
+        buf_printf(judging->text, "no CA above the certificate of %s is %s", subject,
+                   identity_print(&judging->in->auth->ca_id, wanted, sizeof wanted));
+        return FAULT_CERT_CA_OTHER;
+    }
+    if (!judging->policy_missing) return OK;
+    buf_printf(judging->text, "certificate of %s does not have the policy %.*s by its chain", subject,
+               (int)judging->policy_missing->size, (const char *)judging->policy_missing->at);
+    return FAULT_CERT_POLICY_MISSING;
 }
 
 static enum fault peer_check_chain(struct judging *judging)
 {
-    if (chain_verify(judging)) return OK;
+    if (chain_verify(judging)) return peer_check_constraints(judging);
     bool itself = peer_is_trusted_itself(judging);
     // What its CA says of it counts nevertheless, and with a policy that wants certainty the CA has to say something.
     bool status = judging->found.error == X509_V_ERR_CERT_REVOKED || error_is_no_status(judging->found.error);

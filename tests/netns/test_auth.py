@@ -2,7 +2,7 @@
 """Authentication against Debian's strongSwan: rounds, raw public keys, choice among connections, lifetimes of authentication."""
 
 import strongswan
-from cases import SECRET, Certificates, Skip, cases, case, gateways, traffic
+from cases import SECRET, Certificates, Skip, cases, case, config, gateways, traffic
 from lab import Failure, check, run, wait_for
 
 IKE, ESP = "aes128gcm16-prfsha256-curve25519", "aes128gcm16"
@@ -233,3 +233,15 @@ def the_initiator_hears_how_long_it_is_believed(lab):
     check("the peer believes the authentication for" in ours.log(), "AUTH_LIFETIME was not heard of")
     wait_for("another IKE SA", lambda: another_sa(ours, first), 25)
     check("IKE SA is authenticated anew" in ours.log(), "it is not we who have begun")
+
+
+@cases([("the-one-above", "C=CH, O=tests, CN=intermediate", True), ("another-one", "C=CH, O=tests, CN=somebody", False)])
+def a_ca_is_asked_for(lab, ca_id, good):
+    certs = Certificates(lab, "ed25519", intermediate=True)
+    a, b = gateways(lab)
+    there = b.cygnet(config("b", "a", auth="pubkey", remote=f'ca_id = "{ca_id}"'), certs.files("b", "a"))
+    here = a.cygnet(config("a", "b", auth="pubkey"), certs.files("a", "b"))
+    here.cygnet("up", "net4", check_status=good)
+    check(bool(here.children()) == good, "the CA decides")
+    if not good:
+        check("no CA above the certificate of" in there.log(), "it is said why")

@@ -318,6 +318,8 @@ static struct conn *certs_compile(struct bytes cert, const char *key_id, struct 
     tree_add_item(&arena, above, BYTES("\x30\x01\x05"));
     struct tree *remote = tree_add_section(&arena, conn, "remote"), *authorities = tree_add_list(&arena, remote, "cacerts");
     tree_add_text(&arena, remote, "revocation", "strict");
+    tree_add_text(&arena, remote, "ca_id", "CN=sub");
+    tree_add_text(&arena, remote, "cert_policy", "1.3.6.1, 2.5.29");
     tree_add_item(&arena, authorities, cert);
     struct conn *compiled = options_conn(conn, complaints);
     arena_free(&arena);      // the connection keeps nothing of it
@@ -341,6 +343,9 @@ static void certificates_come_as_pem_or_der_with_their_key_ids(void **state)
     assert_int_equal(conn->local[0].above_count, 1);
     check_bytes(conn->local[0].above[0], BYTES("\x30\x01\x05"));
     assert_int_equal(conn->remote[0].ca_count, 1);
+    assert_int_equal(conn->remote[0].ca_id.type, ID_DER_ASN1_DN);
+    assert_int_equal(conn->remote[0].policy_count, 2);
+    check_bytes(conn->remote[0].policies[1], BYTES("2.5.29"));
     assert_int_equal(conn->remote[0].revocation, REVOCATION_STRICT);
     conn_release(conn);
     assert_null(certs_compile(BYTES("moon.pem"), "", &complaints));

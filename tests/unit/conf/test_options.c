@@ -51,6 +51,8 @@ static const struct {
     {CHILD, "mod = tunnel", 1, "unknown option \"mod\": did you mean mode?"},
     {CHILD, "modes = tunnel", 1, "unknown option \"modes\": did you mean mode?"},
     {REMOTE, "cert_polcy = x", 1, "unknown option \"cert_polcy\": did you mean cert_policy?"},
+    {REMOTE, "cert_policy = 1.3.6.1, 1..2", 1, "cert_policy: \"1..2\" is no OID: write numbers with dots between"},
+    {REMOTE, "cert_policy = 1.2\nauth = psk", 0, NULL},
     {LOCAL, "cert-keyids = 0011", 1, "unknown option \"cert-keyids\""},
     {SECRETS, "foo { }", 1, "unknown section \"foo\""},
     {SECRETS, "ike = x", 1, "unknown option \"ike\""},

@@ -111,6 +111,56 @@ static void the_way_up_ends_below_the_root(void **state)
     made_free(&deep), made_free(&lower), made_free(&namesake), made_free(&crossed);
 }
 
+static void a_ca_above_the_peer_is_the_one_asked_for(void **state)
+{
+    (void)state;
+    struct made named = make(&(struct made_spec){.subject = "CN=Named", .issuer = &root, .extensions = {CA_EXTENSIONS, "subjectAltName=DNS:ca.example.org"}});
+    struct made deep = make(&(struct made_spec){.subject = "CN=deep", .issuer = &between});
+    struct made other = make(&(struct made_spec){.subject = "CN=other", .issuer = &named});
+    struct bytes sent[] = {deep.der, between.der}, sent_other[] = {other.der, named.der};
+    static const struct {
+        const char *ca_id;
+        enum fault deep, other;
+    } rows[] = {
+        {"CN=Between", OK, FAULT_CERT_CA_OTHER},       {"CN=B*", FAULT_CERT_CA_OTHER, FAULT_CERT_CA_OTHER},
+        {"C=CH, O=Lab, CN=Root", OK, OK},              {"C=CH, O=Lab, CN=*", OK, OK},
+        {"ca.example.org", FAULT_CERT_CA_OTHER, OK},   {"CN=deep", FAULT_CERT_CA_OTHER, FAULT_CERT_CA_OTHER},
+        {"CN=Nobody", FAULT_CERT_CA_OTHER, FAULT_CERT_CA_OTHER},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct auth_conf conf = {.ca_id = id_of(rows[i].ca_id)};
+        struct judged of_deep = judge(store, sent, 2, "CN=deep", &conf), of_other = judge(store, sent_other, 2, "CN=other", &conf);
+        CHECK_FAULT(of_deep.fault, rows[i].deep);
+        CHECK_FAULT(of_other.fault, rows[i].other);
+        cert_free(of_deep.peer), cert_free(of_other.peer);
+    }
+    struct auth_conf nobody = {.ca_id = id_of("CN=Nobody")};
+    expect(judge(store, sent, 2, "CN=deep", &nobody), FAULT_CERT_CA_OTHER, "no CA above the certificate of CN=deep is CN=Nobody");
+    trust_store_add(store, cert_hold(deep.cert), false);   // trusted by itself it would do without a CA
+    expect(judge(store, sent, 2, "CN=deep", &nobody), FAULT_CERT_CA_OTHER, "no CA above the certificate of CN=deep is CN=Nobody");
+    made_free(&named), made_free(&deep), made_free(&other);
+}
+
+// RFC 5280 6.1 test: the CA has 1.2.3.4 and 1.2.3.5, those below it 1.2.3.4 and 1.2.3.6.
+static void policies_hold_by_the_whole_chain(void **state)
+{
+    (void)state;
+    struct made ca = make(&(struct made_spec){.subject = "CN=ca", .issuer = &root, .extensions = {CA_EXTENSIONS, "certificatePolicies=DER:30:0e:30:05:06:03:2a:03:04:30:05:06:03:2a:03:05"}});
+    struct made leaf = make(&(struct made_spec){.subject = "CN=x", .issuer = &ca, .extensions = {"certificatePolicies=DER:30:0e:30:05:06:03:2a:03:04:30:05:06:03:2a:03:06"}});
+    struct made direct = make(&(struct made_spec){.subject = "CN=y", .issuer = &root, .extensions = {"certificatePolicies=DER:30:0e:30:05:06:03:2a:03:04:30:05:06:03:2a:03:06"}});
+    struct made under = make(&(struct made_spec){.subject = "CN=z", .issuer = &between, .extensions = {"certificatePolicies=DER:30:07:30:05:06:03:2a:03:04"}});
+    struct bytes sent[] = {leaf.der, ca.der}, sent_under[] = {under.der, between.der};
+    struct auth_conf one = {.policy_count = 1, .policies = {BYTES("1.2.3.4")}}, two = {.policy_count = 2, .policies = {BYTES("1.2.3.4"), BYTES("1.2.3.6")}},
+                     of_ca = {.policy_count = 1, .policies = {BYTES("1.2.3.5")}};
+    expect(judge(store, sent, 2, "CN=x", &one), OK, "");
+    expect(judge(store, sent, 2, "CN=x", &two), FAULT_CERT_POLICY_MISSING, "certificate of CN=x does not have the policy 1.2.3.6 by its chain");
+    expect(judge(store, sent, 2, "CN=x", &of_ca), FAULT_CERT_POLICY_MISSING, "certificate of CN=x does not have the policy 1.2.3.5 by its chain");
+    expect(judge(store, &direct.der, 1, "CN=y", &two), OK, "");
+    expect(judge(store, sent_under, 2, "CN=z", &one), FAULT_CERT_POLICY_MISSING, "certificate of CN=z does not have the policy 1.2.3.4 by its chain");
+    expect(judge(store, &peer.der, 1, "CN=moon", &one), FAULT_CERT_POLICY_MISSING, "certificate of CN=moon does not have the policy 1.2.3.4 by its chain");
+    made_free(&ca), made_free(&leaf), made_free(&direct), made_free(&under);
+}
+
 // --- dates
 
 static void dates_are_told_with_their_distance(void **state)
@@ -668,6 +718,8 @@ int main(void)
         CASE(a_certificate_of_a_trusted_ca_is_good),
         CASE(a_chain_is_built_from_what_the_peer_sent_and_from_what_is_loaded),
         CASE(the_way_up_ends_below_the_root),
+        CASE(a_ca_above_the_peer_is_the_one_asked_for),
+        CASE(policies_hold_by_the_whole_chain),
         CASE(dates_are_told_with_their_distance),
         CASE(a_ca_in_between_that_has_expired_is_named),
         CASE(an_unknown_issuer_is_told_with_what_is_loaded),
