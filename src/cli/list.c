@@ -94,6 +94,7 @@ static void child_print(const struct tree *child)
     printf("  %s #%s, %s, %s%s, ", tree_text(child, "name", "?"), tree_text(child, "uniqueid", "?"), tree_text(child, "state", "?"),
            tree_text(child, "mode", "?"), encap ? " in UDP" : "");
     suite_print(child);
+    if (tree_text(child, "cpi-out", NULL)) printf(", compressed");
     if (tree_text(child, "cpu", NULL)) printf(", processor %s", tree_text(child, "cpu", ""));
     if (tree_text(child, "mode-asked", NULL)) 
         printf("  (asked for: %s; %s)", tree_text(child, "mode-asked", ""), tree_text(child, "mode-reason", ""));

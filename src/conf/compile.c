@@ -684,6 +684,15 @@ static void devices_compile(struct compiling *c, const struct tree *conn, const 
                         mode);
 }
 
+static void ipcomp_check(struct compiling *c, const struct tree *section,
+                         const struct child_conf *child)
+{
+    if (!child->ipcomp || (!child->ah.count && !child->tfc_padding)) return;
+    option_complain(c->complaints, FAULT_OPTION_CONFLICT, c->where, place_of(section, "ipcomp"),
+                    child->ah.count ? "ipcomp goes with esp_proposals only"
+                                    : "ipcomp makes sizes tell of what tfc_padding hides");
+}
+
 static void child_compile(struct compiling *c, const struct tree *section, const struct tree *conn,
                           struct child_conf *child)
 {
@@ -710,6 +719,7 @@ static void child_compile(struct compiling *c, const struct tree *section, const
     child->strict_mode = strcasecmp(tree_text(section, "strict", "no"), "mode") == 0;
     child->tfc_padding = padding_of(c, section);
     devices_compile(c, conn, section, child);
+    ipcomp_check(c, section, child);
 }
 
 // A message may name a child twice; a file cannot, since its sections merge.

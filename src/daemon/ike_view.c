@@ -94,6 +94,10 @@ static void child_add(const struct ike_child_info *child, struct arena *arena, s
     tree_add_printf(arena, to, "spi-out", "%08x", child->spi_out);
     if (child->if_id_in) tree_add_printf(arena, to, "if-id-in", "%08x", child->if_id_in);
     if (child->if_id_out) tree_add_printf(arena, to, "if-id-out", "%08x", child->if_id_out);
+    if (child->cpi_out) {
+        tree_add_printf(arena, to, "cpi-in", "%04x", child->cpi_in);
+        tree_add_printf(arena, to, "cpi-out", "%04x", child->cpi_out);
+    }
     suite_add(arena, to, &child->suite, false);
     if (child->esn) tree_add_text(arena, to, "esn", "1");
     usage_add(arena, to, &child->in, "in", now);

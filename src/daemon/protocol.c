@@ -435,6 +435,7 @@ static void shape_sa(struct codec *c, struct sa_message *m)
     field_u8(c, &spec->copy_df);
     field_u8(c, &spec->copy_ecn);
     field_u16(c, &spec->tfc_padding);
+    field_u16(c, &spec->cpi);
     field_u16(c, &spec->resource);
     field_u16(c, &spec->resources);
     field_path(c, &spec->path);

@@ -62,7 +62,7 @@ struct gate {
 bool traffic_gate(const struct traffic *traffic, struct gate *gate);
 
 // --- the two structs of an SA
-enum sa_flag { SA_ESN = 1, SA_ENCAP = 2, SA_GATE = 4, SA_AH = 8, SA_GATEWAY = 16, SA_STREAM = 32, SA_KEPT = 64 }; // KEPT: its key may not be expanded yet
+enum sa_flag { SA_ESN = 1, SA_ENCAP = 2, SA_GATE = 4, SA_AH = 8, SA_GATEWAY = 16, SA_STREAM = 32, SA_KEPT = 64, SA_IPCOMP = 128 }; // KEPT: its key may not be expanded yet
 
 // The choices of enum sa_dscp, sa_df and sa_ecn in one byte; 0: all as usual.
 static inline uint8_t copy_pack(unsigned dscp, unsigned df, unsigned ecn)
@@ -124,6 +124,9 @@ struct sa {
     uint64_t moved; // tag of the place that was reported last; 0: none
     uint64_t dropped_replay, dropped_auth, dropped_selector;
     uint16_t resource, resources; // outbound, as in struct sa_spec
+    uint16_t cpi;                 // IPComp; 0: none
+    uint16_t comp_rest, comp_rest_next; // packets that are not tried; how many the next time
+    uint8_t comp_failures;              // in a row
     uint8_t direction;
 };
 
@@ -377,6 +380,14 @@ enum fault packet_commit(struct plane *plane, struct sa_run *run, const struct p
                          uint64_t sequence);
 void packet_refuse(struct plane *plane, struct sa_run *run, struct packet *packet,
                    enum fault fault);
+// ipcomp.c
+struct ipcomp *ipcomp_new(void); // one of a plane: streams of zlib and room for a packet
+void ipcomp_free(struct ipcomp *ipcomp);
+size_t ipcomp_memory(void);
+void ipcomp_wrap(struct plane *plane, const struct sa_run *run, struct packet *packet,
+                 uint8_t *next_header);
+enum fault ipcomp_unwrap(struct plane *plane, const struct sa_run *run, struct packet *packet,
+                         uint8_t *next_header);
 // ah.c
 enum fault ah_check(const struct sa_spec *spec);
 uint32_t ah_size(uint32_t icv_size, uint8_t family); // of the header with its ICV
@@ -397,6 +408,7 @@ struct plane {
     struct burst burst;
     struct flow_key keys[BURST_MAX];
     uint64_t hashes[BURST_MAX];
+    struct ipcomp *ipcomp;            // NULL until needed
     uint8_t (*transit)[TRANSIT_SIZE]; // packets in transit as they came; NULL until needed
     struct reassembler *reassembly; // NULL until an SA needs it
     struct plane_stats stats;

@@ -203,6 +203,8 @@ static enum fault packet_finish(struct plane *plane, struct sa_run *run, struct 
     uint8_t next_header;
     TRY(trailer_strip(run, packet, &next_header));
     if (next_header == IPPROTO_NUMBER_NO_NEXT) return FAULT_ESP_DUMMY; // RFC 4303 2.6
+    if (next_header == IPPROTO_NUMBER_IPCOMP && run->flags & SA_IPCOMP)
+        TRY(ipcomp_unwrap(plane, run, packet, &next_header));
     return mode_of(run->mode)->unwrap(run, packet, next_header);
 }
 

@@ -41,6 +41,7 @@ void plane_free(struct plane *plane)
     hold_wipe(&plane->hold);
     free(plane->transit);
     reassembler_free(plane->reassembly);
+    ipcomp_free(plane->ipcomp);
     if (plane->fallback) batch_backend_free(plane->fallback);
     free(plane);
 }

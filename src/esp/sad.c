@@ -72,6 +72,8 @@ static enum fault sa_spec_check(const struct sa_spec *spec)
     if (spec->copy_dscp > DSCP_COPY_NONE || spec->copy_df > DF_SET || spec->copy_ecn > ECN_NONE)
         return FAULT_SA_PARAMETERS;
     if (spec->tfc_padding && (ah || spec->mode != MODE_TUNNEL)) return FAULT_SA_PARAMETERS;
+    // What hides the size and what makes it tell more do not go together.
+    if (spec->cpi && (ah || spec->tfc_padding)) return FAULT_SA_PARAMETERS;
     if (spec->resources > RESOURCES_MAX) return FAULT_SA_PARAMETERS;
     if (spec->spi < SPI_RESERVED || spec->replay_window > REPLAY_WINDOW_MAX)
         return FAULT_SA_PARAMETERS;
@@ -163,6 +165,7 @@ static void sa_new(struct plane *plane, struct sa_run *run, const struct sa_spec
     struct sa *sa = NEW(struct sa);
     sa->run = run;
     sa->direction = spec->direction;
+    sa->cpi = spec->cpi;
     sa->resource = spec->resource;
     sa->resources = spec->resources;
     sa->traffic = traffic_new(&spec->local, &spec->remote);
@@ -172,7 +175,8 @@ static void sa_new(struct plane *plane, struct sa_run *run, const struct sa_spec
         .policy = spec->policy,
         .mode = spec->mode,
         .flags = (uint8_t)((spec->esn ? SA_ESN : 0) |
-                           (spec->mode == MODE_GATEWAY_TRANSPORT ? SA_GATEWAY : 0)),
+                           (spec->mode == MODE_GATEWAY_TRANSPORT ? SA_GATEWAY : 0) |
+                           (spec->cpi ? SA_IPCOMP : 0)),
         .copy = copy_pack(spec->copy_dscp, spec->copy_df, spec->copy_ecn),
         .tfc = spec->tfc_padding,
         .device = (uint16_t)spec->if_id,
@@ -222,6 +226,13 @@ static void transit_room(struct plane *plane)
     plane->stats.bytes_memory += BURST_MAX * sizeof *plane->transit;
 }
 
+static void ipcomp_room(struct plane *plane)
+{
+    if (plane->ipcomp) return;
+    plane->ipcomp = ipcomp_new();
+    plane->stats.bytes_memory += ipcomp_memory();
+}
+
 static void sa_serve(struct plane *plane, struct sa *sa, uint32_t number)
 {
     sa->policy = spd_policy(&plane->spd, number);
@@ -248,6 +259,7 @@ enum fault plane_sa_add(struct plane *plane, const struct sa_spec *spec)
     sa_new(plane, run, spec, &key);
     if (spec->mode == MODE_GATEWAY_TRANSPORT) transit_room(plane);
     if (spec->mode != MODE_TUNNEL && !plane->reassembly) plane->reassembly = reassembler_new();
+    if (spec->cpi) ipcomp_room(plane);
     spi_table_add(spec->direction == SA_IN ? &sad->in : &sad->out, spec->spi, number + 1);
     if (spec->direction == SA_OUT) sa_serve(plane, run->sa, spec->policy);
     return OK;

@@ -131,6 +131,7 @@ static enum fault packet_frame(struct plane *plane, struct sa_run *run, const st
 {
     uint8_t next_header;
     TRY(mode->wrap(run, packet, &next_header));
+    if (run->flags & SA_IPCOMP) ipcomp_wrap(plane, run, packet, &next_header);
     uint32_t carried = packet->size > run->tfc ? packet->size : run->tfc;
     uint32_t head = ESP_HEADER + run->iv_size, mask = run->align - 1u;
     uint32_t payload = (carried + ESP_TRAILER + mask) & ~mask,

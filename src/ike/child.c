@@ -131,6 +131,7 @@ static void half_add(struct child *child, enum sa_direction direction, struct by
         .copy_df = child->conf->copy_df ? DF_COPY : DF_CLEAR,
         .copy_ecn = child->conf->copy_ecn ? ECN_COPY : ECN_NONE,
         .tfc_padding = in ? 0 : padding_of(child),
+        .cpi = in ? child->cpi_in : child->cpi_out,
         .resource = in ? 0 : child->resource,
         .resources = in ? 0 : (uint16_t)percpu_spread(child),
         .if_id = in ? child->policy->if_id_in : 0,
@@ -193,6 +194,7 @@ static void announce(struct child *child)
            suite_text(ike, &child->suite), mode_text(child->mode), path.stream ? ", over TCP" : path.encap ? ", in UDP" : "",
            selectors_text(ike, &local), selectors_text(ike, &remote));
     if (!old) mode_announce(child);
+    if (!old) ipcomp_announce(child);
     if (!old) percpu_announce(child);
     event(ike, (struct ike_event){
                    .kind = old ? IKE_EVENT_CHILD_REKEYED : IKE_EVENT_CHILD_UP,
@@ -219,6 +221,8 @@ void child_install(struct exchange *x, struct secret *keymat, enum child_install
     child->mode = x->mode;
     child->mode_why = x->mode_why;
     child->takes_no_padding = x->takes_no_padding;
+    child->cpi_in = x->cpi_in;
+    child->cpi_out = x->cpi_out;
     child->per_resource = x->per_resource;
     child->resource = x->resource;
     child->suite = x->suite;

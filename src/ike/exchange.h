@@ -153,6 +153,7 @@ struct exchange {
     struct selectors *local, *remote; // of that child, in the arena
     uint8_t mode;                     // of that child, enum sa_mode
     const char *mode_why;             // why it is not the mode asked for; NULL: it is
+    uint16_t cpi_in, cpi_out;         // of that child
     bool per_resource;                // of that child, as in struct child
     uint16_t resource;
     bool takes_no_padding;            // the peer does not take traffic flow padding off

@@ -328,6 +328,7 @@ struct ike_child_info {
     uint8_t mode, protocol, mode_asked;
     const char *mode_why; // why it is not the mode asked for; NULL: it is
     bool encap, esn;
+    uint16_t cpi_in, cpi_out; // RFC 3173; 0: packets are not compressed
     bool per_resource; // RFC 9611: it may have others like it beside it
     uint16_t resource; // for which it is, from 1; 0: for any
     struct suite suite; // with ke: what PFS used

@@ -215,6 +215,8 @@ void child_offer(struct exchange *x, struct draft *draft, const struct flow *flo
     ts_pair_put(draft, x->local, x->remote);
     mode_offer(x, conf, like);
     mode_write(x, draft);
+    ipcomp_offer(x, conf);
+    ipcomp_write(x, draft);
     percpu_offer(x, conf, old);
     percpu_write(x, draft);
 }
@@ -344,6 +346,7 @@ enum fault child_choose(struct exchange *x, const struct child *old, enum propos
     uint32_t spi;
     TRY(spi_get(&offered->at[index], &spi));
     TRY(mode_choose(x, conf));
+    ipcomp_choose(x, conf);
     TRY(percpu_choose(x, conf, old));
     x->child = child_new(sa, old ? old->conn : sa->conn, conf);
     x->child->spi_out = spi;
@@ -370,6 +373,7 @@ void child_write_answer(struct exchange *x, struct draft *draft)
     mode_translate_back(x, &theirs, &ours);
     ts_pair_put(draft, &theirs, &ours);
     mode_write(x, draft);
+    ipcomp_write(x, draft);
     percpu_write(x, draft);
 }
 
@@ -397,5 +401,6 @@ enum fault child_agree(struct exchange *x, enum proposal_ke with_ke)
     *x->local = ours;
     *x->remote = theirs;
     TRY(mode_agree(x));
+    TRY(ipcomp_agree(x));
     return percpu_agree(x);
 }

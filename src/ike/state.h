@@ -161,6 +161,7 @@ struct child {
     uint8_t state; // enum child_state
     uint8_t protocol, mode;
     bool takes_no_padding; // RFC 4303 2.7: the peer
+    uint16_t cpi_in, cpi_out; // RFC 3173: of compressed packets; 0: there are none
     bool per_resource;     // RFC 9611: there may be further ones like it
     uint16_t resource;     // for which it is; 0: for any
     const char *mode_why;  // why it is not the mode asked for; NULL: it is

@@ -72,6 +72,10 @@ enum iana_attr {  // configuration attributes
 #define IANA_ATTR(symbol, value, text) ATTR_##symbol = value,
 #include "model/iana.def"
 };
+enum iana_ipcomp {
+#define IANA_IPCOMP(symbol, value, text) IPCOMP_##symbol = value,
+#include "model/iana.def"
+};
 enum iana_ipproto {
 #define IANA_IPPROTO(symbol, value, text) IPPROTO_NUMBER_##symbol = value,
 #include "model/iana.def"

@@ -32,6 +32,7 @@ struct sa_spec {
     uint32_t if_id;          // of the device that opened packets come out of; 0: the ordinary one
     uint8_t copy_dscp, copy_df, copy_ecn;  // enum sa_dscp, sa_df, sa_ecn
     uint16_t tfc_padding;    // inner packets are padded to this size at least; tunnel mode and ESP only; 0: not padded; TFC_MTU
+    uint16_t cpi;            // RFC 3173: of compressed packets in this SA; ESP only; 0: they are not compressed
     uint16_t resource;       // outbound: for which resource it is, from 1; 0: for any
     uint16_t resources;      // outbound: over how many the policy's packets are spread, RESOURCES_MAX at most; 0: they are not
     struct path path;        // local and remote outer endpoints

@@ -19,7 +19,7 @@ import time
 from lab import COMMAND_SECONDS, Failure, Host, Skip, run
 
 MODULES = pathlib.Path("/usr/lib/uml/modules")
-WANTED = ("xfrm_user af_key esp4 esp6 ah4 ah6 ipcomp ipcomp6 xfrm4_tunnel xfrm6_tunnel authenc authencesn gcm ccm cbc ctr chacha20poly1305 seqiv "
+WANTED = ("xfrm_user af_key esp4 esp6 ah4 ah6 ipcomp ipcomp6 xfrm4_tunnel xfrm6_tunnel authenc authencesn deflate zlib_deflate zlib_inflate gcm ccm cbc ctr chacha20poly1305 seqiv "
           "echainiv cmac xcbc ghash-generic drbg jitterentropy_rng sha1_generic sha256_generic sha512_generic hmac aes_generic tun nf_tables xt_policy nft_xfrm nft_compat")
 CARDS = 2
 

@@ -79,6 +79,13 @@ nsec mode_inactivity(const struct child *child);       // 0: it may be idle for 
 // BEET: the one pair of addresses that a packet is between. False when the selectors lack it.
 bool mode_pair_of(const struct flow *flow, struct selectors *local, struct selectors *remote);
 
+// ext/ipcomp.c
+void ipcomp_offer(struct exchange *x, const struct child_conf *conf);
+void ipcomp_write(const struct exchange *x, struct draft *draft);
+enum fault ipcomp_agree(struct exchange *x);
+void ipcomp_choose(struct exchange *x, const struct child_conf *conf);
+void ipcomp_announce(const struct child *child);
+
 // ext/percpu.c: children for single resources (RFC 9611)
 void percpu_acquire(struct ike *ike, uint32_t policy, uint16_t resource);
 bool percpu_makes_sense(const struct sa *sa, const struct task *task);

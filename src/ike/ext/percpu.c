@@ -94,8 +94,8 @@ static bool is_alike(const struct exchange *x, const struct child *first)
     policy_sides(first->policy, &local, &remote);
     return one->protocol == other->protocol && one->encr == other->encr &&
            one->key_bits == other->key_bits && one->integ == other->integ && one->sn == other->sn &&
-           x->mode == first->mode && selectors_equal(&local, x->local) &&
-           selectors_equal(&remote, x->remote);
+           x->mode == first->mode && !x->cpi_out == !first->cpi_out &&
+           selectors_equal(&local, x->local) && selectors_equal(&remote, x->remote);
 }
 
 // --- ask

@@ -464,6 +464,7 @@ static void child_make(const struct conf_text *text, unsigned i, struct conn *co
     child->rekey_bytes = text->rekey_bytes;
     child->inactivity = text->inactivity;
     child->per_cpu = text->per_cpu;
+    child->ipcomp = text->ipcomp;
     child->replay_window = 32;
     child->policies = true;
 }

@@ -135,6 +135,7 @@ struct conf_text {
     bool any_remote_id, no_child;
     nsec inactivity;
     uint8_t per_cpu;
+    bool ipcomp;
     const char *vip, *pools[2];
     const char *ppk_id;
     bool ppk_required, resumption;
