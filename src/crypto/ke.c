@@ -17,7 +17,7 @@
 #include <openssl/obj_mac.h>
 #include <stdatomic.h>
 
-enum { KE_TRIES = 256 };
+enum { KE_TRIES = 256, MONTGOMERY_MAX = 56 };
 
 enum ke_kind { KE_MODP, KE_MODP_SUBGROUP, KE_CURVE, KE_MONTGOMERY };
 
@@ -63,6 +63,7 @@ struct ke_group {
     BIGNUM *prime, *generator, *order; // order: of a curve's or subgroup's generator
     BN_MONT_CTX *mont;
     EC_GROUP *curve;
+    EVP_PKEY *base; // RFC 7748: the point whose products are public keys
 };
 static struct ke_group *_Atomic ke_groups[KE_METHODS];
 
@@ -108,6 +109,14 @@ static void curve_new(struct ke_group *group, const struct ke_method *method)
     assert((EC_GROUP_get_degree(group->curve) + 7) / 8 == method->size);
 }
 
+// RFC 7748 6.1, 6.2: u = 9 and u = 5.
+static void montgomery_new(struct ke_group *group, const struct ke_method *method)
+{
+    uint8_t base[MONTGOMERY_MAX] = {method->ke == KE_CURVE_25519 ? 9 : 5};
+    group->base = EVP_PKEY_new_raw_public_key_ex(NULL, method->name, NULL, base, method->size);
+    crypto_must(group->base != NULL);
+}
+
 static void group_free(struct ke_group *group)
 {
     BN_free(group->prime);
@@ -115,6 +124,7 @@ static void group_free(struct ke_group *group)
     BN_free(group->order);
     BN_MONT_CTX_free(group->mont);
     EC_GROUP_free(group->curve);
+    EVP_PKEY_free(group->base);
     free(group);
 }
 
@@ -125,7 +135,9 @@ static const struct ke_group *ke_group(const struct ke_method *method, BN_CTX *c
     struct ke_group *group = atomic_load(place), *none = NULL;
     if (group) return group;
     group = NEW(struct ke_group);
-    if (method->kind == KE_CURVE)
+    if (method->kind == KE_MONTGOMERY)
+        montgomery_new(group, method);
+    else if (method->kind == KE_CURVE)
         curve_new(group, method);
     else
         modp_new(group, method, ctx);
@@ -266,62 +278,63 @@ static enum fault curve_share(const struct ke_method *method, const struct ke_gr
     return good ? OK : FAULT_KE_VALUE_INVALID;
 }
 
-// With both halves given nothing is computed.
-static EVP_PKEY *montgomery_key(const struct ke_method *method, struct bytes private,
-                                struct bytes public)
+// Ready for products with our private key. With both halves of a key given OpenSSL computes
+// nothing, and for products it does not look at the public one: any will do where it is not known.
+static EVP_PKEY_CTX *montgomery_ctx(const struct ke_method *method, const uint8_t *private,
+                                    const uint8_t *public)
 {
     EVP_PKEY *key = NULL;
-    OSSL_PARAM parameters[3] = {OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PUB_KEY,
-                                                        (void *)(uintptr_t) public.at, public.size),
-                                OSSL_PARAM_END, OSSL_PARAM_END};
-    if (private.size)
-        parameters[1] = (OSSL_PARAM)OSSL_PARAM_octet_string(
-            OSSL_PKEY_PARAM_PRIV_KEY, (void *)(uintptr_t) private.at, private.size);
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, method->name, NULL);
-    crypto_must(ctx && EVP_PKEY_fromdata_init(ctx) == 1 &&
-                EVP_PKEY_fromdata(ctx, &key, private.size ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY,
-                                  parameters) == 1);
-    EVP_PKEY_CTX_free(ctx);
-    return key;
+    OSSL_PARAM parameters[] = {
+        OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)(uintptr_t) public, method->size),
+        OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, (void *)(uintptr_t) private,
+                                method->size),
+        OSSL_PARAM_END};
+    EVP_PKEY_CTX *maker = EVP_PKEY_CTX_new_from_name(NULL, method->name, NULL);
+    crypto_must(maker && EVP_PKEY_fromdata_init(maker) == 1 &&
+                EVP_PKEY_fromdata(maker, &key, EVP_PKEY_KEYPAIR, parameters) == 1);
+    EVP_PKEY_CTX_free(maker);
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
+    crypto_must(ctx && EVP_PKEY_derive_init(ctx) == 1);
+    EVP_PKEY_free(key);
+    return ctx;
+}
+
+static bool montgomery_product(const struct ke_method *method, EVP_PKEY_CTX *ctx, EVP_PKEY *point,
+                               uint8_t *out)
+{
+    size_t size = method->size;
+    crypto_must(EVP_PKEY_derive_set_peer_ex(ctx, point, 0) == 1);
+    return EVP_PKEY_derive(ctx, out, &size) == 1 && size == method->size;
+}
+
+// The public key as a product: OpenSSL's own way to make it takes longer.
+static EVP_PKEY_CTX *montgomery_make(const struct ke_method *method, struct rng *rng,
+                                     struct secret *private)
+{
+    secret_new(private, 2 * (size_t)method->size);
+    rng_fill(rng, private->at, method->size);
+    uint8_t *public = private->at + method->size;
+    EVP_PKEY_CTX *ctx = montgomery_ctx(method, private->at, public);
+    bool good = montgomery_product(method, ctx, ke_group(method, NULL)->base, public);
+    crypto_must(good);
+    return ctx;
 }
 
 // RFC 7748 6.1, RFC 8031 2: a result of zeros comes from a point of small order and is refused.
-static enum fault montgomery_share(const struct ke_method *method, struct bytes private,
+static enum fault montgomery_share(const struct ke_method *method, EVP_PKEY_CTX *ctx,
                                    struct bytes peer, struct secret *shared)
 {
-    static const uint8_t zeros[56];
-    size_t size = method->size;
-    EVP_PKEY *mine =
-        montgomery_key(method, bytes_of(private.at, size), bytes_of(private.at + size, size));
-    EVP_PKEY *theirs = montgomery_key(method, BYTES_NONE, peer);
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, mine, NULL);
-    secret_new(shared, size);
-    crypto_must(ctx && EVP_PKEY_derive_init(ctx) == 1 &&
-                EVP_PKEY_derive_set_peer_ex(ctx, theirs, 0) == 1);
-    bool good = EVP_PKEY_derive(ctx, shared->at, &size) == 1 && size == method->size &&
-                !bytes_equal_secret(secret_bytes(shared), bytes_of(zeros, size));
-    EVP_PKEY_CTX_free(ctx);
-    EVP_PKEY_free(mine);
+    static const uint8_t zeros[MONTGOMERY_MAX];
+    EVP_PKEY *theirs = EVP_PKEY_new_raw_public_key_ex(NULL, method->name, NULL, peer.at, peer.size);
+    crypto_must(theirs != NULL);
+    secret_new(shared, method->size);
+    bool good = montgomery_product(method, ctx, theirs, shared->at) &&
+                !bytes_equal_secret(secret_bytes(shared), bytes_of(zeros, method->size));
     EVP_PKEY_free(theirs);
     ERR_clear_error();
     if (good) return OK;
     secret_wipe(shared);
     return FAULT_KE_VALUE_INVALID;
-}
-
-// RFC 7748 6.1: the public key is the base point times the private one. OpenSSL's own way to make it takes longer than a
-// multiplication of any other point; until it is there, the base point stands in the place of our public key.
-static void montgomery_make(const struct ke_method *method, struct rng *rng, struct secret *private)
-{
-    SECRET(public);
-    uint8_t base[56] = {method->ke == KE_CURVE_25519 ? 9 : 5};
-    struct bytes point = bytes_of(base, method->size);
-    secret_new(private, 2 * (size_t)method->size);
-    rng_fill(rng, private->at, method->size);
-    memcpy(private->at + method->size, base, method->size);
-    enum fault fault = montgomery_share(method, secret_bytes(private), point, &public);
-    assert(fault == OK);
-    memcpy(private->at + method->size, public.at, method->size);
 }
 
 static enum fault kem_make(const struct mlkem *set, struct rng *rng, struct secret *private,
@@ -386,7 +399,7 @@ enum fault ke_make(uint16_t ke, struct rng *rng, struct secret *private, struct 
     uint8_t *out = buf_space(public, ke_public_size(method));
     if (!out) return FAULT_NO_ROOM;
     if (method->kind == KE_MONTGOMERY) {
-        montgomery_make(method, rng, private);
+        EVP_PKEY_CTX_free(montgomery_make(method, rng, private));
         memcpy(out, private->at + method->size, method->size);
         return OK;
     }
@@ -412,8 +425,12 @@ enum fault ke_share(uint16_t ke, const struct secret *private, struct bytes peer
     if (peer_public.size != ke_public_size(method)) return FAULT_KE_VALUE_WRONG_SIZE;
     if (private->size != (method->kind == KE_MONTGOMERY ? 2u * method->size : method->exponent))
         return FAULT_KEY_WRONG_SIZE;
-    if (method->kind == KE_MONTGOMERY)
-        return montgomery_share(method, secret_bytes(private), peer_public, shared);
+    if (method->kind == KE_MONTGOMERY) {
+        EVP_PKEY_CTX *ready = montgomery_ctx(method, private->at, private->at + method->size);
+        enum fault fault = montgomery_share(method, ready, peer_public, shared);
+        EVP_PKEY_CTX_free(ready);
+        return fault;
+    }
     BN_CTX *ctx = BN_CTX_new();
     crypto_must(ctx != NULL);
     const struct ke_group *group = ke_group(method, ctx);
@@ -425,6 +442,21 @@ enum fault ke_share(uint16_t ke, const struct secret *private, struct bytes peer
     return fault;
 }
 
+static enum fault montgomery_answer(const struct ke_method *method, struct rng *rng,
+                                    struct bytes peer_public, struct buf *public,
+                                    struct secret *shared)
+{
+    SECRET(private);
+    buf_clear(public);
+    uint8_t *out = buf_space(public, method->size);
+    if (!out) return FAULT_NO_ROOM;
+    EVP_PKEY_CTX *ctx = montgomery_make(method, rng, &private);
+    memcpy(out, private.at + method->size, method->size);
+    enum fault fault = montgomery_share(method, ctx, peer_public, shared);
+    EVP_PKEY_CTX_free(ctx);
+    return fault;
+}
+
 enum fault ke_answer(uint16_t ke, struct rng *rng, struct bytes peer_public, struct buf *public,
                      struct secret *shared)
 {
@@ -433,6 +465,8 @@ enum fault ke_answer(uint16_t ke, struct rng *rng, struct bytes peer_public, str
     const struct ke_method *method = ke_method(ke);
     if (!method) return FAULT_UNSUPPORTED_KE;
     if (peer_public.size != ke_public_size(method)) return FAULT_KE_VALUE_WRONG_SIZE;
+    if (method->kind == KE_MONTGOMERY)
+        return montgomery_answer(method, rng, peer_public, public, shared);
     SECRET(private);
     TRY(ke_make(ke, rng, &private, public));
     return ke_share(ke, &private, peer_public, shared);
