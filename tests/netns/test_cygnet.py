@@ -207,3 +207,29 @@ def many_children_in_one_sa_and_narrowing(lab):
     check(child["local-ts"] == ["10.1.0.0/24"] and child["remote-ts"] == ["10.2.0.0/24"], f"selectors: {child}")
     check(there.children()[0]["remote-ts"] == ["10.1.0.0/24"], f"the responder did not narrow: {there.children()}")
     traffic(a, b)
+
+
+@case
+def nothing_leaves_in_the_clear_while_the_packet_filter_is_behind(lab):
+    """The filter takes many new policies together, some time after their routes: those must hold what goes out meanwhile."""
+    a, b = gateways(lab)
+    a.route("10.2.0.0/24", "via", "192.0.2.2")   # the way that plain packets would take
+    b.cygnet(config("b", "a"))
+    capture = b.capture("to-a", "icmp")
+    a.pings(HOSTS[4]["b"], count=1, source=HOSTS[4]["a"])
+    many = "\n".join(f"""busy{i} {{
+        remote_ts = 10.{100 + i // 250}.{i % 250}.0/24
+        mode = drop
+        start_action = trap
+    }}""" for i in range(600))
+    here = a.cygnet(config("a", "b", start="trap").replace("children {", "children {\n" + many, 1))
+    ping = pinging(a, HOSTS[4]["b"], HOSTS[4]["a"], 150)
+    here.cygnet("up", "net4")
+    out, _ = ping.communicate(timeout=30)
+    check(" 0% packet loss" in out, f"packets were lost: {out}")
+    here.cygnet("down", "--ike", "gw")
+    a.pings(HOSTS[4]["b"], count=3, source=HOSTS[4]["a"])
+    time.sleep(0.3)
+    capture.stop()
+    requests = [line for line in capture.lines() if "10.1.0.1 > 10.2.0.1" in line and "request" in line]
+    check(len(requests) == 1, f"of the plain requests only the one before there was a policy should be seen: {len(requests)}")
