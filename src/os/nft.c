@@ -17,11 +17,12 @@
 #include <inttypes.h>
 #include <nftables/libnftables.h>
 
-enum { COMMANDS_MAX = 64 * 1024 * 1024 };
+enum { COMMANDS_MAX = 64 * 1024 * 1024, TOLD_MANY = 16384 }; // bytes
 
 struct nft {
     struct nft_ctx *context;
     char reason[256];
+    size_t told; // bytes of commands since the context is new
 };
 
 // clang-format off
@@ -187,17 +188,32 @@ void nft_write_changes(const struct nft_settings *settings, const struct guard *
 
 // --- running
 
+static bool context_new(struct nft *nft)
+{
+    nft->context = nft_ctx_new(NFT_CTX_DEFAULT);
+    if (!nft->context) return false;
+    nft_ctx_buffer_error(nft->context);
+    nft_ctx_buffer_output(nft->context);
+    return true;
+}
+
 struct nft *nft_new(void)
 {
     struct nft *nft = NEW(struct nft);
-    nft->context = nft_ctx_new(NFT_CTX_DEFAULT);
-    if (!nft->context) {
-        free(nft);
-        return NULL;
-    }
-    nft_ctx_buffer_error(nft->context);
-    nft_ctx_buffer_output(nft->context);
-    return nft;
+    if (context_new(nft)) return nft;
+    free(nft);
+    return NULL;
+}
+
+// The library remembers the elements it was told of, some kilobytes each.
+static void context_renew(struct nft *nft)
+{
+    struct nft_ctx *former = nft->context;
+    nft->told = 0;
+    if (context_new(nft))
+        nft_ctx_free(former);
+    else
+        nft->context = former;
 }
 
 void nft_free(struct nft *nft)
@@ -255,6 +271,8 @@ static enum fault changes_run(struct nft *nft, const struct nft_settings *settin
     if (commands.size && !run(nft, buf_text(&commands))) return FAULT_NFT_REFUSED;
     *levels = wanted;
     guard_settled(guard);
+    nft->told += commands.size;
+    if (nft->told > TOLD_MANY) context_renew(nft);
     return OK;
 }
 
