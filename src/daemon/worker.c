@@ -350,7 +350,7 @@ static void packet_received(struct worker *worker, enum socket_kind kind, struct
         packet->to.port = worker->port_nat;
     else
         packet->from.port = 0;
-    if (kind == SOCKET_RAW6) packet->ttl = control_read_hop_limit(head);
+    if (udp || kind == SOCKET_RAW6) packet->ttl = control_read_hop_limit(head);
     if (kind == SOCKET_AH4 || kind == SOCKET_AH6) packet->protocol = PROTOCOL_AH;
 }
 
@@ -382,6 +382,7 @@ static unsigned message_split(struct worker *worker, enum socket_kind kind,
         packet->size = whole->size - at < segment ? whole->size - at : segment;
         packet->outer = whole->outer;
         packet->tos = whole->tos;
+        packet->ttl = whole->ttl;
         packet->from = whole->from;
         packet->to = whole->to;
         memcpy(packet->at, whole->at + at, packet->size);

@@ -43,7 +43,8 @@ static inline struct endpoint sockaddr_endpoint(const union sockaddr_any *in)
     return out;
 }
 
-// Room for a packet information and a traffic class, either family, and the size of segments.
+// Room for a packet information, a traffic class and a time to live, either family, and the size of
+// segments.
 union pktinfo_control {
     uint64_t align;
     uint8_t space[CMSG_SPACE(sizeof(struct in6_pktinfo)) + 2 * CMSG_SPACE(sizeof(int)) + 64];
@@ -57,7 +58,7 @@ void control_write(struct msghdr *head, union pktinfo_control *control, const st
 void control_read(struct msghdr *head, struct addr *local, uint8_t *tos);
 // After control_write: the time to live or hop limit of its IP header.
 void control_write_ttl(struct msghdr *head, union pktinfo_control *control, uint8_t family, uint8_t ttl);
-// The hop limit that an IPv6 socket tells; 0: none.
+// The time to live or hop limit that a socket tells; 0: none.
 uint8_t control_read_hop_limit(struct msghdr *head);
 // After control_write: the message is datagrams of that many bytes each, the last may be shorter.
 void control_write_segment(struct msghdr *head, union pktinfo_control *control, uint16_t size);

@@ -119,8 +119,10 @@ static bool options_set(int fd, enum addr_family family, uint32_t mark)
     if (family == ADDR_V6)
         return set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) &&
                set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) &&
-               set(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+               set(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1) &&
+               set(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1);
     return set(fd, IPPROTO_IP, IP_PKTINFO, 1) && set(fd, IPPROTO_IP, IP_RECVTOS, 1) &&
+           set(fd, IPPROTO_IP, IP_RECVTTL, 1) &&
            // RFC 7296 2: IKE must not depend on path MTU discovery; routers may cut its datagrams.
            set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
 }
@@ -306,13 +308,17 @@ void control_write_ttl(struct msghdr *head, union pktinfo_control *control, uint
     head->msg_controllen = used + CMSG_SPACE(sizeof value);
 }
 
+static bool is_hop_limit(const struct cmsghdr *item)
+{
+    return (item->cmsg_level == IPPROTO_IPV6 && item->cmsg_type == IPV6_HOPLIMIT) ||
+           (item->cmsg_level == IPPROTO_IP && item->cmsg_type == IP_TTL);
+}
+
 uint8_t control_read_hop_limit(struct msghdr *head)
 {
     for (struct cmsghdr *item = CMSG_FIRSTHDR(head); item; item = CMSG_NXTHDR(head, item)) {
         int value;
-        if (item->cmsg_level != IPPROTO_IPV6 || item->cmsg_type != IPV6_HOPLIMIT ||
-            item->cmsg_len < CMSG_LEN(sizeof value))
-            continue;
+        if (!is_hop_limit(item) || item->cmsg_len < CMSG_LEN(sizeof value)) continue;
         memcpy(&value, CMSG_DATA(item), sizeof value);
         return value > 0 && value <= UINT8_MAX ? (uint8_t)value : 0;
     }

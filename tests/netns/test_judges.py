@@ -5,7 +5,7 @@ import pathlib
 import re
 import shutil
 
-from cases import Skip, case, cases, config, gateways, traffic
+from cases import HOSTS, Skip, case, cases, config, gateways, traffic
 from lab import check, run
 
 
@@ -85,3 +85,38 @@ print(len(found), sorted(set((p.src, p.dst, p.proto) for p in found)))
 """
     out = run(python or os.sys.executable, "-c", code)
     check(re.search(r"^[4-9] \[\('10\.[12]\.0\.1', '10\.[12]\.0\.1', 1\)\]", out, re.M), out)
+
+
+def mode_recorded(lab, mode, esp="aes128gcm16", protocol="esp", outer=4, conn=""):
+    """Six pings between the hosts, or between one pair of addresses behind them."""
+    from test_modes import host_traffic, hosts_config
+    a, b = gateways(lab)
+    settings = dict(esp=esp, protocol=protocol, outer=outer, conn=conn, child=f"mode = {mode}\nstrict = mode")
+    make = hosts_config if mode == "transport" else (lambda *words, **more: config(*words, nets=HOSTS[4], **more))
+    b.cygnet(make("b", "a", **settings))
+    here = a.cygnet(make("a", "b", **settings), keylog=True)
+    here.cygnet("up", "net4")
+    capture = a.capture("to-b")
+    host_traffic(a, b, outer) if mode == "transport" else traffic(a, b)
+    return capture.stop(), here
+
+
+@cases([(f"{mode}-{esp}{'-udp' if conn else ''}-outer{outer}", mode, esp, conn, outer) for mode, esp, conn, outer in
+        (("transport", "aes128gcm16", "", 4), ("transport", "aes256-sha256", "", 6), ("transport", "aes128gcm16", "encap = yes", 4),
+         ("beet", "aes128gcm16", "", 4), ("beet", "aes128-sha256", "encap = yes", 4))])
+def tshark_finds_the_pings_of_other_modes(lab, mode, esp, conn, outer):
+    path, here = mode_recorded(lab, mode, esp, conn=conn, outer=outer)
+    keys = keys_of(here, lab.directory / "wireshark")
+    out = tshark(path, keys, "-Y", "esp && (icmp || icmpv6.type == 128 || icmpv6.type == 129)", "-T", "fields", "-e", "frame.number")
+    check(len(re.findall(r"^[0-9]+$", out, re.M)) == 12, f"not all of 12 packets were opened:\n{out}")
+    bad = tshark(path, keys, "-Y", "esp.icv_bad == 1 || icmp.checksum.status == 0 || icmpv6.checksum.status == 0 || (_ws.malformed && esp)",
+                 "-T", "fields", "-e", "frame.number")
+    check(not re.search(r"^[0-9]", bad, re.M), f"tshark finds fault with:\n{bad}")
+
+
+@cases([(f"{mode}-outer{outer}", mode, outer) for mode in ("transport", "tunnel") for outer in (4, 6)])
+def tshark_reads_ah(lab, mode, outer):
+    """What is behind AH is plain; the header's length must lead to it."""
+    path, here = mode_recorded(lab, mode, "sha256", "ah", outer)
+    out = tshark(path, lab.directory, "-Y", "ah && (icmp || icmpv6.type == 128 || icmpv6.type == 129) && !_ws.malformed", "-T", "fields", "-e", "ah.sequence")
+    check(len(re.findall(r"^[0-9]+$", out, re.M)) == 12, f"not all of 12 packets were read:\n{out}")

@@ -46,15 +46,17 @@ def transport_between_hosts(lab, outer, esp, conn):
     check("TRANSPORT" in child_of(here), "rekeying has changed the mode")
 
 
-@case
-def time_to_live_and_service_class_stay(lab):
+@cases([("plain", ""), ("udp", "encap = yes")])
+def time_to_live_and_service_class_stay(lab, conn):
     a, b = gateways(lab)
-    b.cygnet(hosts_config("b", "a"))
-    here = a.cygnet(hosts_config("a", "b"))
+    b.cygnet(hosts_config("b", "a", conn=conn))
+    here = a.cygnet(hosts_config("a", "b", conn=conn))
     here.cygnet("up", "net4")
-    capture = a.capture("to-b", "esp")
+    capture, inner = a.capture("to-b", "udp port 4500 or esp"), b.capture("cygnet0", "icmp")
     a.run("ping", "-c", "2", "-i", "0.2", "-t", "33", "-Q", "0x48", OUTER[4]["b"])
-    capture.stop()
+    capture.stop(), inner.stop()
+    arrived = [line for line in inner.lines("-v") if "ttl 33" in line and "tos 0x48" in line]
+    check(len(arrived) == 2, f"{len(arrived)} of 2 packets arrived with their fields:\n" + "\n".join(inner.lines("-v")))
     lines = [line for line in capture.lines("-v") if "ttl 33" in line and "tos 0x48" in line]
     check(len(lines) == 2, f"{len(lines)} of 2 packets kept their fields:\n" + "\n".join(capture.lines("-v")))
 

@@ -49,11 +49,18 @@ static struct sim_sa *peer_sa(struct sim_host *host, uint32_t spi, uint8_t direc
     return NULL;
 }
 
+// RFC 7296 2.23.1: in transport mode each side of a NAT knows an address by another name.
+static bool selectors_agree(const struct sim_sa *one, const struct sim_sa *other)
+{
+    if (one->spec.mode == MODE_TRANSPORT && one->spec.path.encap) return true;
+    return selectors_equal(&one->spec.local, &other->spec.remote) && selectors_equal(&one->spec.remote, &other->spec.local);
+}
+
 static bool keys_agree(const struct sim_sa *one, const struct sim_sa *other)
 {
     return bytes_equal(one->spec.encr_key, other->spec.encr_key) && bytes_equal(one->spec.integ_key, other->spec.integ_key) &&
            one->spec.encr == other->spec.encr && one->spec.esn == other->spec.esn && one->spec.mode == other->spec.mode &&
-           selectors_equal(&one->spec.local, &other->spec.remote) && selectors_equal(&one->spec.remote, &other->spec.local);
+           selectors_agree(one, other);
 }
 
 static bool being_closed(const struct sim_host *host, uint32_t ike)
@@ -73,7 +80,7 @@ static bool paired(struct sim_host *host)
         struct sim_sa *peer_out = peer_sa(host, info.spi_in, SA_OUT), *peer_in = peer_sa(host, info.spi_out, SA_IN);
         if (!in || !peer_in || !plane_current(host, info.policy)) return false;
         if ((peer_out && !keys_agree(in, peer_out)) || (out && !keys_agree(out, peer_in))) return false;
-        if (!selectors_equal(&in->spec.local, &peer_in->spec.remote)) return false;
+        if (!selectors_agree(in, peer_in)) return false;
     }
     return true;
 }
