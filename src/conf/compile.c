@@ -610,6 +610,17 @@ static void child_words_compile(const struct tree *section, struct child_conf *c
     child_mode_compile(section, child);
 }
 
+static bool offers_null(const struct proposals *proposals)
+{
+    for (unsigned i = 0; i < proposals->count; i++)
+        for (unsigned j = 0; j < proposals->at[i].count; j++) {
+            const struct transform *at = &proposals->at[i].at[j];
+            if (at->type == TRANSFORM_ENCR && (at->id == ENCR_NULL || at->id == ENCR_NULL_AES_GMAC))
+                return true;
+        }
+    return false;
+}
+
 static void child_proposals_compile(struct compiling *c, const struct tree *section,
                                     struct child_conf *child)
 {
@@ -620,6 +631,9 @@ static void child_proposals_compile(struct compiling *c, const struct tree *sect
     if (child->ah.count && child->esp.count)
         option_complain(c->complaints, FAULT_OPTION_CONFLICT, c->where, ah->place,
                         "a child has either ah_proposals or esp_proposals");
+    if (offers_null(&child->esp))
+        complain_warning(c->complaints, FAULT_NOT_ENCRYPTED, esp->place, "%s: a proposal says so",
+                         fault_sentence(FAULT_NOT_ENCRYPTED));
     if (!child->ah.count && !child->esp.count) proposals_default(PROTOCOL_ESP, &child->esp);
 }
 

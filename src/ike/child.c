@@ -180,6 +180,16 @@ static void lifetimes_start(struct child *child)
     if (inactivity) child_set_timer(child, CHILD_TIMER_INACTIVE, ike->now + inactivity);
 }
 
+// RFC 2410, RFC 4543: only who asks for it by name gets it, and is told.
+static void encryption_announce(const struct child *child)
+{
+    uint16_t encr = child->suite.encr;
+    if (child->protocol != PROTOCOL_ESP) return; // AH never does
+    if (encr != ENCR_NULL && encr != ENCR_NULL_AES_GMAC) return;
+    report(child->sa->ike, ABOUT_CHILD(child), IKE_INFO, FAULT_NOT_ENCRYPTED, "%s",
+           fault_sentence(FAULT_NOT_ENCRYPTED));
+}
+
 static void announce(struct child *child)
 {
     struct ike *ike = child->sa->ike;
@@ -193,6 +203,7 @@ static void announce(struct child *child)
            old ? "rekeyed" : "established", child->spi_in, child->spi_out,
            suite_text(ike, &child->suite), mode_text(child->mode), path.stream ? ", over TCP" : path.encap ? ", in UDP" : "",
            selectors_text(ike, &local), selectors_text(ike, &remote));
+    if (!old) encryption_announce(child);
     if (!old) mode_announce(child);
     if (!old) ipcomp_announce(child);
     if (!old) percpu_announce(child);

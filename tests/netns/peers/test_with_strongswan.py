@@ -18,6 +18,15 @@ def kernel_esp_meets_ours(lab, ike, esp, ours):
     carries(a, b)
 
 
+@cases([(f"{esp}-{name}", esp, ours) for esp in ("null-sha256", "null-sha1", "aes128gmac", "aes256gmac-esn") for name, ours in both("strongswan")])
+def packets_are_not_encrypted_when_asked_by_name(lab, esp, ours):
+    """RFC 2410, RFC 4543 test: ESP that only authenticates, and our end says so."""
+    a, b, cygnet, _ = together(lab, "strongswan", ours, esp=esp)
+    carries(a, b)
+    cygnet.wait_log("authenticated but not encrypted")
+    check("NULL" in cygnet.cygnet("list"), cygnet.cygnet("list"))
+
+
 @cases([(f"{kind}-outer{outer}-{name}", kind, outer, ours) for kind in VERSIONS for outer in (4, 6) for name, ours in both("strongswan")])
 def both_families_in_plain_esp(lab, kind, outer, ours):
     a, b, _, _ = together(lab, kind, ours, outer=outer, inner=(4, 6))

@@ -53,11 +53,26 @@ static void one_end_is_not_enough(void **state)
     }
 }
 
+// RFC 2410, RFC 4543: whoever asked for it by name is told of it.
+static void what_is_not_encrypted_is_said(void **state)
+{
+    (void)state;
+    struct conf_text plain = {.esp = "null-sha256"}, usual = {0};
+    struct pair *p = pair_up_with(&plain, &plain);
+    assert_non_null(said(&p->a, FAULT_NOT_ENCRYPTED));
+    assert_non_null(said(&p->b, FAULT_NOT_ENCRYPTED));
+    pair_free(p);
+    p = pair_up_with(&usual, &usual);
+    assert_null(said(&p->a, FAULT_NOT_ENCRYPTED));
+    pair_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_ends_want_it),
         cmocka_unit_test(one_end_is_not_enough),
+        cmocka_unit_test(what_is_not_encrypted_is_said),
     };
     return cmocka_run_group_tests_name("ipcomp", tests, NULL, NULL);
 }
