@@ -707,6 +707,35 @@ static void ipcomp_check(struct compiling *c, const struct tree *section,
                                     : "ipcomp makes sizes tell of what tfc_padding hides");
 }
 
+static uint16_t packet_size_of(struct compiling *c, const struct tree *section)
+{
+    uint64_t size = number_of(section, "iptfs_packet_size", UINT16_MAX, 0);
+    if (size && size < IPTFS_PACKET_SIZE_MIN)
+        option_complain(c->complaints, FAULT_OPTION_VALUE, c->where,
+                        place_of(section, "iptfs_packet_size"),
+                        "iptfs_packet_size = %u is less than %u", (unsigned)size,
+                        (unsigned)IPTFS_PACKET_SIZE_MIN);
+    return (uint16_t)size;
+}
+
+static void child_iptfs_compile(struct compiling *c, const struct tree *section,
+                                struct child_conf *child)
+{
+    child->iptfs_packet_size = packet_size_of(c, section);
+    child->iptfs_rate = (uint32_t)number_of(section, "iptfs_rate", IPTFS_RATE_MAX, 0);
+    child->iptfs_init_delay =
+        (uint32_t)number_of(section, "iptfs_init_delay", IPTFS_INIT_DELAY_MAX, 0);
+    child->iptfs_reorder_window =
+        (uint8_t)number_of(section, "iptfs_reorder_window", IPTFS_REORDER_MAX, 3);
+    child->iptfs_drop_time =
+        (uint16_t)number_of(section, "iptfs_drop_time", IPTFS_DROP_TIME_MAX, 100);
+    child->iptfs_accept_fragments = bool_of(section, "iptfs_accept_fragments", true);
+    child->iptfs_dont_frag = bool_of(section, "iptfs_dont_frag", false);
+    if (child->mode == MODE_IPTFS && child->ipcomp)
+        option_complain(c->complaints, FAULT_OPTION_CONFLICT, c->where, place_of(section, "ipcomp"),
+                        "ipcomp does not go with mode = iptfs: a payload is no single packet");
+}
+
 static void child_compile(struct compiling *c, const struct tree *section, const struct tree *conn,
                           struct child_conf *child)
 {
@@ -734,6 +763,7 @@ static void child_compile(struct compiling *c, const struct tree *section, const
     child->tfc_padding = padding_of(c, section);
     devices_compile(c, conn, section, child);
     ipcomp_check(c, section, child);
+    child_iptfs_compile(c, section, child);
 }
 
 // A message may name a child twice; a file cannot, since its sections merge.

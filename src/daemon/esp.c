@@ -31,7 +31,8 @@ struct esp_role {
     struct worker worker;
     struct streams *streams;
     struct devices *devices;
-    struct event *tick, *release;
+    struct event *tick, *release, *due;
+    nsec due_at; // when `due` is called; NSEC_NEVER: not
     struct drop_log drops[FAULT_COUNT];
     unsigned unknown_reported;
     uint64_t sync;   // to be answered; 0: none
@@ -108,17 +109,42 @@ static void usage_tell(struct esp_role *role, uint64_t number)
 
 // --- from the ike role
 
+// RFC 9347 2.4.1: what every path takes that takes our packets at all.
+static uint16_t packet_size_of(const struct esp_role *role)
+{
+    return role->options->mtu < IPTFS_PACKET_SIZE_MIN ? IPTFS_PACKET_SIZE_MIN
+                                                      : (uint16_t)role->options->mtu;
+}
+
+// The plane's own timers, of IP-TFS.
+static void due_set(struct esp_role *role)
+{
+    nsec at = plane_deadline(role->plane);
+    if (at == role->due_at) return;
+    role->due_at = at;
+    if (at == NSEC_NEVER) {
+        event_del(role->due);
+        return;
+    }
+    nsec now = role_now(), wait = at > now ? at - now : 0;
+    struct timeval time = {.tv_sec = wait / NSEC_PER_SECOND,
+                           .tv_usec = wait % NSEC_PER_SECOND / 1000};
+    event_add(role->due, &time);
+}
+
 static void sa_add(struct esp_role *role, struct rd *fields, struct arena *arena)
 {
     struct sa_message message;
     if (sa_get(fields, arena, &message) != OK) return;
     struct sa_spec *spec = &message.spec;
     if (spec->tfc_padding == TFC_MTU) spec->tfc_padding = (uint16_t)role->options->mtu;
+    if (!spec->iptfs.packet_size) spec->iptfs.packet_size = packet_size_of(role);
     enum fault fault = devices_number(role->devices, &spec->if_id);
     if (!fault) fault = plane_sa_add(role->plane, spec);
     failure_tell(role, fault, spec->spi, spec->policy,
                  spec->direction == SA_IN ? "take the inbound SA" : "take the outbound SA");
     if (!fault && spec->mode == MODE_GATEWAY_TRANSPORT) role->worker.transit = true;
+    due_set(role);
     // Not at once: this may have been called for by a worker that has a burst in its hands.
     if (!fault && spec->direction == SA_OUT) event_active(role->release, EV_TIMEOUT, 0);
 }
@@ -221,6 +247,7 @@ static void tun_readable(evutil_socket_t fd, short what, void *context)
     (void)fd, (void)what;
     struct esp_role *role = context;
     worker_outward(&role->worker, 0);
+    due_set(role);
     events_tell(role);
 }
 
@@ -235,6 +262,7 @@ static void socket_readable(evutil_socket_t fd, short what, void *context)
     struct esp_role *role = context;
     for (unsigned kind = 0; kind < SOCKET_KINDS; kind++)
         if (role->worker.sockets[kind] == fd) worker_inward(&role->worker, kind);
+    due_set(role);
     events_tell(role);
 }
 
@@ -254,6 +282,16 @@ static void drops_log(struct esp_role *role, nsec now)
     }
 }
 
+static void due(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what;
+    struct esp_role *role = context;
+    role->due_at = NSEC_NEVER;
+    worker_due(&role->worker);
+    due_set(role);
+    events_tell(role);
+}
+
 static void release(evutil_socket_t fd, short what, void *context)
 {
     (void)fd, (void)what;
@@ -271,6 +309,7 @@ static void tick(evutil_socket_t fd, short what, void *context)
     worker_tick(&role->worker);
     streams_tick(role->streams);
     worker_release(&role->worker, now - nsec_seconds(HELD_SECONDS));
+    due_set(role);
     events_tell(role);
     drops_log(role, now);
 }
@@ -290,6 +329,9 @@ static void stats_log(const struct esp_role *role)
              (unsigned long long)stats->opened, (unsigned long long)stats->opened_bytes,
              (unsigned long long)stats->bypassed, (unsigned long long)role->worker.cut,
              (unsigned long long)role->worker.keepalives);
+    if (stats->iptfs_sealed || stats->iptfs_opened)
+        role_log(ROLE_ESP, IKE_INFO, OK, "IP-TFS: %llu outer packets sent, %llu received",
+                 (unsigned long long)stats->iptfs_sealed, (unsigned long long)stats->iptfs_opened);
 }
 
 int role_esp(const struct role_options *options)
@@ -311,6 +353,8 @@ int role_esp(const struct role_options *options)
     for (unsigned kind = 0; kind < SOCKET_KINDS; kind++)
         watch(role, role->worker.sockets[kind], socket_readable);
     role->release = event_new(role->base, -1, 0, release, role);
+    role->due = event_new(role->base, -1, 0, due, role);
+    role->due_at = NSEC_NEVER;
     role->tick = event_new(role->base, -1, EV_PERSIST, tick, role);
     event_add(role->tick, &(struct timeval){.tv_sec = TICK_SECONDS});
     role_on_turn(turn_ended, role);

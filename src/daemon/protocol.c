@@ -438,6 +438,12 @@ static void shape_sa(struct codec *c, struct sa_message *m)
     field_u16(c, &spec->cpi);
     field_u16(c, &spec->resource);
     field_u16(c, &spec->resources);
+    field_u16(c, &spec->iptfs.packet_size);
+    field_u32(c, &spec->iptfs.rate);
+    field_u32(c, &spec->iptfs.init_delay);
+    field_bool(c, &spec->iptfs.whole);
+    field_u8(c, &spec->iptfs.reorder_window);
+    field_u16(c, &spec->iptfs.drop_time);
     field_path(c, &spec->path);
     field_bytes(c, &spec->encr_key);
     field_bytes(c, &spec->integ_key);

@@ -179,12 +179,12 @@ static void deliver(struct worker *worker, struct packet *const *packets, size_t
         frame_write(worker, device->fd, &join->frames[i], packets);
 }
 
-static void packets_dispatch(struct worker *worker, unsigned count)
+static void packets_pass(struct worker *worker, struct packet *const *packets, size_t count)
 {
     struct packet *inner[BURST_MAX];
     size_t delivered = 0;
-    for (unsigned i = 0; i < count; i++) {
-        struct packet *packet = worker->list[i];
+    for (size_t i = 0; i < count; i++) {
+        struct packet *packet = packets[i];
         switch (packet->verdict) {
         case VERDICT_SEND:
             if (packet->outer == OUTER_WHOLE)
@@ -207,11 +207,29 @@ static void packets_dispatch(struct worker *worker, unsigned count)
             break;
         case VERDICT_DROP: // counted by the plane, as is what it holds
         case VERDICT_HELD:
+        case VERDICT_GATHERED: // comes in another form
             break;
         }
     }
     sending_flush(worker);
     if (delivered) deliver(worker, inner, delivered);
+}
+
+static void packets_dispatch(struct worker *worker, unsigned count)
+{
+    struct packet *more[BURST_MAX];
+    size_t more_count;
+    packets_pass(worker, worker->list, count);
+    nsec now = role_now();
+    while ((more_count = plane_more(worker->plane, now, more)))
+        packets_pass(worker, more, more_count);
+}
+
+void worker_due(struct worker *worker)
+{
+    hands_fill(worker);
+    packets_dispatch(worker, 0);
+    hands_empty(worker);
 }
 
 // --- outward
@@ -464,7 +482,10 @@ bool worker_open_taken(struct worker *worker)
     worker->taken = 0;
     for (unsigned i = 0; i < count; i++) worker->list[i] = &worker->pieces[i];
     burst_open(worker, count);
-    for (unsigned i = 0; i < count; i++) good |= worker->pieces[i].verdict == VERDICT_DELIVER;
+    for (unsigned i = 0; i < count; i++) {
+        uint8_t verdict = worker->pieces[i].verdict;
+        good |= verdict == VERDICT_DELIVER || verdict == VERDICT_GATHERED;
+    }
     worker->taken_good = false;
     return good;
 }

@@ -62,6 +62,8 @@ void worker_device_set(struct worker *worker, uint16_t number, int fd);
 // One burst from a TUN device or from a socket. Called when there is something to read.
 void worker_outward(struct worker *worker, uint16_t device);
 void worker_inward(struct worker *worker, enum socket_kind kind);
+// What the plane has to send or to deliver at its deadline.
+void worker_due(struct worker *worker);
 // A sealed packet that has its own header (worker_modes.c).
 void worker_send_whole(struct worker *worker, struct packet *packet);
 // Of a burst from the TUN device, opens what is ESP between gateways and puts it at the end of the

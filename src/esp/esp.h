@@ -21,6 +21,7 @@ enum verdict {
     VERDICT_DELIVER,      // inner IP packet is ready for the TUN device
     VERDICT_BYPASS,       // send on as it is, unprotected (policy says so, or no policy covers it)
     VERDICT_HELD,         // the plane copied it and waits, for an SA or for other fragments; the buffer is free again
+    VERDICT_GATHERED,     // IP-TFS: what it holds comes from plane_more(); until that has no more, the buffer is in use
 };
 
 // RAW: `at` is ESP, the kernel writes the IP header before it. UDP: likewise, and the UDP header. WHOLE: a complete IP packet, for a
@@ -100,6 +101,11 @@ CHECKED enum fault packet_split(struct packet *packet);
 // At most BURST_MAX packets a call. `now` is for usage times, and for how long packets are held and acquires are not repeated.
 void plane_seal(struct plane *plane, nsec now, struct packet *const *packets, size_t count);
 void plane_open(struct plane *plane, nsec now, struct packet *const *packets, size_t count);
+// IP-TFS (RFC 9347), where packets do not come out as they went in: outer packets that carry several, or parts, of those that
+// were sealed or that it is time for, and inner packets of those that were opened. To be called after each seal and open, and at
+// plane_deadline(), until it returns 0. At most BURST_MAX at once, with a verdict each; they are the plane's, until the next call.
+size_t plane_more(struct plane *plane, nsec now, struct packet **packets);
+nsec plane_deadline(const struct plane *plane);  // NSEC_NEVER: nothing waits
 // Packets that were held for a policy which now has an SA: fills up to count packets of the caller's (with buffers), returns how many;
 // they are inner packets to be sealed again. Held packets older than a few seconds (given as `oldest`) are dropped.
 size_t plane_released(struct plane *plane, nsec oldest, struct packet *const *packets, size_t count);
@@ -107,6 +113,7 @@ bool plane_event(struct plane *plane, struct plane_event *event);   // events of
 
 struct plane_stats {
     uint64_t sealed, opened, sealed_bytes, opened_bytes, bypassed, held, events_lost;  // bytes: of inner packets
+    uint64_t iptfs_sealed, iptfs_opened;  // outer packets of IP-TFS; sealed and opened count the inner ones
     uint64_t dropped[FAULT_COUNT];
     size_t sas, policies, bytes_memory;  // memory without the keys of the cipher back end
 };

@@ -5,12 +5,14 @@
 //   struct sa_run  what every packet touches: two cache lines, in one array, found by SPI (table.c)
 //   struct policy  selectors and action, the SAs that serve it, packets that wait for one
 #pragma once
+#include "base/heap.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "crypto/icv.h"
 #include "esp/esp.h"
 #include "esp/flow.h"
 #include "esp/ip.h"
+#include "esp/iptfs.h"
 #include "esp/octets.h"
 #include "esp/reassemble.h"
 #include "esp/replay.h"
@@ -115,6 +117,7 @@ _Static_assert(sizeof(struct sa_run) <= 128,
 
 struct sa {
     struct sa_run *run;
+    struct iptfs *iptfs;      // NULL but in that mode
     struct traffic *traffic;
     struct policy *policy;    // outbound: the one it serves
     struct sa *older, *newer; // in that policy's list
@@ -326,7 +329,7 @@ struct esp_mode {
     // What this mode asks of an SA beyond what all do; NULL: nothing.
     enum fault (*check)(const struct sa_spec *spec);
 };
-extern const struct esp_mode tunnel_mode, transport_mode, gateway_mode, beet_mode;
+extern const struct esp_mode tunnel_mode, transport_mode, gateway_mode, beet_mode, iptfs_mode;
 const struct esp_mode *mode_of(uint8_t mode); // of ESP; NULL: not known
 // tunnel.c
 void tunnel_outer(const struct sa_run *run, struct packet *packet); // sets tos and df
@@ -388,6 +391,44 @@ void ipcomp_wrap(struct plane *plane, const struct sa_run *run, struct packet *p
                  uint8_t *next_header);
 enum fault ipcomp_unwrap(struct plane *plane, const struct sa_run *run, struct packet *packet,
                          uint8_t *next_header);
+// Puts header and trailer around what is at `at`, and says to the cipher where everything is.
+enum fault packet_frame(struct plane *plane, struct sa_run *run, const struct esp_mode *mode,
+                        struct packet *packet, struct batch_packet *batch);
+// iptfs_plane.c
+struct iptfs { // of one SA
+    struct heap_item timer; // in: when what waits is given up; out: when the next packet is due
+    struct sa_run *run;
+    struct iptfs_in in;
+    nsec patience; // in: for what is missing; out: for more to go with what is there
+    nsec flush_at;    // out: when what waits for more goes without
+    uint64_t awaited; // in: the number for which the timer runs
+    uint32_t packet_size, rate;
+    bool whole;
+    nsec started;   // out: when the rate began to be kept
+    uint64_t slots; // out: packets that were due since then
+    uint8_t *queue; // with a rate or a delay: inner packets, one behind the other
+    uint32_t first, last;
+    uint32_t left; // of the first packet of the queue, which has been begun
+};
+struct iptfs_work { // a packet of the caller's burst
+    struct sa_run *run; // NULL: the SA is gone
+    struct packet *packet;
+    uint64_t sequence; // open
+    struct bytes payload;
+};
+struct iptfs_plane {
+    struct heap timers;
+    struct packet *made; // BURST_MAX packets of our own; NULL until there is such an SA
+    struct iptfs_work work[BURST_MAX];
+    unsigned work_count, work_next;
+    uint32_t work_done; // seal: so much of the packet at work_next has gone
+};
+void iptfs_new(struct plane *plane, struct sa_run *run, const struct sa_spec *spec);
+void iptfs_free(struct plane *plane, struct sa_run *run);
+void iptfs_wipe(struct plane *plane);
+void iptfs_seal(struct plane *plane, nsec now, struct sa_run *run, struct packet *packet);
+enum fault iptfs_collect(struct plane *plane, struct sa_run *run, struct packet *packet,
+                         uint8_t next_header, uint64_t sequence);
 // ah.c
 enum fault ah_check(const struct sa_spec *spec);
 uint32_t ah_size(uint32_t icv_size, uint8_t family); // of the header with its ICV
@@ -409,6 +450,7 @@ struct plane {
     struct flow_key keys[BURST_MAX];
     uint64_t hashes[BURST_MAX];
     struct ipcomp *ipcomp;            // NULL until needed
+    struct iptfs_plane iptfs;
     uint8_t (*transit)[TRANSIT_SIZE]; // packets in transit as they came; NULL until needed
     struct reassembler *reassembly; // NULL until an SA needs it
     struct plane_stats stats;

@@ -38,6 +38,11 @@ static inline uint32_t ip_header_size(uint8_t family) { return family == ADDR_V4
 // behind the header already.
 void ip_make(uint8_t *ip, const struct ip_fields *fields, uint32_t size, uint32_t options);
 void ip_addrs(const uint8_t *ip, struct addr *source, struct addr *destination);
+// What a sound packet says of its own length.
+static inline uint32_t ip_total(const uint8_t *ip)
+{
+    return ip[0] >> 4 == 4 ? get_u16(ip + 2) : (uint32_t)IPV6_HEADER + get_u16(ip + 4);
+}
 uint8_t ip_ttl(const uint8_t *ip);
 static inline uint8_t tos_get(const uint8_t *ip)  // DSCP and ECN, the traffic class
 {

@@ -202,6 +202,7 @@ static enum fault packet_finish(struct plane *plane, struct sa_run *run, struct 
     TRY(packet_commit(plane, run, packet, sequence));
     uint8_t next_header;
     TRY(trailer_strip(run, packet, &next_header));
+    if (run->mode == MODE_IPTFS) return iptfs_collect(plane, run, packet, next_header, sequence);
     if (next_header == IPPROTO_NUMBER_NO_NEXT) return FAULT_ESP_DUMMY; // RFC 4303 2.6
     if (next_header == IPPROTO_NUMBER_IPCOMP && run->flags & SA_IPCOMP)
         TRY(ipcomp_unwrap(plane, run, packet, &next_header));
@@ -272,6 +273,7 @@ static void group_open(struct plane *plane, nsec now, const struct group *group,
             packet_refuse(plane, run, packet, fault);
             continue;
         }
+        if (packet->verdict == VERDICT_GATHERED) continue;
         bytes += packet->size;
         opened++;
     }

@@ -37,6 +37,7 @@ void plane_free(struct plane *plane)
 {
     if (!plane) return;
     sad_wipe(plane);
+    iptfs_wipe(plane);
     spd_wipe(plane);
     hold_wipe(&plane->hold);
     free(plane->transit);
@@ -65,6 +66,7 @@ const struct esp_mode *mode_of(uint8_t mode)
     static const struct esp_mode *const modes[] = {[MODE_TUNNEL] = &tunnel_mode,
                                                    [MODE_TRANSPORT] = &transport_mode,
                                                    [MODE_BEET] = &beet_mode,
+                                                   [MODE_IPTFS] = &iptfs_mode,
                                                    [MODE_GATEWAY_TRANSPORT] = &gateway_mode};
     return mode < sizeof modes / sizeof modes[0] ? modes[mode] : NULL;
 }

@@ -187,6 +187,7 @@ static void sa_new(struct plane *plane, struct sa_run *run, const struct sa_spec
     else
         run_set_out(run, spec);
     run_set_path(&plane->sad, run, &spec->path);
+    if (spec->mode == MODE_IPTFS) iptfs_new(plane, run, spec);
     plane->stats.sas++;
     plane->stats.bytes_memory += sa_memory(sa);
 }
@@ -194,6 +195,7 @@ static void sa_new(struct plane *plane, struct sa_run *run, const struct sa_spec
 static void sa_free(struct plane *plane, struct sa_run *run)
 {
     struct sa *sa = run->sa;
+    iptfs_free(plane, run);
     plane->stats.bytes_memory -= sa_memory(sa);
     plane->stats.sas--;
     batch_key_free(run->key);

@@ -6,7 +6,7 @@
 //   policies_find   policy and SA; packets that need none, or that must wait, leave here
 //   groups_join     packets of one SA are chained
 //   group_seal      sequence number, header, padding; one cipher call for the group; destination;
-//                   AH has its own (ah.c)
+//                   AH has its own (ah.c), and in IP-TFS packets are gathered (iptfs_plane.c)
 #include "esp/internal.h"
 
 // 1, 2, 3 …: RFC 4303 2.4.
@@ -125,9 +125,8 @@ enum fault sequence_next(struct plane *plane, struct sa_run *run)
     return OK;
 }
 
-// Puts header and trailer around what is at `at`, and says to the cipher where everything is.
-static enum fault packet_frame(struct plane *plane, struct sa_run *run, const struct esp_mode *mode,
-                               struct packet *packet, struct batch_packet *batch)
+enum fault packet_frame(struct plane *plane, struct sa_run *run, const struct esp_mode *mode,
+                        struct packet *packet, struct batch_packet *batch)
 {
     uint8_t next_header;
     TRY(mode->wrap(run, packet, &next_header));
@@ -172,6 +171,14 @@ void group_sealed(struct plane *plane, nsec now, struct sa_run *run, uint64_t by
     plane->stats.sealed_bytes += bytes;
 }
 
+static void group_gather(struct plane *plane, nsec now, const struct group *group,
+                         struct packet *const *packets)
+{
+    for (unsigned i = 0, number = group->first; i < group->count;
+         i++, number = plane->burst.next[number])
+        iptfs_seal(plane, now, group->run, packets[number]);
+}
+
 static void group_seal(struct plane *plane, nsec now, const struct group *group,
                        struct packet *const *packets)
 {
@@ -211,6 +218,8 @@ void plane_seal(struct plane *plane, nsec now, struct packet *const *packets, si
         const struct group *group = &plane->burst.groups[i];
         if (group->run->flags & SA_AH)
             ah_group_seal(plane, now, group, packets);
+        else if (group->run->mode == MODE_IPTFS)
+            group_gather(plane, now, group, packets);
         else
             group_seal(plane, now, group, packets);
     }

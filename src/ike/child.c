@@ -139,6 +139,7 @@ static void half_add(struct child *child, enum sa_direction direction, struct by
         .encr_key = bytes_of(kept.at, encr),
         .integ_key = bytes_of(kept.at + encr, integ),
     };
+    iptfs_spec(child, direction, &spec->iptfs);
     policy_sides(child->policy, &spec->local, &spec->remote);
     policy_child_path(child, &spec->path);
     keylog_child(child, direction, spec->encr_key, spec->integ_key);
@@ -236,6 +237,7 @@ void child_install(struct exchange *x, struct secret *keymat, enum child_install
     child->cpi_out = x->cpi_out;
     child->per_resource = x->per_resource;
     child->resource = x->resource;
+    child->peer_takes_whole = x->peer_takes_whole;
     child->suite = x->suite;
     list_append(&sa->children, &child->link);
     sa->child_count++;

@@ -164,6 +164,7 @@ struct child {
     uint16_t cpi_in, cpi_out; // RFC 3173: of compressed packets; 0: there are none
     bool per_resource;     // RFC 9611: there may be further ones like it
     uint16_t resource;     // for which it is; 0: for any
+    bool peer_takes_whole; // RFC 9347 6.1.4: no fragments
     const char *mode_why;  // why it is not the mode asked for; NULL: it is
     uint8_t halves;    // CHILD_HAS_…: what the data plane has
     bool doomed;       // lost a collision: the peer deletes it

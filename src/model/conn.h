@@ -72,6 +72,12 @@ struct child_conf {
     bool strict_mode;                        // refused rather than carried in another mode than the one asked for
     uint16_t tfc_padding;                    // bytes, or TFC_MTU
     uint8_t per_cpu;                         // enum per_cpu
+    uint16_t iptfs_packet_size;              // RFC 9347; 0: as large as the packets that the TUN device gives
+    uint32_t iptfs_rate;                     // packets a second; 0: when there is something to send
+    uint32_t iptfs_init_delay;               // microseconds
+    uint8_t iptfs_reorder_window;
+    uint16_t iptfs_drop_time;                // milliseconds
+    bool iptfs_accept_fragments, iptfs_dont_frag;
     uint8_t copy_dscp;                       // bit 0: out, bit 1: in
     uint32_t if_id_in, if_id_out;            // devices; 0: the ordinary one; or one of the two below
     bool if_id_shared;                       // unique ones come from the connection, for all its children

@@ -19,6 +19,23 @@ enum policy_action { POLICY_PROTECT = 1, POLICY_BYPASS, POLICY_DISCARD };
 // What a packet that matches a PROTECT policy without an SA does: it is dropped, or held (a few per policy) and an acquire reported.
 enum policy_trap { POLICY_BLOCK = 1, POLICY_TRAP };
 
+// RFC 9347, of one direction.
+struct sa_iptfs {
+    uint16_t packet_size;    // out: largest outer packet; 0: as large as the packets that the TUN device gives
+    uint32_t rate;           // out: packets of just that size a second; 0: when there is something to send
+    uint32_t init_delay;     // out: microseconds that a packet waits for others to go with it
+    bool whole;              // out: no inner packet is cut
+    uint8_t reorder_window;  // in: packets that may overtake one
+    uint16_t drop_time;      // in: milliseconds that they wait for it
+};
+enum {
+    IPTFS_PACKET_SIZE_MIN = 256,
+    IPTFS_RATE_MAX = 1000000,
+    IPTFS_INIT_DELAY_MAX = 1000000,
+    IPTFS_REORDER_MAX = 31,
+    IPTFS_DROP_TIME_MAX = 10000
+};
+
 struct sa_spec {
     uint32_t spi;            // host order. Inbound: any number from 256 on that is not in use
     uint8_t direction;       // enum sa_direction
@@ -35,6 +52,7 @@ struct sa_spec {
     uint16_t cpi;            // RFC 3173: of compressed packets in this SA; ESP only; 0: they are not compressed
     uint16_t resource;       // outbound: for which resource it is, from 1; 0: for any
     uint16_t resources;      // outbound: over how many the policy's packets are spread, RESOURCES_MAX at most; 0: they are not
+    struct sa_iptfs iptfs;   // MODE_IPTFS
     struct path path;        // local and remote outer endpoints
     struct bytes encr_key;   // with the salt at its end; borrowed
     struct bytes integ_key;

@@ -67,6 +67,11 @@ void mode_translate_back(const struct exchange *x, struct selectors *theirs,
 enum fault mode_choose(struct exchange *x, const struct child_conf *conf);
 enum fault mode_agree(struct exchange *x); // concluding
 void mode_announce(const struct child *child);
+// iptfs.c
+void iptfs_write(const struct exchange *x, struct draft *draft);
+bool iptfs_named(const struct message *message);
+const char *iptfs_agree(struct exchange *x); // why we cannot; NULL: we can
+void iptfs_spec(const struct child *child, enum sa_direction direction, struct sa_iptfs *spec);
 // BEET with networks as selectors: a child for each pair of addresses, when a packet calls for it.
 bool mode_is_on_demand(const struct child_conf *conf);
 void mode_wait_for_packets(struct ike *ike, struct loaded *loaded, const struct child_conf *conf,

@@ -4,6 +4,7 @@
 //
 //     transport            USE_TRANSPORT_MODE (RFC 7296 1.3.1), between the two hosts themselves
 //     BEET                 USE_BEET_MODE, for one inner address on each side
+//     IP-TFS               USE_AGGFRAG (RFC 9347 5.1), see iptfs.c
 //     gateway transport    USE_GATEWAY_TRANSPORT with our mark in it: mode = transport with
 //     networks
 //                          as selectors. Only a cygnet knows what is meant, so nothing else is
@@ -23,6 +24,7 @@ static const struct mode_row {
 } mode_rows[] = {
     {MODE_TRANSPORT,         NOTIFY_USE_TRANSPORT_MODE,    ""},
     {MODE_BEET,              NOTIFY_USE_BEET_MODE,         ""},
+    {MODE_IPTFS,             NOTIFY_USE_AGGFRAG,           ""},
     {MODE_GATEWAY_TRANSPORT, NOTIFY_USE_GATEWAY_TRANSPORT, gateway_mark},
 };
 // clang-format on
@@ -74,6 +76,9 @@ static uint8_t mode_meant(const struct exchange *x, const struct child_conf *con
                : !conf->esp.count            ? not_ah
                                              : NULL;
         return *why ? MODE_TUNNEL : MODE_BEET;
+    case MODE_IPTFS:
+        *why = conf->esp.count ? NULL : not_ah;
+        return *why ? MODE_TUNNEL : MODE_IPTFS;
     default:
         return conf->mode;
     }
@@ -90,6 +95,7 @@ static enum fault mode_possible(const struct exchange *x, uint8_t mode, uint8_t 
 static bool mode_named(const struct message *message, const struct mode_row *row)
 {
     struct notify notify;
+    if (row->mode == MODE_IPTFS) return iptfs_named(message);
     if (!message_notify(message, row->notify, &notify)) return false;
     return row->data[0] == 0 || bytes_equal(notify.data, bytes_of_text(row->data));
 }
@@ -129,10 +135,12 @@ void mode_offer(struct exchange *x, const struct child_conf *conf, const struct 
 void mode_write(const struct exchange *x, struct draft *draft)
 {
     for (size_t i = 0; i < sizeof mode_rows / sizeof *mode_rows; i++)
-        if (mode_rows[i].mode == x->mode)
+        if (mode_rows[i].mode == x->mode && x->mode != MODE_IPTFS)
             draft_notify(draft, mode_rows[i].notify, bytes_of_text(mode_rows[i].data));
-    // RFC 4303 2.7: only in tunnel mode does what is carried say itself how long it is.
-    bool padding = x->mode == MODE_TUNNEL && x->child->protocol == PROTOCOL_ESP;
+    if (x->mode == MODE_IPTFS) iptfs_write(x, draft);
+    // RFC 4303 2.7: only where whole packets are carried do those say themselves how long they are.
+    bool whole = x->mode == MODE_TUNNEL || x->mode == MODE_IPTFS;
+    bool padding = whole && x->child->protocol == PROTOCOL_ESP;
     if (!padding) draft_notify(draft, NOTIFY_ESP_TFC_PADDING_NOT_SUPPORTED, BYTES_NONE);
 }
 
@@ -254,6 +262,9 @@ enum fault mode_agree(struct exchange *x)
 {
     uint8_t got = message_mode(&x->in);
     if (got != MODE_TUNNEL && got != x->mode) return FAULT_MODE_OTHER;
+    // RFC 9347 5.1: the peer has it in use; without it there can be no child.
+    const char *why = got == MODE_IPTFS ? iptfs_agree(x) : NULL;
+    if (why) return exchange_why(x, FAULT_IPTFS_DEMANDS, "%s", why);
     if (got != x->mode) {
         if (x->mode == MODE_GATEWAY_TRANSPORT) return FAULT_GATEWAY_TRANSPORT_PEER;
         if (x->mode == MODE_BEET) x->sa->bits |= BEET_DECLINED;
@@ -330,6 +341,11 @@ enum fault mode_choose(struct exchange *x, const struct child_conf *conf)
                                 mode_text(asked));
         if (x->mode != MODE_TUNNEL) x->mode_why = not_asked;
         x->mode = MODE_TUNNEL;
+    }
+    const char *why = x->mode == MODE_IPTFS ? iptfs_agree(x) : NULL;
+    if (why) {
+        x->mode = MODE_TUNNEL;
+        x->mode_why = why;
     }
     bool shared = x->mode == MODE_TRANSPORT && x->nat_remote.family && nat_taken(x);
     return shared ? FAULT_TRANSPORT_NAT_TAKEN : mode_settle(x, conf);

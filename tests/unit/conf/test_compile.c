@@ -409,13 +409,13 @@ static void complaints_without_a_file_name_the_section(void **state)
     tree_add_text(&arena, tree_add_section(&arena, conn, "local"), "auth", "psk");
     tree_add_text(&arena, tree_add_section(&arena, conn, "remote"), "auth", "psk");
     struct tree *child = tree_add_section(&arena, tree_add_section(&arena, conn, "children"), "lan");
-    tree_add_text(&arena, child, "mode", "iptfs");
+    tree_add_text(&arena, child, "mode", "transport_proxy");
     struct tree *list = tree_add_list(&arena, child, "rekey_time");
     tree_add_item(&arena, list, BYTES("1h"));
     assert_null(options_conn(conn, &complaints));
     complaints_print(&complaints, &out);
     assert_string_equal(buf_text(&out), "office: encap = perhaps: expected yes or no\n"
-                                        "office.children.lan: mode = iptfs is known but not supported yet\n"
+                                        "office.children.lan: mode = transport_proxy is known but not supported yet\n"
                                         "office.children.lan: rekey_time takes one value, not a list\n");
     complaints_free(&complaints);
     buf_free(&out);

@@ -73,7 +73,7 @@ static const struct {
     {CONN, "version = 1", 11, "version = 1 is known but not supported yet"},
     {CONN, "pull = no", 1, "option \"pull\" is known but not supported yet"},
     {CONN, "fragmentation = force", 17, "fragmentation = force is known but not supported yet"},
-    {CHILD, "mode = iptfs", 8, "mode = iptfs is known but not supported yet"},
+    {CHILD, "mode = transport_proxy", 8, "mode = transport_proxy is known but not supported yet"},
     {CHILD, "icmp = yes", 1, "option \"icmp\" is known but not supported yet"},
     {CHILD, "hostaccess = yes", 1, "option \"hostaccess\" is not supported: it is for updown programs, which are not run"},
     {CHILD, "hw_offload = packet", 14, "hw_offload = packet is known but not supported yet: the data plane is a process and gives no keys to network cards"},
@@ -259,7 +259,7 @@ static void all_errors_come_at_once(void **state)
 {
     (void)state;
     struct read_conf conf = conf_read("connections { a {\n versoin = 2\n encap = x\n local { auth = foo }\n remote { id = }\n"
-                                      " children { c { mode = iptfs\n life_time = x } } } }\nsecrets { eap { } }\n}\n");
+                                      " children { c { mode = transport_proxy\n life_time = x } } } }\nsecrets { eap { } }\n}\n");
     options_check(conf.root, &conf.complaints);
     assert_int_equal(conf.complaints.errors, 7);
     conf_free(&conf);

@@ -780,7 +780,7 @@ static void what_cannot_be_is_refused(void **state)
     spec.path.remote.addr.family = ADDR_NONE;
     CHECK_FAULT(plane_sa_add(rig.a, &spec), FAULT_SA_PARAMETERS);
     spec = rig.spec;
-    spec.mode = MODE_IPTFS;
+    spec.mode = MODE_GATEWAY_TRANSPORT + 1;
     CHECK_FAULT(plane_sa_add(rig.a, &spec), FAULT_SA_MODE);
     spec = rig.spec;
     spec.protocol = PROTOCOL_IKE;

@@ -455,7 +455,12 @@ static void child_make(const struct conf_text *text, unsigned i, struct conn *co
     selectors_make(or (text->local_ts[i], "10.1.0.0/16"), &child->local_ts, &child->local_dynamic);
     selectors_make(or (text->remote_ts[i], "10.2.0.0/16"), &child->remote_ts,
                    &child->remote_dynamic);
-    child->mode = text->transport ? MODE_TRANSPORT : MODE_TUNNEL;
+    child->mode = text->transport ? MODE_TRANSPORT : text->iptfs ? MODE_IPTFS : MODE_TUNNEL;
+    child->strict_mode = text->strict_mode;
+    child->iptfs_packet_size = 1000;
+    child->iptfs_reorder_window = 3;
+    child->iptfs_drop_time = 100;
+    child->iptfs_accept_fragments = !text->takes_whole;
     child->start_action = text->start_action;
     child->dpd_action = text->dpd_action;
     child->close_action = text->close_action;

@@ -629,6 +629,11 @@ static void transport_unasked(struct draft *draft)
     write_child(draft);
     draft_notify(draft, NOTIFY_USE_TRANSPORT_MODE, BYTES_NONE);
 }
+static void iptfs_unasked(struct draft *draft)
+{
+    write_child(draft);
+    draft_notify(draft, NOTIFY_USE_AGGFRAG, bytes_of("", 1));
+}
 static void no_selectors(struct draft *draft)
 {
     write_sa_payload(draft, 0x12345678, PROTOCOL_ESP);
@@ -652,6 +657,7 @@ static const struct {
     {"wider selectors", wider_selectors, FAULT_TS_NOT_OFFERED, LIVES},
     {"another protocol", other_protocol, FAULT_PROPOSAL_NOT_OFFERED, LIVES},
     {"transport mode unasked", transport_unasked, FAULT_MODE_OTHER, LIVES},
+    {"IP-TFS unasked", iptfs_unasked, FAULT_MODE_OTHER, LIVES},
     {"no selectors", no_selectors, FAULT_PAYLOAD_MISSING, LIVES},
     {"reserved SPI", answer_reserved_spi, FAULT_SPI_WRONG, LIVES},
     {"INVALID_SYNTAX", says_invalid_syntax, FAULT_PEER_SYNTAX, ENDS},
