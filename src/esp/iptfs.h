@@ -56,9 +56,9 @@ struct iptfs_in {
 };
 
 enum iptfs_taken {
-    IPTFS_NONE,   // all that can be had by now is taken
+    IPTFS_NONE, // all that can be had by now is taken
     IPTFS_PACKET,
-    IPTFS_FAULT,  // something was dropped; there may be more to take
+    IPTFS_FAULT, // something was dropped; there may be more to take
 };
 
 void iptfs_in_init(struct iptfs_in *in, uint32_t window);

@@ -109,8 +109,7 @@ static enum fault iptfs_check(const struct sa_spec *spec)
 {
     const struct sa_iptfs *iptfs = &spec->iptfs;
     if (spec->direction == SA_IN)
-        return iptfs->reorder_window > IPTFS_REORDER_MAX ||
-                       iptfs->drop_time > IPTFS_DROP_TIME_MAX
+        return iptfs->reorder_window > IPTFS_REORDER_MAX || iptfs->drop_time > IPTFS_DROP_TIME_MAX
                    ? FAULT_SA_PARAMETERS
                    : OK;
     return iptfs->packet_size < IPTFS_PACKET_SIZE_MIN || iptfs->rate > IPTFS_RATE_MAX ||

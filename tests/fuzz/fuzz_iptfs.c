@@ -4,9 +4,9 @@
 //
 // Must reach: every fault, packets whose lengths come in pieces, slots that are kept and given up.
 // Holds: what comes out is as long as it says itself; all is taken in a bounded number of steps.
-#include "esp/iptfs.h"
 #include "base/mem.h"
 #include "esp/ip.h"
+#include "esp/iptfs.h"
 #include "fuzz.h"
 #include <assert.h>
 

@@ -304,7 +304,31 @@ static void children_for_single_processors_meet_loss(struct sim *sim, uint64_t s
     CHECK(sim, sim_paired(sim));
 }
 
+static bool carried_by(const struct sim_host *host, uint8_t mode)
+{
+    for (size_t i = 0; i < host->sa_count; i++)
+        if (host->sas[i].spec.mode != mode) return false;
+    return host->sa_count > 0;
+}
+
+// RFC 9347 5.1 test: both get it or none, whoever rekeys, and whatever is lost.
+static void packets_share_one_by_agreement(struct sim *sim, uint64_t seed)
+{
+    static const char *const modes[] = {"mode = iptfs", "mode = iptfs\n iptfs_accept_fragments = no", "mode = tunnel"};
+    const char *a = modes[seed % 3], *b = modes[seed / 3 % 3];
+    sim_pair_of(sim, seed, "", a, "", b);
+    sim_start(sim);
+    sim_command(SIM_A(sim), "up lan");
+    sim_storm(sim, &(struct weather){.loss = 20, .duplicates = 10, .jitter = nsec_ms(200)}, nsec_seconds(150));
+    sim_command(seed % 2 ? SIM_A(sim) : SIM_B(sim), "rekey lan");
+    sim_run(sim, nsec_seconds(60));
+    sim_quiesce(sim);
+    uint8_t mode = a == modes[2] || b == modes[2] ? MODE_TUNNEL : MODE_IPTFS;
+    CHECK(sim, sim_paired(sim) && carried_by(SIM_A(sim), mode) && carried_by(SIM_B(sim), mode));
+}
+
 const struct scenario scenarios_extend[] = {
+    SCENARIO(packets_share_one_by_agreement),
     SCENARIO(a_restarted_peer_is_found_by_its_token),
     SCENARIO(a_restarted_peer_is_found_by_packets),
     SCENARIO(a_client_is_sent_on),

@@ -208,30 +208,104 @@ struct script { // payloads under numbers 1, 2, 3 …; S and D: begin and rest o
 static const struct script scripts[] = {
     {{"00000000" IP4_24}, OK, 1},
     {{"00ff0000" IP4_24}, OK, 1}, // the reserved octet is ignored
-    {{"0100000000000000000000000000000000000000000000" "00" IP4_24}, OK, 1},
+    {{"0100000000000000000000000000000000000000000000"
+      "00" IP4_24},
+     OK,
+     1},
     {{"00000000" IP4_24 IP4_24 "00ffff"}, OK, 2},
-    {{"00000000" "450000", "00000015" "18000000004011000001020304050607080909090a"}, OK, 1},
-    {{"00000000" "45", "00000017" "00", "00000016" "0018000000004011000001020304050607080909090a"}, OK, 1},
-    {{"00000000" "450000", "00000000" "00000000", "00000015" "18000000004011000001020304050607080909090a"}, OK, 1},
-    {{"00000000" "450000", "00000000", "00000015" "18000000004011000001020304050607080909090a"}, OK, 1},
-    {{"00000000" "000000"}, OK, 0},
+    {{"00000000"
+      "450000",
+      "00000015"
+      "18000000004011000001020304050607080909090a"},
+     OK,
+     1},
+    {{"00000000"
+      "45",
+      "00000017"
+      "00",
+      "00000016"
+      "0018000000004011000001020304050607080909090a"},
+     OK,
+     1},
+    {{"00000000"
+      "450000",
+      "00000000"
+      "00000000",
+      "00000015"
+      "18000000004011000001020304050607080909090a"},
+     OK,
+     1},
+    {{"00000000"
+      "450000",
+      "00000000",
+      "00000015"
+      "18000000004011000001020304050607080909090a"},
+     OK,
+     1},
+    {{"00000000"
+      "000000"},
+     OK,
+     0},
     {{"00000000"}, OK, 0},
     {{""}, OK, 0},
     {{"000000"}, FAULT_IPTFS_HEADER, 0},
     {{"02000000" IP4_24}, FAULT_IPTFS_HEADER, 0},
     {{"01000000" IP4_24 "10"}, OK, 0}, // most of the packet is header, the rest begins with a zero
     {{"01000000000000000000"}, FAULT_IPTFS_HEADER, 0},
-    {{"00000000" "55000018"}, FAULT_IPTFS_BLOCK, 0},
+    {{"00000000"
+      "55000018"},
+     FAULT_IPTFS_BLOCK,
+     0},
     {{"00000000" IP4_24 "10"}, FAULT_IPTFS_BLOCK, 1},
-    {{"00000000" "45000013"}, FAULT_IPTFS_BLOCK, 0},
-    {{"00000000" "60000000ffff"}, FAULT_IPTFS_BLOCK, 0}, // with its header more than IP carries
-    {{"00000003" "ffffff" IP4_24}, FAULT_IPTFS_OFFSET, 1},
-    {{"00000000" "45000018", "00000000" IP4_24}, FAULT_IPTFS_OFFSET, 1},
-    {{"00000000" "45000018", "00000013" "00000000401100000102030405060708090909" IP4_24}, FAULT_IPTFS_OFFSET, 1},
-    {{"00000000" "45", "00000002" "0000" IP4_24}, FAULT_IPTFS_OFFSET, 1},
-    {{"00000000" "45", "00000020" "000018", "0000001d" "00"}, FAULT_IPTFS_OFFSET, 0},
-    {{"00000000" "4500", "0000ffff" "00"}, FAULT_IPTFS_OFFSET, 0},
-    {{"00000000" "45", "00000001" "00"}, FAULT_IPTFS_OFFSET, 0},
+    {{"00000000"
+      "45000013"},
+     FAULT_IPTFS_BLOCK,
+     0},
+    {{"00000000"
+      "60000000ffff"},
+     FAULT_IPTFS_BLOCK,
+     0}, // with its header more than IP carries
+    {{"00000003"
+      "ffffff" IP4_24},
+     FAULT_IPTFS_OFFSET,
+     1},
+    {{"00000000"
+      "45000018",
+      "00000000" IP4_24},
+     FAULT_IPTFS_OFFSET,
+     1},
+    {{"00000000"
+      "45000018",
+      "00000013"
+      "00000000401100000102030405060708090909" IP4_24},
+     FAULT_IPTFS_OFFSET,
+     1},
+    {{"00000000"
+      "45",
+      "00000002"
+      "0000" IP4_24},
+     FAULT_IPTFS_OFFSET,
+     1},
+    {{"00000000"
+      "45",
+      "00000020"
+      "000018",
+      "0000001d"
+      "00"},
+     FAULT_IPTFS_OFFSET,
+     0},
+    {{"00000000"
+      "4500",
+      "0000ffff"
+      "00"},
+     FAULT_IPTFS_OFFSET,
+     0},
+    {{"00000000"
+      "45",
+      "00000001"
+      "00"},
+     FAULT_IPTFS_OFFSET,
+     0},
 };
 
 static size_t unhex(const char *hex, uint8_t *out)
@@ -308,8 +382,7 @@ static void rig_iptfs(struct rig *rig, const struct cipher *cipher, enum batch_k
     assert_true(rig_start(rig, kind));
     rig->spec = spec_of(cipher, SA_OUT, SPI_AB);
     rig->spec.mode = MODE_IPTFS;
-    rig->spec.iptfs =
-        (struct sa_iptfs){.packet_size = 600, .reorder_window = 3, .drop_time = 100};
+    rig->spec.iptfs = (struct sa_iptfs){.packet_size = 600, .reorder_window = 3, .drop_time = 100};
 }
 
 static void more_to_wire(struct rig *rig, nsec now)
