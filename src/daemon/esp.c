@@ -297,6 +297,7 @@ static void release(evutil_socket_t fd, short what, void *context)
     (void)fd, (void)what;
     struct esp_role *role = context;
     worker_release(&role->worker, role_now() - nsec_seconds(HELD_SECONDS));
+    due_set(role);
     events_tell(role);
 }
 

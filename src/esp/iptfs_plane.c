@@ -284,7 +284,11 @@ static size_t made_seal(struct plane *plane, nsec now, struct sa_run *run, size_
         outer_set(run, packet);
         count++;
     }
-    if (count) batch_seal(run->key, plane->burst.batch, count);
+    // Padding is sealed, too, where no inner packet has led here yet.
+    if (count) {
+        run->key = batch_key_expanded(run->key);
+        batch_seal(run->key, plane->burst.batch, count);
+    }
     group_sealed(plane, now, run, filled.bytes, filled.packets);
     plane->stats.iptfs_sealed += count;
     return count;

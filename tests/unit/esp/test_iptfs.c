@@ -483,13 +483,20 @@ static void for_a_peer_that_takes_no_fragments_none_are_made(void **state)
 }
 
 // RFC 9347 2.4.1 test
+static enum batch_kind best_kind(void)
+{
+    struct batch_backend *there = batch_backend_new(BATCH_MB);
+    if (there) batch_backend_free(there);
+    return there ? BATCH_MB : BATCH_EVP;
+}
+
 static void a_constant_rate_is_kept_with_traffic_and_without(void **state)
 {
     (void)state;
     static const size_t sizes[] = {1300, 48, 28};
     struct rig rig;
     size_t got[COUNT(sizes)];
-    rig_iptfs(&rig, &ciphers[0], BATCH_EVP);
+    rig_iptfs(&rig, &ciphers[0], best_kind());
     rig.spec.iptfs.rate = 100;
     rig_add_sa(&rig);
     wire_count = 0;
