@@ -18,6 +18,7 @@ int cli_rekey(int argc, char **argv);
 int cli_reload(int argc, char **argv);
 int cli_list(int argc, char **argv);
 int cli_status(int argc, char **argv);
+int cli_explain(int argc, char **argv);
 int cli_log(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_pki(int argc, char **argv);

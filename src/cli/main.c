@@ -9,6 +9,7 @@ static const struct subcommand subcommands[] = {
     {"rekey",  cli_rekey,  "give a child SA or an IKE SA new keys"},
     {"list",   cli_list,   "show SAs, connections, certificates, pools"},
     {"status", cli_status, "the daemon's state in a few lines, and its SAs"},
+    {"explain", cli_explain, "how large packets through a child may be, and why"},
     {"log",    cli_log,    "follow what happens in the daemon"},
     {"reload", cli_reload, "have the daemon read its configuration again"},
     {"check",  cli_check,  "check a configuration without a daemon"},

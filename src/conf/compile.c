@@ -282,6 +282,7 @@ static void conn_options_compile(struct compiling *c, const struct tree *section
     conn->aggressive = bool_of(section, "aggressive", false);
     conn->pull = bool_of(section, "pull", true);
     conn->resumption = bool_of(section, "resumption", false);
+    conn->path_mtu_probes = bool_of(section, "path_mtu_probes", true);
     conn->ppk_required = bool_of(section, "ppk_required", false);
     if (!convert_identity(tree_text(section, "ppk_id", "%any"), c->arena, &conn->ppk_id, &wrong))
         conn->ppk_id = (struct identity){.type = IDENTITY_ANY};
@@ -736,6 +737,23 @@ static void child_iptfs_compile(struct compiling *c, const struct tree *section,
                         "ipcomp does not go with mode = iptfs: a payload is no single packet");
 }
 
+// auto, no, or the number of bytes that a TCP segment has at most.
+static uint16_t mss_of(struct compiling *c, const struct tree *section)
+{
+    enum { LEAST = 216, MOST = 65495 }; // 256 and 65,535 less two headers
+    const char *text = tree_text(section, "tcp_mss", "auto");
+    char *end;
+    unsigned long bytes = strtoul(text, &end, 10);
+    if (strcasecmp(text, "auto") == 0) return MSS_AUTO;
+    if (strcasecmp(text, "no") == 0) return 0;
+    if (*text >= '0' && *text <= '9' && *end == 0 && bytes >= LEAST && bytes <= MOST)
+        return (uint16_t)bytes;
+    option_complain(c->complaints, FAULT_OPTION_VALUE, c->where, place_of(section, "tcp_mss"),
+                    "tcp_mss = %s is neither auto nor no nor a number from %d to %d", text, LEAST,
+                    MOST);
+    return 0;
+}
+
 static void child_compile(struct compiling *c, const struct tree *section, const struct tree *conn,
                           struct child_conf *child)
 {
@@ -764,6 +782,9 @@ static void child_compile(struct compiling *c, const struct tree *section, const
     devices_compile(c, conn, section, child);
     ipcomp_check(c, section, child);
     child_iptfs_compile(c, section, child);
+    child->tcp_mss = mss_of(c, section);
+    bool outer = strcasecmp(tree_text(section, "fragments", "inner"), "outer") == 0;
+    child->fragments = outer ? FRAGMENTS_OUTER : FRAGMENTS_INNER;
 }
 
 // A message may name a child twice; a file cannot, since its sections merge.

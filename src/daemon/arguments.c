@@ -89,6 +89,8 @@ static const struct fd_row {
     {"tcp6.listen",  AT(tcp6_listen),  1,           TO(ESP)},
     {"tcp4",         AT(tcp4),         TCP_SPARES,  TO(ESP)},
     {"tcp6",         AT(tcp6),         TCP_SPARES,  TO(ESP)},
+    {"icmp4",        AT(icmp4),        1,           TO(IKE)},
+    {"icmp6",        AT(icmp6),        1,           TO(IKE)},
     {"vici",         AT(vici),         1,           TO(CONTROL)},
 };
 // clang-format on

@@ -172,6 +172,18 @@ static void sa_del(struct esp_role *role, struct rd *fields, struct arena *arena
         role_log(ROLE_ESP, IKE_DETAIL, fault, "cannot delete the SA with SPI %08x", message.spi);
 }
 
+static void sa_mtu(struct esp_role *role, struct rd *fields, struct arena *arena)
+{
+    struct sa_mtu_message message;
+    if (sa_mtu_get(fields, arena, &message) != OK) return;
+    const struct addr *remote =
+        message.direction == SA_OUT && message.remote.family ? &message.remote : NULL;
+    enum fault fault =
+        plane_sa_mtu(role->plane, message.spi, message.direction, remote, message.path_mtu);
+    if (fault)
+        role_log(ROLE_ESP, IKE_DETAIL, fault, "cannot set the path MTU of SPI %08x", message.spi);
+}
+
 static void policy_add(struct esp_role *role, struct rd *fields, struct arena *arena)
 {
     struct policy_message message;
@@ -220,6 +232,9 @@ static void from_ike(void *context, const struct message_head *head, struct rd *
         break;
     case MESSAGE_SA_DEL:
         sa_del(role, fields, &arena);
+        break;
+    case MESSAGE_SA_MTU:
+        sa_mtu(role, fields, &arena);
         break;
     case MESSAGE_POLICY_ADD:
         policy_add(role, fields, &arena);

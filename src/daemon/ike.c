@@ -43,7 +43,7 @@ static void stream_out(struct ike_role *role, const struct path *path, struct by
     SEND(role, role->esp, STREAM, datagram, 0, {.local = path->local, .remote = path->remote, .stream = true, .bytes = wr_done(&marked)});
 }
 
-static void datagram_out(struct ike_role *role, const struct path *path, struct bytes bytes, uint8_t dscp)
+static void datagram_out(struct ike_role *role, const struct path *path, struct bytes bytes, uint8_t dscp, bool uncut)
 {
     if (path->stream) {
         stream_out(role, path, bytes);
@@ -54,7 +54,10 @@ static void datagram_out(struct ike_role *role, const struct path *path, struct 
     struct wr datagram = wr_over(role->space, IPC_MESSAGE_MAX);
     if (path->encap) wr_bytes(&datagram, BYTES_ARRAY(non_esp_marker));
     wr_bytes(&datagram, bytes);
-    enum fault fault = udp_send(fd, &path->local, &path->remote, (uint8_t)(dscp << 2), wr_done(&datagram));
+    enum fault fault = (uncut ? udp_send_uncut : udp_send)(fd, &path->local, &path->remote, (uint8_t)(dscp << 2),
+                                                           wr_done(&datagram));
+    // RFC 8899 4.1: a probe that does not leave this host is one that got no answer.
+    if (uncut && fault == FAULT_SEND_TOO_LARGE) return;
     if (fault) {
         char to[ENDPOINT_TEXT];
         role_log(ROLE_IKE, IKE_DETAIL, fault, "cannot send to %s", endpoint_print(&path->remote, to));
@@ -102,7 +105,7 @@ static void tell_when_done(struct ike_role *role, const struct wr *message)
 static void withheld_perform(struct ike_role *role, const struct withheld *withheld)
 {
     if (withheld->to_peer) {
-        datagram_out(role, &withheld->path, withheld->message, withheld->dscp);
+        datagram_out(role, &withheld->path, withheld->message, withheld->dscp, withheld->uncut);
         return;
     }
     struct wr out = wr_over((void *)(uintptr_t)withheld->message.at, withheld->message.size);
@@ -133,13 +136,14 @@ static void sends_perform(struct ike_role *role)
     for (size_t i = 0; i < role->send_count; i++) {
         const struct ike_out *out = &role->sends[i];
         if (!role->policies_came) {
-            datagram_out(role, &out->send.path, out->send.bytes, out->send.dscp);
+            datagram_out(role, &out->send.path, out->send.bytes, out->send.dscp, out->send.uncut);
             continue;
         }
         struct withheld *withheld = withhold(role, out->send.bytes);
         withheld->to_peer = true;
         withheld->path = out->send.path;
         withheld->dscp = out->send.dscp;
+        withheld->uncut = out->send.uncut;
     }
     role->send_count = 0;
 }
@@ -165,6 +169,22 @@ static void out_policy(struct ike_role *role, const struct ike_out *out)
     }
 }
 
+static void out_sa_add(struct ike_role *role, const struct ike_out *out)
+{
+    struct sa_spec spec = out->sa_add;
+    uint16_t mtu = spec.direction == SA_OUT ? ike_mtu_ask(role, spec.spi, &spec.path) : 0;
+    if (!spec.path_mtu) spec.path_mtu = mtu;
+    SEND(role, role->esp, SA_ADD, sa, 0, {.spec = spec});
+}
+
+static void out_sa_move(struct ike_role *role, const struct ike_out *out)
+{
+    SEND(role, role->esp, SA_MOVE, sa_move, 0,
+         {.spi = out->sa_move.spi, .direction = out->sa_move.direction,
+          .path = out->sa_move.path, .former = out->sa_move.former});
+    if (out->sa_move.direction == SA_OUT) (void)ike_mtu_ask(role, out->sa_move.spi, &out->sa_move.path);
+}
+
 static void out_done(struct ike_role *role, const struct ike_out *out)
 {
     struct done_message done = {.command = out->done.command, .fault = out->done.fault, .text = out->done.text,
@@ -180,11 +200,12 @@ static void output_perform(struct ike_role *role, const struct ike_out *out)
     if (out->kind == IKE_OUT_POLICY_ADD) role->policies_came = true;
     switch (out->kind) {
     case IKE_OUT_SEND: out_send(role, out); break;
-    case IKE_OUT_SA_ADD: SEND(role, role->esp, SA_ADD, sa, 0, {.spec = out->sa_add}); break;
-    case IKE_OUT_SA_MOVE:
-        SEND(role, role->esp, SA_MOVE, sa_move, 0,
-             {.spi = out->sa_move.spi, .direction = out->sa_move.direction,
-              .path = out->sa_move.path, .former = out->sa_move.former});
+    case IKE_OUT_SA_ADD: out_sa_add(role, out); break;
+    case IKE_OUT_SA_MOVE: out_sa_move(role, out); break;
+    case IKE_OUT_SA_MTU:
+        SEND(role, role->esp, SA_MTU, sa_mtu, 0,
+             {.spi = out->sa_mtu.spi, .direction = out->sa_mtu.direction, .remote = out->sa_mtu.remote,
+              .path_mtu = out->sa_mtu.path_mtu});
         break;
     case IKE_OUT_SA_DEL:
         SEND(role, role->esp, SA_DEL, sa_del, 0,
@@ -236,6 +257,7 @@ void ike_role_step(struct ike_role *role, struct ike_in *in)
     while (ike_next(role->core, &out)) output_perform(role, &out);
     sends_perform(role);
     role->stepping = false;
+    ike_mtu_tell(role);
     ike_answer_next(role);   // steps again, and so on until none is ready
     timer_set(role);
     if (role->stopping && ike_stats(role->core)->sas == 0) role_leave();
@@ -711,6 +733,7 @@ int role_ike(const struct role_options *options)
     evtimer_add(role.usage_timer, &usage_interval);
     keylog_start(&role);
     links_open(&role);
+    ike_mtu_watch(&role);
     role.deaf_timer = evtimer_new(role.base, deaf_fired, &role);
     const struct timeval deaf = {.tv_sec = DEAF_SECONDS};
     evtimer_add(role.deaf_timer, &deaf);
@@ -718,6 +741,7 @@ int role_ike(const struct role_options *options)
     role_on_turn(turn_ended, &role);
     int code = role_loop(role.base, options->alive);
     ike_free(role.core);
+    free(role.mtus);
     free(role.space);
     return code;
 }

@@ -32,8 +32,16 @@ struct withheld {
     bool to_peer;
     struct path path;     // to_peer
     uint8_t dscp;
+    bool uncut;
     struct bytes message; // owned
     struct withheld *next;
+};
+
+// What the ways out to peers of new SAs take; the core gets it when all outputs of the present step are performed.
+struct mtu_news {
+    uint32_t spi;
+    struct addr remote;
+    uint16_t mtu;
 };
 
 struct list_request {   // a list-sas that waits for fresh counters
@@ -62,6 +70,8 @@ struct ike_role {
     bool policies_came; // in this step
     struct ike_out *sends;   // of this step: they go out when all else is performed
     size_t send_count, send_room;
+    struct mtu_news *mtus;
+    size_t mtu_count, mtu_room;
     uint64_t started;   // seconds since 1970
     bool stopping;
     uint8_t *space;     // IPC_MESSAGE_MAX bytes to write a message into
@@ -70,6 +80,10 @@ struct ike_role {
 // Runs one input through the core and performs all outputs, and those of the inputs they cause.
 void ike_role_step(struct ike_role *role, struct ike_in *in);
 
+// ike_mtu.c
+uint16_t ike_mtu_ask(struct ike_role *role, uint32_t spi, const struct path *path);   // of an outbound SA
+void ike_mtu_tell(struct ike_role *role);
+void ike_mtu_watch(struct ike_role *role);   // ICMP
 // ike_operations.c
 bool ike_answer_next(struct ike_role *role);   // gives the core one ready answer; false when there is none
 void ike_operation_start(struct ike_role *role, const struct ike_operation *operation);

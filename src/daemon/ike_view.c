@@ -2,6 +2,7 @@
 // The core's SAs, events and reports as other programs see them: sections with the key names of the VICI protocol, log lines for people.
 #include "daemon/ike_view.h"
 #include "daemon/vici.h"
+#include "esp/pmtu.h"
 #include <stdio.h>
 #include <time.h>
 
@@ -74,6 +75,32 @@ static void selectors_add_list(struct arena *arena, struct tree *to, const char 
     }
 }
 
+// What of the path's MTU is left for packets, part by part.
+static void mtu_add(const struct ike_child_info *child, struct arena *arena, struct tree *to)
+{
+    static const char *const sources[] = {[IKE_MTU_UNKNOWN] = "unknown", [IKE_MTU_DEVICE] = "device", [IKE_MTU_ICMP] = "icmp",
+                                          [IKE_MTU_PROBE] = "probe", [IKE_MTU_ASSUMED] = "assumed"};
+    if (!child->path_mtu) return;
+    struct sa_spec spec = {.protocol = child->protocol, .mode = child->mode, .encr = child->suite.encr,
+                           .key_bits = child->suite.key_bits, .integ = child->suite.integ, .path = child->path,
+                           .local = *child->local, .remote = *child->remote};
+    struct mtu_parts parts = mtu_parts(&spec);
+    uint32_t inner = mtu_inner(&parts, child->path_mtu);
+    const struct { const char *name; uint8_t value; } rows[] = {
+        {"mtu-ip", parts.ip}, {"mtu-udp", parts.udp}, {"mtu-header", parts.header}, {"mtu-iv", parts.iv},
+        {"mtu-icv", parts.icv}, {"mtu-align", parts.align}, {"mtu-trailer", parts.trailer}, {"mtu-kept", parts.kept},
+    };
+    number_add(arena, to, "mtu", inner);
+    number_add(arena, to, "path-mtu", child->path_mtu);
+    tree_add_text(arena, to, "path-mtu-source", sources[child->mtu_source]);
+    seconds_add(arena, to, "path-mtu-age", role_now() - child->mtu_learned);
+    number_add(arena, to, "device-mtu", child->device_mtu);
+    tree_add_text(arena, to, "path-mtu-probes", child->mtu_probed ? "yes" : "no");
+    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) number_add(arena, to, rows[i].name, rows[i].value);
+    if (child->conf->tcp_mss == MSS_AUTO) tree_add_text(arena, to, "tcp-mss", "auto");
+    else number_add(arena, to, "tcp-mss", child->conf->tcp_mss);
+}
+
 static void child_add(const struct ike_child_info *child, struct arena *arena, struct tree *to)
 {
     nsec now = role_now();
@@ -99,6 +126,7 @@ static void child_add(const struct ike_child_info *child, struct arena *arena, s
         tree_add_printf(arena, to, "cpi-out", "%04x", child->cpi_out);
     }
     suite_add(arena, to, &child->suite, false);
+    mtu_add(child, arena, to);
     if (child->esn) tree_add_text(arena, to, "esn", "1");
     usage_add(arena, to, &child->in, "in", now);
     usage_add(arena, to, &child->out, "out", now);

@@ -172,6 +172,8 @@ static bool raw_open_all(struct role_options *options)
     options->whole6 = raw.whole6;
     options->bypass4 = raw.bypass4;
     options->bypass6 = raw.bypass6;
+    options->icmp4 = raw.icmp4;
+    options->icmp6 = raw.icmp6;
     return true;
 }
 

@@ -444,6 +444,9 @@ static void shape_sa(struct codec *c, struct sa_message *m)
     field_bool(c, &spec->iptfs.whole);
     field_u8(c, &spec->iptfs.reorder_window);
     field_u16(c, &spec->iptfs.drop_time);
+    field_u16(c, &spec->path_mtu);
+    field_u16(c, &spec->tcp_mss);
+    field_u8(c, &spec->fragments);
     field_path(c, &spec->path);
     field_bytes(c, &spec->encr_key);
     field_bytes(c, &spec->integ_key);
@@ -464,6 +467,14 @@ static void shape_sa_del(struct codec *c, struct sa_del_message *m)
     field_u32(c, &m->spi);
     field_u8(c, &m->direction);
     field_addr(c, &m->remote);
+}
+
+static void shape_sa_mtu(struct codec *c, struct sa_mtu_message *m)
+{
+    field_u32(c, &m->spi);
+    field_u8(c, &m->direction);
+    field_addr(c, &m->remote);
+    field_u16(c, &m->path_mtu);
 }
 
 static void shape_policy(struct codec *c, struct policy_message *m)
@@ -567,6 +578,7 @@ CODEC(anchors)
 CODEC(sa)
 CODEC(sa_move)
 CODEC(sa_del)
+CODEC(sa_mtu)
 CODEC(policy)
 CODEC(policy_del)
 CODEC(usage)

@@ -22,6 +22,7 @@ struct role_options {             // what every role is told
     int bypass4, bypass6;         // whole packets that no policy protects
     int tcp4_listen, tcp6_listen;  // IKE over TCP (esp); -1: none
     int tcp4[TCP_SPARES], tcp6[TCP_SPARES];   // to connect with
+    int icmp4, icmp6;             // what routers say of packets that are too large (ike)
     int vici;                     // listening UNIX socket (control)
     unsigned workers;
     uint16_t port, port_nat;

@@ -84,6 +84,7 @@ void worker_wipe(struct worker *worker)
     memory_wipe(worker->receiving, sizeof *worker->receiving);
     free(worker->receiving);
     free(worker->sending);
+    worker_cut_free(worker);
 }
 
 // An empty packet in the buffer of its place, to be filled behind the head room.
@@ -201,6 +202,10 @@ static void packets_pass(struct worker *worker, struct packet *const *packets, s
             }
             inner[delivered++] = packet;
             break;
+        case VERDICT_FRAGMENT:
+            sending_flush(worker); // in their order
+            worker_cut(worker, packet);
+            break;
         case VERDICT_BYPASS:
             // No policy protects the packet: it goes out as if the TUN device had not been there.
             send_whole(worker, packet);
@@ -254,6 +259,8 @@ static unsigned frame_cut(struct worker *worker, size_t size, unsigned count)
         worker->dropped[fault]++;
         return count;
     }
+    if (cut.header)
+        gso_cut_limit(&cut, plane_mtu_of(worker->plane, role_now(), worker->source, cut.at, cut.size));
     for (;;) {
         if (count == BURST_MAX) {
             burst_seal(worker, count);

@@ -44,6 +44,7 @@ struct worker {
     bool busy; // a burst is in our hands: buffers and list are in use
     struct sending *sending;
     struct receiving *receiving;
+    struct cutting *cutting; // NULL until a packet was to be cut
     bool transit;                  // gateways in transport mode: the TUN device brings their ESP, too
     bool joined;                   // the last burst of a socket had joined messages
     unsigned taken;                // messages of a stream that wait in pieces[]
@@ -66,6 +67,9 @@ void worker_inward(struct worker *worker, enum socket_kind kind);
 void worker_due(struct worker *worker);
 // A sealed packet that has its own header (worker_modes.c).
 void worker_send_whole(struct worker *worker, struct packet *packet);
+// A packet that is too large for the path leaves in fragments, each sealed (worker_mtu.c).
+void worker_cut(struct worker *worker, const struct packet *whole);
+void worker_cut_free(struct worker *worker);
 // Of a burst from the TUN device, opens what is ESP between gateways and puts it at the end of the
 // list; returns how many before it are to be sealed.
 unsigned worker_open_transit(struct worker *worker, unsigned count);

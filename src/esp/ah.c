@@ -241,6 +241,7 @@ void ah_group_seal(struct plane *plane, nsec now, const struct group *group,
         struct packet *packet = packets[number];
         uint32_t size = packet->size;
         packet->spi = run->spi;
+        if (!seal_admits(plane, now, run, packet)) continue;
         enum fault fault = packet_seal(plane, run, packet);
         if (fault) {
             packet_drop(plane, packet, fault);

@@ -18,8 +18,9 @@ enum { PACKET_HEAD = 128, PACKET_TAIL = 320, PACKET_MAX = 65535, BURST_MAX = 64,
 enum verdict {
     VERDICT_DROP = 0,     // fault says why; counted
     VERDICT_SEND,         // outer packet is ready: see `outer`
-    VERDICT_DELIVER,      // inner IP packet is ready for the TUN device
+    VERDICT_DELIVER,      // inner IP packet is ready for the TUN device (seal: an ICMP error for the sender)
     VERDICT_BYPASS,       // send on as it is, unprotected (policy says so, or no policy covers it)
+    VERDICT_FRAGMENT,     // cut it into packets of at most `limit` bytes (esp/pmtu.h) and seal those
     VERDICT_HELD,         // the plane copied it and waits, for an SA or for other fragments; the buffer is free again
     VERDICT_GATHERED,     // IP-TFS: what it holds comes from plane_more(); until that has no more, the buffer is in use
 };
@@ -49,6 +50,9 @@ struct packet {
     bool df;                // outer DF to set (seal), received (open)
     uint8_t protocol;       // open: PROTOCOL_AH, or PROTOCOL_ESP or 0: what stands at `at`
     uint16_t device;        // seal: of which the packet came; open: which it is to come out of (see plane_policy_add)
+    bool oversize;          // seal: larger than the path takes; whoever sends it cuts it (then df is false)
+    uint16_t limit;         // VERDICT_FRAGMENT
+    bool piece;             // seal: of such a packet: it is not joined with the others again
     bool transit;           // open: it was on its way through us to somebody else: what is not ours becomes VERDICT_BYPASS, unchanged
     uint16_t head;          // open: so many bytes before `at` are the outer IP header with what extends it; 0: they are not there
                             // seal, WHOLE: so many bytes are headers that the kernel would write alike, from `from`, `to`, tos, ttl
@@ -121,3 +125,9 @@ const struct plane_stats *plane_stats(const struct plane *plane);
 // Bytes that a packet grows by in this SA for an inner packet of inner_size (outer header, UDP, ESP, IV, padding, ICV). In BEET and
 // transport mode it is one without options and extension headers.
 size_t plane_overhead(const struct sa_spec *spec, size_t inner_size);
+
+// The path MTU of an SA has changed. 0: not known. `remote` as with plane_sa_del_of.
+CHECKED enum fault plane_sa_mtu(struct plane *plane, uint32_t spi, enum sa_direction direction, const struct addr *remote,
+                                uint16_t path_mtu);
+// The largest packet that the SA takes which this one would go by; UINT32_MAX when there is none or it takes all.
+uint32_t plane_mtu_of(struct plane *plane, nsec now, uint16_t device, const uint8_t *ip, uint32_t size);

@@ -238,6 +238,12 @@ enum fault gso_cut_start(struct gso_cut *cut, uint8_t *frame, size_t size)
     return OK;
 }
 
+void gso_cut_limit(struct gso_cut *cut, uint32_t mtu)
+{
+    bool segments = cut->header && !cut->udp && mtu > cut->header;
+    if (segments && cut->header + cut->segment > mtu) cut->segment = mtu - cut->header;
+}
+
 // RFC 9293 3.1: sequence numbers count bytes. RFC 3168 6.1.2: CWR is in the first packet only; what
 // ends the data is in the last.
 static void tcp_adapt(const struct gso_cut *cut, uint8_t *tcp, uint32_t payload)

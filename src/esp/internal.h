@@ -13,6 +13,7 @@
 #include "esp/flow.h"
 #include "esp/ip.h"
 #include "esp/iptfs.h"
+#include "esp/pmtu.h"
 #include "esp/octets.h"
 #include "esp/reassemble.h"
 #include "esp/replay.h"
@@ -109,6 +110,7 @@ struct sa_run {
             uint64_t sequence; // the last that was used
             uint64_t soft;
             struct endpoint local, remote;
+            uint16_t mtu; // largest packet that fits the path once it is sealed
         } out;
     };
 } __attribute__((aligned(64)));
@@ -124,6 +126,10 @@ struct sa {
     struct icv_key *icv;      // AH
     uint64_t *ring;           // owned, when the window does not fit the run struct
     struct path path;
+    struct mtu_parts parts;
+    uint16_t path_mtu, tfc, tcp_mss; // as in sa_spec
+    uint16_t mtu;                    // what the path leaves for a packet
+    uint8_t fragments;               // enum sa_fragments
     uint64_t moved; // tag of the place that was reported last; 0: none
     uint64_t dropped_replay, dropped_auth, dropped_selector;
     uint16_t resource, resources; // outbound, as in struct sa_spec
@@ -403,6 +409,7 @@ struct iptfs { // of one SA
     nsec flush_at;    // out: when what waits for more goes without
     uint64_t awaited; // in: the number for which the timer runs
     uint32_t packet_size, rate;
+    uint32_t wanted_size; // of packets, where the path takes them
     bool whole;
     nsec started;   // out: when the rate began to be kept
     uint64_t slots; // out: packets that were due since then
@@ -429,6 +436,17 @@ void iptfs_wipe(struct plane *plane);
 void iptfs_seal(struct plane *plane, nsec now, struct sa_run *run, struct packet *packet);
 enum fault iptfs_collect(struct plane *plane, struct sa_run *run, struct packet *packet,
                          uint8_t next_header, uint64_t sequence);
+// mtu.c
+void run_set_mtu(struct sa_run *run, uint16_t path_mtu);
+void run_clamp_mss(const struct sa_run *run, struct packet *packet);
+// pmtu.c: may the packet be sealed as it is? False: it has its verdict.
+bool mtu_admits(struct plane *plane, nsec now, const struct sa_run *run, struct packet *packet);
+static inline bool seal_admits(struct plane *plane, nsec now, const struct sa_run *run,
+                               struct packet *packet)
+{
+    if (tcp_is_syn(packet->at, packet->size)) run_clamp_mss(run, packet);
+    return packet->size <= run->out.mtu || mtu_admits(plane, now, run, packet);
+}
 // ah.c
 enum fault ah_check(const struct sa_spec *spec);
 uint32_t ah_size(uint32_t icv_size, uint8_t family); // of the header with its ICV
@@ -453,6 +471,7 @@ struct plane {
     struct iptfs_plane iptfs;
     uint8_t (*transit)[TRANSIT_SIZE]; // packets in transit as they came; NULL until needed
     struct reassembler *reassembly; // NULL until an SA needs it
+    struct icmp_budget icmp;
     struct plane_stats stats;
 };
 void packet_drop(struct plane *plane, struct packet *packet, enum fault fault);

@@ -44,7 +44,7 @@ void iptfs_new(struct plane *plane, struct sa_run *run, const struct sa_spec *sp
     struct iptfs *iptfs = run->sa->iptfs = NEW(struct iptfs);
     made_room(plane);
     iptfs->run = run;
-    iptfs->packet_size = spec->iptfs.packet_size;
+    iptfs->packet_size = iptfs->wanted_size = spec->iptfs.packet_size;
     iptfs->whole = spec->iptfs.whole;
     nsec at = TIMER_IDLE;
     if (spec->direction == SA_IN) {

@@ -206,7 +206,9 @@ static enum fault packet_finish(struct plane *plane, struct sa_run *run, struct 
     if (next_header == IPPROTO_NUMBER_NO_NEXT) return FAULT_ESP_DUMMY; // RFC 4303 2.6
     if (next_header == IPPROTO_NUMBER_IPCOMP && run->flags & SA_IPCOMP)
         TRY(ipcomp_unwrap(plane, run, packet, &next_header));
-    return mode_of(run->mode)->unwrap(run, packet, next_header);
+    TRY(mode_of(run->mode)->unwrap(run, packet, next_header));
+    if (tcp_is_syn(packet->at, packet->size)) run_clamp_mss(run, packet);
+    return OK;
 }
 
 static size_t group_gather(struct burst *burst, const struct group *group,

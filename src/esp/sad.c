@@ -110,6 +110,8 @@ static size_t sa_memory(const struct sa *sa)
 static void run_set_path(const struct sad *sad, struct sa_run *run, const struct path *path)
 {
     run->sa->path = *path;
+    mtu_parts_path(&run->sa->parts, path);
+    run_set_mtu(run, run->sa->path_mtu);
     run->sa->moved = 0;
     // RFC 9329 6.1: over a stream IKE says where the peer is, not each packet.
     unsigned encap = path->stream ? SA_STREAM : path->encap ? SA_ENCAP : 0;
@@ -178,9 +180,13 @@ static void sa_new(struct plane *plane, struct sa_run *run, const struct sa_spec
                            (spec->mode == MODE_GATEWAY_TRANSPORT ? SA_GATEWAY : 0) |
                            (spec->cpi ? SA_IPCOMP : 0)),
         .copy = copy_pack(spec->copy_dscp, spec->copy_df, spec->copy_ecn),
-        .tfc = spec->tfc_padding,
         .device = (uint16_t)spec->if_id,
     };
+    sa->parts = mtu_parts(spec);
+    sa->path_mtu = spec->path_mtu;
+    sa->tfc = spec->tfc_padding;
+    sa->tcp_mss = spec->tcp_mss;
+    sa->fragments = spec->fragments;
     run_set_key(run, key);
     if (spec->direction == SA_IN)
         run_set_in(run, spec);
@@ -188,6 +194,7 @@ static void sa_new(struct plane *plane, struct sa_run *run, const struct sa_spec
         run_set_out(run, spec);
     run_set_path(&plane->sad, run, &spec->path);
     if (spec->mode == MODE_IPTFS) iptfs_new(plane, run, spec);
+    run_set_mtu(run, spec->path_mtu);
     plane->stats.sas++;
     plane->stats.bytes_memory += sa_memory(sa);
 }
@@ -277,6 +284,16 @@ enum fault plane_sa_move_of(struct plane *plane, uint32_t spi, enum sa_direction
     if (!run) return fault;
     if (direction == SA_OUT && !path_is_usable(path)) return FAULT_SA_PARAMETERS;
     run_set_path(&plane->sad, run, path);
+    return OK;
+}
+
+enum fault plane_sa_mtu(struct plane *plane, uint32_t spi, enum sa_direction direction,
+                        const struct addr *remote, uint16_t path_mtu)
+{
+    enum fault fault;
+    struct sa_run *run = sad_find(&plane->sad, spi, direction, remote, &fault);
+    if (!run) return fault;
+    run_set_mtu(run, path_mtu);
     return OK;
 }
 

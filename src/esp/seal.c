@@ -53,7 +53,8 @@ static void flows_read(struct plane *plane, nsec now, struct packet *const *pack
         packet->fault = OK;
         packet->spi = packet->policy = 0;
         packet->head = packet->ttl = 0;
-        if (plane->reassembly && !fragment_join(plane, now, packet)) continue;
+        packet->oversize = false;
+        if (plane->reassembly && !packet->piece && !fragment_join(plane, now, packet)) continue;
         enum fault fault = flow_key_read(packet->at, packet->size, &plane->keys[i], &total);
         if (fault) {
             packet_drop(plane, packet, fault);
@@ -176,7 +177,8 @@ static void group_gather(struct plane *plane, nsec now, const struct group *grou
 {
     for (unsigned i = 0, number = group->first; i < group->count;
          i++, number = plane->burst.next[number])
-        iptfs_seal(plane, now, group->run, packets[number]);
+        if (seal_admits(plane, now, group->run, packets[number]))
+            iptfs_seal(plane, now, group->run, packets[number]);
 }
 
 static void group_seal(struct plane *plane, nsec now, const struct group *group,
@@ -192,6 +194,7 @@ static void group_seal(struct plane *plane, nsec now, const struct group *group,
         struct packet *packet = packets[number];
         uint32_t size = packet->size;
         packet->spi = run->spi;
+        if (!seal_admits(plane, now, run, packet)) continue;
         enum fault fault = packet_frame(plane, run, mode, packet, &burst->batch[count]);
         if (fault) {
             packet_drop(plane, packet, fault);

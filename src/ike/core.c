@@ -323,6 +323,12 @@ void ike_step(struct ike *ike, struct ike_in *in)
     case IKE_IN_LEASE:
         lease_restore(ike, &in->lease);
         break;
+    case IKE_IN_PATH_MTU:
+        pmtu_device(ike, in->path_mtu.spi, &in->path_mtu.remote, in->path_mtu.mtu);
+        break;
+    case IKE_IN_ICMP:
+        pmtu_icmp(ike, in->icmp.family, in->icmp.bytes);
+        break;
     }
     alarms_run(ike);
 }

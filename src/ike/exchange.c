@@ -26,6 +26,7 @@ void exchange_free(struct exchange *x)
     struct ike *ike = x->sa->ike;
     waiter_forget(ike, &x->waiter);
     packets_free(ike, &x->sent);
+    packets_free(ike, &x->probe);
     secret_later(ike, &x->ke_private);
     secret_later(ike, &x->ke_shared);
     secret_later(ike, &x->ke_more);

@@ -119,6 +119,9 @@ struct exchange {
 
     uint32_t message_id;
     struct packets sent; // ask: the request
+    struct packets probe;  // path MTU: the request with a filling
+    uint16_t probe_size;   // of the packet with it; 0: it is no probe
+    bool probe_lost;       // it was sent again
     unsigned tries, retries;
     nsec first_sent, last_sent;
     nsec due;         // when the next try that counts is

@@ -37,6 +37,8 @@ enum ike_in_kind {
     IKE_IN_POOL_LOAD,   // adds or replaces by name; leases stay
     IKE_IN_POOL_UNLOAD, // addresses that are held stay so until their holders go
     IKE_IN_LEASE,       // who had which address before; after POOL_LOAD
+    IKE_IN_PATH_MTU,    // of the way out to the peer of an outbound SA: after SA_ADD and SA_MOVE
+    IKE_IN_ICMP,        // as a raw socket gave it; anybody may have sent it
 };
 
 enum ike_command_kind {
@@ -101,7 +103,7 @@ struct ike_lease {
 };
 
 struct ike_in {
-    uint8_t kind;
+    uint8_t kind; // enum ike_in_kind
     nsec now;
     union {
         struct {
@@ -119,6 +121,15 @@ struct ike_in {
         const char *name;             // CONN_UNLOAD, POOL_UNLOAD
         const struct pool_conf *pool; // POOL_LOAD; copied
         struct ike_lease lease;       // LEASE
+        struct {
+            uint32_t spi;
+            struct addr remote;
+            uint16_t mtu;
+        } path_mtu;
+        struct {
+            uint8_t family;
+            struct bytes bytes;
+        } icmp;
         struct {
             const uint8_t (
                 *hashes)[20]; // SHA-1 of each anchor's subjectPublicKeyInfo (RFC 7296 3.7)
@@ -143,6 +154,7 @@ enum ike_out_kind {
     IKE_OUT_REPORT, // a log line
     IKE_OUT_EVENT,  // something that clients may subscribe to
     IKE_OUT_DONE,   // a command is finished
+    IKE_OUT_SA_MTU, // how large a packet of an SA the way to the peer takes
 };
 
 enum ike_operation_kind {
@@ -258,6 +270,7 @@ struct ike_out {
             struct path path; // encap: put the non-ESP marker before it
             struct bytes bytes;
             uint8_t dscp;
+            bool uncut;     // nobody may fragment it
             bool keepalive; // goes as it is, without the marker (RFC 3948 2.3)
         } send;
         struct sa_spec sa_add;
@@ -271,6 +284,12 @@ struct ike_out {
             uint8_t direction;
             struct addr remote;
         } sa_del;
+        struct {
+            uint32_t spi;
+            uint8_t direction;
+            struct addr remote;
+            uint16_t path_mtu;
+        } sa_mtu;
         struct {
             struct policy_spec spec;
             const struct child_conf *child;
@@ -291,6 +310,15 @@ struct ike_out {
             uint32_t matches, terminated;
         } done;
     };
+};
+
+// Where the path MTU is known from.
+enum ike_mtu_source {
+    IKE_MTU_UNKNOWN = 0,
+    IKE_MTU_DEVICE,  // of the way out of this host
+    IKE_MTU_ICMP,    // a router said so
+    IKE_MTU_PROBE,   // the peer answered a message of this size
+    IKE_MTU_ASSUMED, // it did not answer a larger one
 };
 
 // --- the surface
@@ -331,6 +359,11 @@ struct ike_child_info {
     uint16_t cpi_in, cpi_out; // RFC 3173; 0: packets are not compressed
     bool per_resource; // RFC 9611: it may have others like it beside it
     uint16_t resource; // for which it is, from 1; 0: for any
+    struct path path;    // of its packets
+    uint16_t path_mtu, device_mtu; // 0: not known
+    uint8_t mtu_source;            // enum ike_mtu_source
+    nsec mtu_learned;
+    bool mtu_probed; // probes are sent to this peer
     struct suite suite; // with ke: what PFS used
     nsec installed, rekey_at, life_ends;
     struct sa_usage in, out;                // as last reported

@@ -221,6 +221,12 @@ void draft_notify_spi(struct draft *draft, uint8_t protocol, struct bytes spi, u
 struct packets draft_finish_clear(struct draft *draft); // owned
 struct packets draft_seal(struct sa *sa, struct draft *draft, uint8_t exchange,
                           enum message_kind kind, uint32_t message_id);
+// The same, but never as fragments.
+struct packets draft_seal_uncut(struct sa *sa, struct draft *draft, uint8_t exchange,
+                                enum message_kind kind, uint32_t message_id);
+void packets_send_uncut(struct ike *ike, const struct sa *sa, const struct path *path,
+                        const struct packets *packets);
+bool message_is_genuine(struct sa *sa, const struct message *message);
 enum fault message_open(struct sa *sa, struct message *message,
                         struct arena *arena); // decrypts in place of the SK payload
 void packets_send(struct ike *ike, const struct sa *sa, const struct path *path,

@@ -132,8 +132,8 @@ static void piece_seal(struct sa *sa, const struct ike_header *header, uint8_t n
     memory_wipe(space, padded);
 }
 
-struct packets draft_seal(struct sa *sa, struct draft *draft, uint8_t exchange,
-                          enum message_kind kind, uint32_t message_id)
+static struct packets seal(struct sa *sa, struct draft *draft, uint8_t exchange,
+                           enum message_kind kind, uint32_t message_id, size_t limit)
 {
     assert(!draft->out.failed);
     struct ike_header header = {
@@ -148,7 +148,6 @@ struct packets draft_seal(struct sa *sa, struct draft *draft, uint8_t exchange,
     uint8_t first = draft->out.at[FIRST_TYPE_PLACE];
     struct bytes plain = bytes_of(draft->out.at + 1, draft->out.size - 1);
     AUTOFREE_BUF struct buf datagrams = BUF(2 * IKE_MESSAGE_MAX);
-    size_t limit = fragment_limit(sa);
     if (limit && plain.size > limit) {
         // RFC 7383 2.5: only the first fragment names the type of the first payload; all but the
         // last have one size.
@@ -163,6 +162,18 @@ struct packets draft_seal(struct sa *sa, struct draft *draft, uint8_t exchange,
     }
     struct bytes copy = mem_copy(buf_bytes(&datagrams));
     return (struct packets){(uint8_t *)(uintptr_t)copy.at, copy.size};
+}
+
+struct packets draft_seal(struct sa *sa, struct draft *draft, uint8_t exchange,
+                          enum message_kind kind, uint32_t message_id)
+{
+    return seal(sa, draft, exchange, kind, message_id, fragment_limit(sa));
+}
+
+struct packets draft_seal_uncut(struct sa *sa, struct draft *draft, uint8_t exchange,
+                                enum message_kind kind, uint32_t message_id)
+{
+    return seal(sa, draft, exchange, kind, message_id, 0);
 }
 
 // --- sending
@@ -187,6 +198,16 @@ void packets_send(struct ike *ike, const struct sa *sa, const struct path *path,
         out->send.dscp = sa && sa->conn ? sa->conn->dscp : 0;
         at += size;
     }
+}
+
+void packets_send_uncut(struct ike *ike, const struct sa *sa, const struct path *path,
+                        const struct packets *packets)
+{
+    struct ike_out *out = out_new(ike, IKE_OUT_SEND);
+    out->send.path = *path;
+    out->send.bytes = bytes_of(packets->at, packets->size);
+    out->send.dscp = sa->conn ? sa->conn->dscp : 0;
+    out->send.uncut = true;
 }
 
 // --- opening
@@ -246,6 +267,27 @@ enum fault message_open(struct sa *sa, struct message *message, struct arena *ar
     message->plain = plain;
     message->payloads = arena_new(arena, sizeof *message->payloads);
     return payloads_read(first, plain, message->payloads, NULL);
+}
+
+// Was it, or its first fragment, sealed by the peer? Nothing of it is kept.
+bool message_is_genuine(struct sa *sa, const struct message *message)
+{
+    struct arena arena = {0};
+    struct payloads *outer = arena_new(&arena, sizeof *outer);
+    struct message copy = *message;
+    uint8_t first;
+    uint16_t number = 1, total;
+    struct bytes plain, body;
+    struct bytes chain =
+        bytes_of(message->raw.at + IKE_HEADER_SIZE, message->raw.size - IKE_HEADER_SIZE);
+    bool read = payloads_read(message->header.next, chain, outer, &first) == OK;
+    const struct payload *sealed = read ? sealed_payload(outer) : NULL;
+    bool fragment = sealed && sealed->type == PAYLOAD_SKF;
+    if (fragment && skf_read(sealed->body, &number, &total, &body) != OK) sealed = NULL;
+    bool genuine = sealed && number == 1 &&
+                   piece_open(sa, &copy, sealed, fragment ? 4 : 0, &arena, &plain) == OK;
+    arena_free(&arena);
+    return genuine;
 }
 
 // --- looking into a message

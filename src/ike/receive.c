@@ -93,12 +93,14 @@ static enum window window_of(const struct sa *sa, const struct ike_header *heade
 }
 
 // RFC 7296 2.1: a request that comes again, the same to the last bit, gets the same response. RFC
-// 7383 2.6.1: of a fragmented one the first fragment stands for all.
+// 7383 2.6.1: of a fragmented one the first fragment stands for all. It may come
+// again in other pieces; then it is enough that the peer made it.
 static void request_again(struct sa *sa, const struct message *message)
 {
     struct ike *ike = sa->ike;
-    if (sa->answering || !sa->response.at ||
-        map_hash(&ike->by_spi, message->raw) != sa->request_hash)
+    if (sa->answering || !sa->response.at) return;
+    if (map_hash(&ike->by_spi, message->raw) != sa->request_hash &&
+        !message_is_genuine(sa, message))
         return;
     ike->stats.retransmits_received++;
     report(

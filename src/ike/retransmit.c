@@ -59,8 +59,9 @@ void request_sent(struct exchange *x)
     x->tries = 0;
     x->first_sent = x->last_sent = sa->ike->now;
     x->is_again = x->sprayed = false;
-    packets_send(sa->ike, sa, exchange_path(x), &x->sent);
     sa->last_sent = sa->ike->now;
+    if (pmtu_probe_send(x)) return;
+    packets_send(sa->ike, sa, exchange_path(x), &x->sent);
     request_wait(x, wait_of_try(&sa->ike->settings, 0));
 }
 
@@ -136,6 +137,7 @@ static void request_again(struct exchange *x)
     report(ike, ABOUT_SA(sa), IKE_DETAIL, OK,
            "%s request is sent to %s again, as something is heard from there", x->plan->ask.name,
            endpoint_text(ike, &sa->path.remote));
+    x->probe_lost = x->probe_size != 0; // this answer says nothing of its size
     packets_send(ike, sa, exchange_path(x), &x->sent);
     sa->last_sent = x->last_sent = ike->now;
     sa_set_timer(sa, TIMER_RETRANSMIT, x->due);
@@ -164,12 +166,13 @@ void request_retransmit(struct sa *sa)
         peer_given_up(sa, x);
         return;
     }
+    if (pmtu_probe_again(x)) return;
     x->tries++;
     ike->stats.retransmits_sent++;
     report(ike, ABOUT_SA(sa), IKE_DETAIL, OK, "%s request is sent to %s again (%u of %u)",
            x->plan->ask.name, endpoint_text(ike, &sa->path.remote), x->tries, tries_of(sa, x));
     if (x->tries == 1) alert(ike, sa, "retransmit-send");
-    packets_send(ike, sa, exchange_path(x), &x->sent);
+    packets_send(ike, sa, exchange_path(x), pmtu_probe_packets(x));
     request_spray(x);
     sa->last_sent = x->last_sent = ike->now;
     request_wait(x, wait_of_try(&ike->settings, x->tries));

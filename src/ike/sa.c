@@ -146,6 +146,7 @@ void sa_inherit(struct sa *fresh, struct sa *old)
     fresh->bits |= old->bits & kept;
     fresh->path = old->path;
     path_inherit(fresh, old);
+    pmtu_inherit(fresh, old);
     sa_set_conn(fresh, old->conn);
     fresh->local_id = identity_copy(&old->local_id);
     fresh->remote_id = identity_copy(&old->remote_id);
@@ -455,6 +456,9 @@ static void timer_run(struct sa *sa, enum sa_timer timer)
         break;
     case TIMER_PARKED:
         parked_drop(sa);
+        break;
+    case TIMER_PMTU:
+        pmtu_due(sa);
         break;
     case TIMER_CONFIRM:
         confirmation_due(sa);

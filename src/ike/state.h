@@ -46,6 +46,7 @@ enum sa_timer {
     TIMER_KEEPALIVE,
     TIMER_PATH,   // a way to the peer is looked for
     TIMER_PARKED, // the peer did not go on with the further key exchanges of a request
+    TIMER_PMTU,    // the path MTU is probed
     TIMER_CONFIRM, // the peer must have had our answer by now
     SA_TIMERS,
 };
@@ -68,6 +69,7 @@ enum task_kind {
     TASK_DELETE_IKE,
     TASK_LIVENESS,
     TASK_TICKET,     // ask for a ticket (RFC 5723)
+    TASK_PATH_MTU,   // send a probe
     TASK_DELETE_SPI, // a child that the peer has and we could not take
     TASK_UPDATE,      // RFC 4555: the peer is told of our path
     TASK_ADDRESSES,   // … of our addresses
@@ -324,6 +326,19 @@ struct sa_keys {
     uint16_t d, a, e; // sizes of SK_d, of one SK_a, of one SK_e
 };
 
+// What is known of the path's MTU, and the search for it (ext/pmtu.c).
+struct path_mtu {
+    struct addr local, remote;
+    uint16_t device;    // of the way out; 0: not known yet
+    uint16_t current;   // what the data plane goes by
+    uint16_t low, high; // what has passed, what has not
+    uint16_t probing;   // being tried; 0: none
+    uint8_t source;     // enum ike_mtu_source
+    uint8_t losses;     // of that size, one after the other
+    nsec learned, raise; // raise: when a larger one is tried
+    uint64_t packets;   // sent by the children when the search came to rest
+};
+
 struct reassembly; // RFC 7383: pieces that came so far
 
 // RFC 4555: of an SA whose ends may change their addresses.
@@ -368,6 +383,7 @@ struct sa {
     struct reassembly *reassembly;
     struct mobility *mobility; // NULL: it does not move
     struct waiter waiter;      // RESOLVE: the way to the peer
+    struct path_mtu pmtu;
     struct handshake *handshake; // NULL once established
     struct list tasks;
     uint32_t task_count;

@@ -23,6 +23,7 @@ static const struct plan *const plans[] = {
     [TASK_REDIRECT] = &plan_redirect,
     [TASK_QCD] = &plan_qcd,
     [TASK_INVALID_SPI] = &plan_invalid_spi,
+    [TASK_PATH_MTU] = &plan_path_mtu,
 };
 
 // RFC 4555 3.5: as soon as the window allows.
@@ -118,7 +119,8 @@ void tasks_move(struct sa *from, struct sa *to)
 {
     LIST_EACH (struct task, link, task, &from->tasks) {
         if (task->kind == TASK_DELETE_IKE && !from->command) continue; // of the old one itself
-        if (task->kind == TASK_REKEY_IKE || task->kind == TASK_LIVENESS || task->kind == TASK_QCD) {
+        if (task->kind == TASK_REKEY_IKE || task->kind == TASK_LIVENESS || task->kind == TASK_QCD ||
+            task->kind == TASK_PATH_MTU) {
             task_drop(from, task);
             continue;
         }

@@ -96,6 +96,7 @@ bool ike_child_info(const struct ike *ike, uint32_t ike_id, uint32_t child_id,
     const struct child *child = child_by_id(ike, child_id);
     if (!child || !child->policy || (ike_id && child->sa->id != ike_id)) return false;
     policy_sides(child->policy, &ike->shown[0], &ike->shown[1]);
+    const struct path_mtu *pmtu = &child->sa->pmtu;
     *out = (struct ike_child_info){
         .id = child->id,
         .spi_in = child->spi_in,
@@ -116,6 +117,11 @@ bool ike_child_info(const struct ike *ike, uint32_t ike_id, uint32_t child_id,
         .resource = child->resource,
         .esn = child->suite.sn == SN_EXTENDED,
         .suite = child->suite,
+        .path_mtu = pmtu->current,
+        .device_mtu = pmtu->device,
+        .mtu_source = pmtu->source,
+        .mtu_learned = pmtu->learned,
+        .mtu_probed = pmtu->device && child->sa->conn->path_mtu_probes,
         .installed = child->installed,
         .rekey_at = shown(child->timers[CHILD_TIMER_REKEY]),
         .life_ends = shown(child->timers[CHILD_TIMER_EXPIRE]),
@@ -125,5 +131,6 @@ bool ike_child_info(const struct ike *ike, uint32_t ike_id, uint32_t child_id,
         .remote = &ike->shown[1],
         .conf = child->conf,
     };
+    policy_child_path(child, &out->path);
     return true;
 }

@@ -78,6 +78,8 @@ struct child_conf {
     uint8_t iptfs_reorder_window;
     uint16_t iptfs_drop_time;                // milliseconds
     bool iptfs_accept_fragments, iptfs_dont_frag;
+    uint16_t tcp_mss;                        // bytes, MSS_AUTO, or 0: TCP is left alone
+    uint8_t fragments;                       // enum sa_fragments
     uint8_t copy_dscp;                       // bit 0: out, bit 1: in
     uint32_t if_id_in, if_id_out;            // devices; 0: the ordinary one; or one of the two below
     bool if_id_shared;                       // unique ones come from the connection, for all its children
@@ -101,6 +103,7 @@ struct conn {
     bool follow_redirects;       // RFC 5685: as initiator
     bool redirect_early;         // as responder: in the first answer, before anybody is known
     const char *redirect_to;     // as responder: address or name of another gateway; NULL: peers stay here
+    bool path_mtu_probes;
     struct identity ppk_id;      // RFC 8784: of the key to use; as responder a pattern, type 0 for any
     uint8_t send_cert, fragmentation, childless, unique, dscp, tcp;
     bool break_before_make;

@@ -15,6 +15,9 @@ enum { TFC_MTU = 65535 };  // tfc_padding: the largest packet that the TUN devic
 enum sa_ecn { ECN_COPY = 0, ECN_NONE };              // copy: RFC 6040; none: outer headers say nothing of congestion, nor are they asked
 // RFC 9611: a policy's packets may be spread over SAs for single resources (processors, queues).
 enum { RESOURCES_MAX = 64 };
+enum { MSS_AUTO = 65535 };  // tcp_mss: what the path takes
+// An IPv4 packet that may be cut and is too large for the path: it is cut before it is sealed, or the sealed one is.
+enum sa_fragments { FRAGMENTS_INNER = 0, FRAGMENTS_OUTER };
 enum policy_action { POLICY_PROTECT = 1, POLICY_BYPASS, POLICY_DISCARD };
 // What a packet that matches a PROTECT policy without an SA does: it is dropped, or held (a few per policy) and an acquire reported.
 enum policy_trap { POLICY_BLOCK = 1, POLICY_TRAP };
@@ -53,6 +56,9 @@ struct sa_spec {
     uint16_t resource;       // outbound: for which resource it is, from 1; 0: for any
     uint16_t resources;      // outbound: over how many the policy's packets are spread, RESOURCES_MAX at most; 0: they are not
     struct sa_iptfs iptfs;   // MODE_IPTFS
+    uint16_t path_mtu;       // largest outer packet that the way to the peer takes; 0: not known, nothing is held back
+    uint16_t tcp_mss;        // largest segment that TCP may agree on: bytes, MSS_AUTO, or 0: TCP is left alone
+    uint8_t fragments;       // enum sa_fragments
     struct path path;        // local and remote outer endpoints
     struct bytes encr_key;   // with the salt at its end; borrowed
     struct bytes integ_key;

@@ -10,6 +10,7 @@ struct raw_sockets {
     int ah4, ah6;         // protocol 51, likewise
     int whole4, whole6;   // protected packets go out as they are, header included
     int bypass4, bypass6; // packets that no policy protects do
+    int icmp4, icmp6;     // receive what routers say of packets that are too large
 };
 
 // bypass_mark is set on the bypass sockets, mark on the others; IPv6 ones are -1 where the host has no

@@ -11,7 +11,9 @@
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum {
     RECEIVE_MAX = 65536,
@@ -467,10 +469,12 @@ static int source_note(const struct nlmsghdr *message, void *context)
     return MNL_CB_STOP;
 }
 
-enum fault rtnl_source(const struct addr *remote, uint32_t mark, struct addr *source)
+// Asks for the route to `remote`, as it is configured or as it is used now.
+static bool route_ask(const struct addr *remote, uint32_t mark, unsigned flags, mnl_cb_t note,
+                      void *context)
 {
     struct rtnl *rtnl = rtnl_new();
-    if (!rtnl) return FAULT_SOCKET_REFUSED;
+    if (!rtnl) return false;
     union message_space space;
     memset(&space, 0, sizeof space);
     struct nlmsghdr *message = mnl_nlmsg_put_header(&space);
@@ -479,11 +483,57 @@ enum fault rtnl_source(const struct addr *remote, uint32_t mark, struct addr *so
     struct rtmsg *body = mnl_nlmsg_put_extra_header(message, sizeof *body);
     body->rtm_family = kernel_family(remote->family);
     body->rtm_dst_len = (uint8_t)(addr_size(remote) * 8);
+    body->rtm_flags = flags;
     put_addr(message, RTA_DST, remote);
     mnl_attr_put_u32(message, RTA_MARK, mark);
-    *source = (struct addr){0};
-    bool answered = exchange(rtnl, message, source_note, source);
+    bool answered = exchange(rtnl, message, note, context);
     rtnl_free(rtnl);
-    if (!answered) return FAULT_NO_ROUTE;
+    return answered;
+}
+
+enum fault rtnl_source(const struct addr *remote, uint32_t mark, struct addr *source)
+{
+    *source = (struct addr){0};
+    if (!route_ask(remote, mark, 0, source_note, source)) return FAULT_NO_ROUTE;
     return source->family == ADDR_NONE ? FAULT_NO_ROUTE : OK;
+}
+
+// --- how large packets may be
+
+struct way {
+    unsigned device, mtu; // mtu of the route; 0: as the device
+};
+
+static int mtu_note(const struct nlmsghdr *message, void *context)
+{
+    struct way *way = context;
+    if (message->nlmsg_type != RTM_NEWROUTE) return MNL_CB_STOP;
+    way->device = attr_u32(message, sizeof(struct rtmsg), RTA_OIF, 0);
+    const struct nlattr *metrics = attr_find(message, sizeof(struct rtmsg), RTA_METRICS);
+    const struct nlattr *attr;
+    if (!metrics) return MNL_CB_STOP;
+    mnl_attr_for_each_nested(attr, metrics)
+        if (mnl_attr_get_type(attr) == RTAX_MTU && mnl_attr_validate(attr, MNL_TYPE_U32) >= 0)
+            way->mtu = mnl_attr_get_u32(attr);
+    return MNL_CB_STOP;
+}
+
+static unsigned device_mtu(unsigned device)
+{
+    struct ifreq request = {.ifr_ifindex = (int)device};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return 0;
+    bool good =
+        ioctl(fd, SIOCGIFNAME, &request) == 0 && ioctl(fd, SIOCGIFMTU, &request) == 0;
+    close(fd);
+    return good && request.ifr_mtu > 0 ? (unsigned)request.ifr_mtu : 0;
+}
+
+uint16_t rtnl_mtu(const struct addr *remote, uint32_t mark)
+{
+    struct way way = {0};
+    if (!route_ask(remote, mark, RTM_F_FIB_MATCH, mtu_note, &way) || !way.device) return 0;
+    unsigned mtu = device_mtu(way.device);
+    if (way.mtu && way.mtu < mtu) mtu = way.mtu;
+    return (uint16_t)(mtu > UINT16_MAX ? UINT16_MAX : mtu);
 }

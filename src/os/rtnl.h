@@ -75,5 +75,7 @@ bool rtnl_monitor_read(int fd, const struct rtnl_watch *watch);
 int rtnl_ways_open(void);
 bool rtnl_ways_read(int fd);
 
+// The MTU of the way by which it sends; without what the kernel learned of the path beyond. 0: not known. Needs no privilege.
+uint16_t rtnl_mtu(const struct addr *remote, uint32_t mark);
 // The address from which the kernel sends to `remote` what carries the mark. Needs no privilege.
 CHECKED enum fault rtnl_source(const struct addr *remote, uint32_t mark, struct addr *source);

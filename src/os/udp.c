@@ -27,7 +27,11 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { BUFFER_BYTES = 4 * 1024 * 1024, PROCESSES_MAX = 65536 };
+enum {
+    BUFFER_BYTES = 4 * 1024 * 1024,
+    PROCESSES_MAX = 65536,
+    IPV6_LEAST = 1280, // RFC 8200 5: every link takes that
+};
 
 // --- who has the port
 
@@ -190,6 +194,9 @@ static enum fault nat_open(enum addr_family family, uint16_t port, unsigned work
         // Only for these: whoever does not ask for joined datagrams gets them one by one. Kernels
         // before 5.0 cannot join, which costs speed and nothing else.
         set(out->esp[i], SOL_UDP, UDP_GRO, 1);
+        // What the path takes the SA knows; the kernel would cut what it takes for too large.
+        if (family == ADDR_V6)
+            set(out->esp[i], IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
     }
     return OK;
 }
@@ -219,6 +226,11 @@ enum fault udp_open(enum addr_family family, uint16_t port, uint16_t port_nat, u
     if (!fault) {
         failed = port_nat;
         fault = nat_open(family, port_nat, workers, mark, out);
+    }
+    if (!fault && family == ADDR_V6) {
+        // What this host does not cut nobody will.
+        set(out->ike, IPPROTO_IPV6, IPV6_MTU, IPV6_LEAST);
+        set(out->ike_nat, IPPROTO_IPV6, IPV6_MTU, IPV6_LEAST);
     }
     if (!fault) return OK;
     *text = fault == FAULT_PORT_IN_USE ? port_user(failed) : strerror(errno);
@@ -403,6 +415,23 @@ enum fault udp_send(int fd, const struct endpoint *local, const struct endpoint 
             return FAULT_SEND_REFUSED;
         }
     }
+}
+
+enum fault udp_send_uncut(int fd, const struct endpoint *local, const struct endpoint *remote,
+                          uint8_t tos, struct bytes bytes)
+{
+    bool v6 = remote->addr.family == ADDR_V6;
+    int level = v6 ? IPPROTO_IPV6 : IPPROTO_IP;
+    int option = v6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER;
+    if (!set(fd, level, option, v6 ? IPV6_PMTUDISC_PROBE : IP_PMTUDISC_PROBE))
+        return FAULT_SEND_REFUSED;
+    if (v6) set(fd, level, IPV6_MTU, 0);
+    if (v6) set(fd, level, IPV6_DONTFRAG, 1);
+    enum fault fault = udp_send(fd, local, remote, tos, bytes);
+    if (v6) set(fd, level, IPV6_DONTFRAG, 0);
+    if (v6) set(fd, level, IPV6_MTU, IPV6_LEAST);
+    set(fd, level, option, v6 ? IPV6_PMTUDISC_WANT : IP_PMTUDISC_DONT);
+    return fault;
 }
 
 enum fault udp_source(const struct addr *remote, uint32_t mark, struct addr *source)

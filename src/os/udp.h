@@ -28,6 +28,8 @@ struct datagram {
     size_t size;
 };
 bool udp_receive(int fd, uint16_t local_port, void *space, size_t room, struct datagram *out);
+// The same, but neither this host nor a router may fragment it, whatever the kernel believes of the path.
+CHECKED enum fault udp_send_uncut(int fd, const struct endpoint *local, const struct endpoint *remote, uint8_t tos, struct bytes bytes);
 CHECKED enum fault udp_send(int fd, const struct endpoint *local, const struct endpoint *remote,
                             uint8_t tos, struct bytes bytes);
 // The address from which the kernel would send to remote (honours our mark).

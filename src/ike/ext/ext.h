@@ -217,3 +217,16 @@ bool followup_continues(const struct sa *sa, const struct message *message);
 struct exchange *followup_resume(struct sa *sa, struct exchange *x);
 void parked_drop(struct sa *sa);
 bool parked_wins(struct exchange *ours); // over ours that it crossed; dropped when it does not
+
+// ext/pmtu.c
+extern const struct plan plan_path_mtu;
+// A probe is sent for the first time, and once more so that it may be cut; then it is as any request, with
+// and without its filling by turns. False: it is none, or that is done.
+bool pmtu_probe_send(struct exchange *x);
+bool pmtu_probe_again(struct exchange *x);
+const struct packets *pmtu_probe_packets(const struct exchange *x);
+void pmtu_due(struct sa *sa);
+// What the daemon says of the way out to a child's peer; what an ICMP message says, if it is ours.
+void pmtu_device(struct ike *ike, uint32_t spi, const struct addr *remote, uint16_t mtu);
+void pmtu_icmp(struct ike *ike, uint8_t family, struct bytes message);
+void pmtu_inherit(struct sa *fresh, const struct sa *old);

@@ -73,7 +73,7 @@ enum fault ike_may_rekey(struct exchange *x)
     const struct sa *sa = x->sa;
     if (sa->state != ESTABLISHED) return exchange_why(x, FAULT_BUSY, "the IKE SA is being closed");
     const struct plan *plan = plan_under_way(sa);
-    if (!plan || plan == &plan_liveness) return OK;
+    if (!plan || plan == &plan_liveness || plan == &plan_path_mtu) return OK;
     if (plan == &plan_rekey_ike && sa->asking->is_sent) return OK;
     if (plan == &plan_delete_ike) return exchange_why(x, FAULT_BUSY, "the IKE SA is being closed");
     if (plan == plan_rekey_ike.followup)

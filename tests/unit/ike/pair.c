@@ -37,6 +37,16 @@ static void plane_del(struct host *host, uint32_t spi, uint8_t direction)
     fail_msg("%s deletes SA %08x that is not there", host->name, spi);
 }
 
+static void plane_mtu(struct host *host, uint32_t spi, uint8_t direction, uint16_t path_mtu)
+{
+    for (size_t i = 0; i < host->sa_count; i++)
+        if (host->sas[i].spec.spi == spi && host->sas[i].spec.direction == direction) {
+            host->sas[i].spec.path_mtu = path_mtu;
+            return;
+        }
+    fail_msg("%s tells the MTU of SA %08x that is not there", host->name, spi);
+}
+
 static void policy_add(struct host *host, const struct policy_spec *spec)
 {
     assert_true(spec->local.count && spec->remote.count);
@@ -92,6 +102,11 @@ static void fly(struct host *from, const struct ike_out *out)
     }
     if ((from == &p->a && p->lose_all_of_a) || (from == &p->b && p->lose_all_of_b)) return;
     if (p->stops_udp && !path.stream) return;
+    size_t whole = out->send.bytes.size + 28 + (path.encap ? 4 : 0);
+    if (p->narrow && out->send.uncut && whole > p->narrow) {
+        p->too_large++;
+        return;
+    }
     if (p->lose && p->lose(p, from, out->send.bytes.at, out->send.bytes.size)) return;
     for (size_t i = 0; i < p->dead_count; i++)
         if (addr_equal(&p->dead[i], &path.local.addr) || addr_equal(&p->dead[i], &path.remote.addr))
@@ -300,6 +315,9 @@ static void perform(struct host *host, const struct ike_out *out)
         break;
     case IKE_OUT_ADDRESS_DEL:
         host->vip_count--;
+        break;
+    case IKE_OUT_SA_MTU:
+        plane_mtu(host, out->sa_mtu.spi, out->sa_mtu.direction, out->sa_mtu.path_mtu);
         break;
     case IKE_OUT_LEASE:
         host->leases_told++;
@@ -515,6 +533,7 @@ struct conn *conn_make(const struct host *local, const struct host *remote,
     conn->follow_redirects = !text->stays;
     conn->redirect_to = text->redirect_to;
     conn->redirect_early = text->redirect_early;
+    conn->path_mtu_probes = !text->no_probes;
     if (text->ppk_id)
         assert_int_equal(identity_parse(text->ppk_id, &conn->arena, &conn->ppk_id), OK);
     conn->local_rounds = conn->remote_rounds = 1;

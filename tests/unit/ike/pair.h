@@ -113,6 +113,8 @@ struct pair {
     bool stops_udp; // only what goes over TCP arrives
     struct addr dead[4]; // nothing comes from them or gets to them
     size_t dead_count;
+    size_t narrow; // the link takes no larger packets; what may be cut passes all the same. 0: it does
+    unsigned too_large; // so many were lost because of that
     struct ike_settings settings;
 };
 
@@ -138,10 +140,10 @@ struct conf_text {
     bool ipcomp;
     const char *vip, *pools[2];
     const char *ppk_id;
-    bool ppk_required, resumption;
     const char *remote_range; // instead of the other host's address
     const char *redirect_to;
     bool redirect_early, stays; // stays: follows no redirection
+    bool ppk_required, resumption, no_probes;
     size_t cert_size; // a made-up certificate of that size is sent
 };
 struct conn *conn_make(const struct host *local, const struct host *remote,

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// cygnet explain CHILD: how large packets through a child may be, and why; the sum is written out.
+#include "cli/client.h"
+#include <getopt.h>
+#include <stdio.h>
+
+struct explained {
+    const char *child;
+    unsigned count;
+};
+
+static unsigned number(const struct tree *child, const char *name)
+{
+    return (unsigned)strtoul(tree_text(child, name, "0"), NULL, 10);
+}
+
+static const char *source_text(const struct tree *child)
+{
+    static const struct {
+        const char *word, *text;
+    } texts[] = {
+        {"device", "the way out of this host takes it; the path beyond has not refused it"},
+        {"icmp", "a router on the path said so"},
+        {"probe", "the peer answered a message of this size"},
+        {"assumed", "a larger message got no answer; a better value is looked for"},
+    };
+    const char *source = tree_text(child, "path-mtu-source", "");
+    for (unsigned i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (strcmp(source, texts[i].word) == 0) return texts[i].text;
+    return source;
+}
+
+static void part_print(const struct tree *child, const char *name, const char *label)
+{
+    if (number(child, name)) printf("  %-28s - %5u\n", label, number(child, name));
+}
+
+// Cipher blocks: what is left is rounded down to a multiple.
+static void rounding_print(const struct tree *child)
+{
+    unsigned left = number(child, "path-mtu"), align = number(child, "mtu-align");
+    static const char *const fixed[] = {"mtu-ip", "mtu-udp", "mtu-header", "mtu-iv", "mtu-icv"};
+    for (unsigned i = 0; i < sizeof fixed / sizeof *fixed; i++) {
+        unsigned part = number(child, fixed[i]);
+        left = left > part ? left - part : 0;
+    }
+    if (align < 2 || left % align == 0) return;
+    char label[40];
+    snprintf(label, sizeof label, "to a multiple of %u", align);
+    printf("  %-28s - %5u\n", label, left % align);
+}
+
+static void segments_print(const struct tree *child)
+{
+    unsigned mtu = number(child, "mtu");
+    const char *wanted = tree_text(child, "tcp-mss", "0");
+    if (strcmp(wanted, "auto") == 0)
+        printf("  TCP segments                   %5u over IPv4, %u over IPv6 (tcp_mss = auto)\n", mtu > 40 ? mtu - 40 : 0,
+               mtu > 60 ? mtu - 60 : 0);
+    else if (strcmp(wanted, "0") == 0)
+        printf("  TCP segments                   as the ends agree (tcp_mss = no)\n");
+    else
+        printf("  TCP segments                   %5s (tcp_mss)\n", wanted);
+}
+
+static void child_explain(const struct tree *sa, const struct tree *child)
+{
+    const char *encr = tree_text(child, "encr-alg", "NULL"), *integ = tree_text(child, "integ-alg", NULL);
+    bool ah = strcmp(tree_text(child, "protocol", ""), "AH") == 0;
+    printf("%s #%s of %s, with %s: %s, %s%s%s%s%s\n", tree_text(child, "name", "?"), tree_text(child, "uniqueid", "?"), sa->name,
+           tree_text(sa, "remote-host", "?"), tree_text(child, "mode", "?"), ah ? "AH" : encr, ah ? "" : "-",
+           ah ? "" : tree_text(child, "encr-keysize", ""), integ ? " " : "", integ ? integ : "");
+    if (!number(child, "path-mtu")) {
+        printf("  the path MTU is not known: packets of any size are let in\n");
+        return;
+    }
+    printf("  path MTU                       %5u  %s (%s s ago)\n", number(child, "path-mtu"), source_text(child),
+           tree_text(child, "path-mtu-age", "?"));
+    part_print(child, "mtu-ip", "outer IP header");
+    part_print(child, "mtu-udp", "UDP header");
+    part_print(child, "mtu-header", ah ? "AH with its ICV" : "ESP header");
+    part_print(child, "mtu-iv", "IV");
+    part_print(child, "mtu-icv", "ICV");
+    rounding_print(child);
+    part_print(child, "mtu-trailer", "ESP trailer");
+    if (number(child, "mtu-kept"))
+        printf("  %-28s + %5u\n", "own header, not sent twice", number(child, "mtu-kept"));
+    printf("  largest packet               = %5u\n", number(child, "mtu"));
+    segments_print(child);
+    printf("  The device takes %u. %s\n", number(child, "device-mtu"),
+           strcmp(tree_text(child, "path-mtu-probes", ""), "yes") == 0
+               ? "The path is probed, so filtered ICMP does no harm."
+               : "The path is not probed (path_mtu_probes = no).");
+}
+
+static void sa_take(void *context, const char *event, const struct tree *message)
+{
+    struct explained *explained = context;
+    (void)event;
+    TREE_EACH(sa, message)
+    {
+        TREE_EACH(child, tree_section(sa, "child-sas"))
+        {
+            if (child->kind != TREE_SECTION || strcmp(tree_text(child, "name", ""), explained->child) != 0) continue;
+            child_explain(sa, child);
+            explained->count++;
+        }
+    }
+}
+
+static int explain(const char *vici, const char *name)
+{
+    struct client *client = client_connect(vici);
+    if (!client) return EXIT_FAILED;
+    struct arena arena = {0};
+    struct explained explained = {.child = name};
+    struct client_events events = {&explained, sa_take};
+    struct tree *response = NULL, *request = tree_new(&arena);
+    tree_add_text(&arena, request, "child", name);
+    enum fault fault = client_subscribe(client, "list-sa");
+    if (!fault) fault = client_ask(client, "list-sas", request, &arena, &events, &response);
+    if (fault) fprintf(stderr, "failed: %s; %s\n", fault_sentence(fault), fault_remedy(fault));
+    else if (!explained.count) fprintf(stderr, "no child named %s is up; see cygnet list\n", name);
+    arena_free(&arena);
+    client_close(client);
+    return fault || !explained.count ? EXIT_FAILED : EXIT_DONE;
+}
+
+int cli_explain(int argc, char **argv)
+{
+    static const struct option options[] = {{"uri", required_argument, NULL, 'u'}, {"help", no_argument, NULL, 'h'}, {0}};
+    const char *vici = NULL;
+    bool good = true;
+    int option;
+    optind = 1;
+    while ((option = getopt_long(argc, argv, "u:h", options, NULL)) != -1) {
+        if (option == 'u') vici = optarg;
+        else good = false;
+    }
+    if (!good || optind + 1 != argc) {
+        fputs("usage: cygnet explain CHILD [--uri URI]\n"
+              "  How large packets through that child may be: the path's MTU, how it is known, and what of it is left.\n", stderr);
+        return EXIT_USAGE;
+    }
+    return explain(vici, argv[optind]);
+}
