@@ -46,6 +46,12 @@ void plane_open(struct plane *plane, nsec now, struct packet *const *packets, si
     }
 }
 
+size_t plane_more(struct plane *plane, nsec now, struct packet **packets)
+{
+    (void)plane, (void)now, (void)packets;
+    return 0;
+}
+
 uint32_t plane_mtu_of(struct plane *plane, nsec now, uint16_t device, const uint8_t *ip, uint32_t size)
 {
     (void)plane, (void)now, (void)device, (void)ip, (void)size;
