@@ -504,17 +504,21 @@ struct way {
     unsigned device, mtu; // mtu of the route; 0: as the device
 };
 
+static int metric_note(const struct nlattr *attr, void *context)
+{
+    struct way *way = context;
+    if (mnl_attr_get_type(attr) == RTAX_MTU && mnl_attr_validate(attr, MNL_TYPE_U32) >= 0)
+        way->mtu = mnl_attr_get_u32(attr);
+    return MNL_CB_OK;
+}
+
 static int mtu_note(const struct nlmsghdr *message, void *context)
 {
     struct way *way = context;
     if (message->nlmsg_type != RTM_NEWROUTE) return MNL_CB_STOP;
     way->device = attr_u32(message, sizeof(struct rtmsg), RTA_OIF, 0);
     const struct nlattr *metrics = attr_find(message, sizeof(struct rtmsg), RTA_METRICS);
-    const struct nlattr *attr;
-    if (!metrics) return MNL_CB_STOP;
-    mnl_attr_for_each_nested(attr, metrics)
-        if (mnl_attr_get_type(attr) == RTAX_MTU && mnl_attr_validate(attr, MNL_TYPE_U32) >= 0)
-            way->mtu = mnl_attr_get_u32(attr);
+    if (metrics) mnl_attr_parse_nested(metrics, metric_note, way);
     return MNL_CB_STOP;
 }
 
