@@ -214,7 +214,7 @@ static void ivs_write_counter(struct batch_packet *packets, size_t count)
 
 static void ivs_write_cbc(struct batch_key *key, struct batch_packet *packets, size_t count)
 {
-    uint8_t blocks[BATCH_RUN * 16];
+    uint8_t blocks[BATCH_RUN * 16] = {0};
     int done;
     for (size_t i = 0; i < count; i++) {
         memset(blocks + 16 * i, 0, 8);

@@ -50,7 +50,6 @@ static void eap_pair(struct sim *sim, uint64_t seed)
     for (size_t i = 0; i < 2; i++) {
         sim->hosts[i].eap = true;
         sim->hosts[i].ppk = "a key of both";
-        sim_reload(&sim->hosts[i]);
     }
 }
 

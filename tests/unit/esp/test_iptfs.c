@@ -400,7 +400,7 @@ static void more_to_wire(struct rig *rig, nsec now)
 
 static void seal_sizes(struct rig *rig, nsec now, const size_t *sizes, size_t count)
 {
-    struct packet *list[BOXES];
+    struct packet *list[BOXES] = {0};
     for (size_t i = 0; i < count; i++) {
         struct bytes inner =
             i % 2 ? inner_v6(sizes[i], inner_space) : inner_v4(sizes[i], inner_space);
