@@ -56,6 +56,9 @@ static void oversize_apply(struct worker *worker, enum socket_kind kind, bool ov
     struct sending *sending = worker->sending;
     if ((kind != SOCKET_UDP6 && kind != SOCKET_RAW6) || sending->oversize_set[kind] == oversize)
         return;
+    // With probing on, the kernel cuts nothing that is larger than the device takes.
+    int discover = oversize ? IPV6_PMTUDISC_DONT : IPV6_PMTUDISC_PROBE;
+    setsockopt(worker->sockets[kind], IPPROTO_IPV6, IPV6_MTU_DISCOVER, &discover, sizeof discover);
     int value = oversize ? MTU_LEAST_V6 : 0;
     setsockopt(worker->sockets[kind], IPPROTO_IPV6, IPV6_MTU, &value, sizeof value);
     sending->oversize_set[kind] = oversize;

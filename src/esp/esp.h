@@ -52,6 +52,7 @@ struct packet {
     uint16_t device;        // seal: of which the packet came; open: which it is to come out of (see plane_policy_add)
     bool oversize;          // seal: larger than the path takes; whoever sends it cuts it (then df is false)
     uint16_t limit;         // VERDICT_FRAGMENT
+    bool joined;            // seal: it was put together from fragments, so the sealed one may be cut
     bool piece;             // seal: of such a packet: it is not joined with the others again
     bool transit;           // open: it was on its way through us to somebody else: what is not ours becomes VERDICT_BYPASS, unchanged
     uint16_t head;          // open: so many bytes before `at` are the outer IP header with what extends it; 0: they are not there

@@ -4,6 +4,7 @@
 //     it must not be cut (DF, IPv6)     its sender is told (RFC 1191, RFC 4443), and it is dropped
 //     it may be cut                     cut before it is sealed, or the sealed one is cut
 //     copy_df = no                      the sealed one is cut: the operator wants it so
+//     it came in fragments              the sealed one is cut: its sender cuts already
 //     IPv6 of at most 1280 bytes        the sealed one is cut: its sender cannot make it smaller
 //
 // Nothing here trusts a packet: sizes are those that flow_key_read() has checked.
@@ -266,7 +267,7 @@ bool mtu_admits(struct plane *plane, nsec now, const struct sa_run *run, struct 
     bool whole = v6 || get_u16(packet->at + 6) & IPV4_DONT_FRAGMENT;
     bool wanted = run->mode != MODE_TRANSPORT && run->mode != MODE_GATEWAY_TRANSPORT &&
                   copy_df(run->copy) == DF_CLEAR;
-    packet->oversize = wanted || (v6 && packet->size <= MTU_LEAST_V6) ||
+    packet->oversize = wanted || packet->joined || (v6 && packet->size <= MTU_LEAST_V6) ||
                        (!whole && !inner_is_cut(run, packet));
     if (packet->oversize) return true;
     if (whole) {

@@ -40,7 +40,8 @@ static bool fragment_join(struct plane *plane, nsec now, struct packet *packet)
         packet_drop(plane, packet, fault);
     else if (!whole)
         packet->verdict = VERDICT_HELD;
-    return !fault && whole;
+    packet->joined = !fault && whole;
+    return packet->joined;
 }
 
 static void flows_read(struct plane *plane, nsec now, struct packet *const *packets, size_t count)
@@ -53,7 +54,7 @@ static void flows_read(struct plane *plane, nsec now, struct packet *const *pack
         packet->fault = OK;
         packet->spi = packet->policy = 0;
         packet->head = packet->ttl = 0;
-        packet->oversize = false;
+        packet->oversize = packet->joined = false;
         if (plane->reassembly && !packet->piece && !fragment_join(plane, now, packet)) continue;
         enum fault fault = flow_key_read(packet->at, packet->size, &plane->keys[i], &total);
         if (fault) {
