@@ -9,49 +9,46 @@ struct source { // one address and its half-open SAs
     unsigned count;
 };
 
+// All of them, so that none is forgotten when they are made or freed.
+enum { MAPS = 16 };
+static void maps_of(struct ike *ike, struct map *out[MAPS])
+{
+    struct map *const maps[MAPS] = {
+        &ike->by_spi,
+        &ike->by_id,
+        &ike->half_open,
+        &ike->sources,
+        &ike->by_ids,
+        &ike->children_by_id,
+        &ike->children_in,
+        &ike->children_out,
+        &ike->policies,
+        &ike->policies_by_key,
+        &ike->policies_by_traffic,
+        &ike->operations,
+        &ike->loaded_by_name,
+        &ike->tickets_spent,
+        &ike->candidates.places,
+        &ike->candidates.groups,
+    };
+    memcpy(out, maps, sizeof maps);
+}
+
 void tables_init(struct ike *ike)
 {
     uint64_t seed[2] = {rng_u64(ike->rng), rng_u64(ike->rng)};
-    struct map *maps[] = {&ike->by_spi,
-                          &ike->by_id,
-                          &ike->half_open,
-                          &ike->sources,
-                          &ike->by_ids,
-                          &ike->children_by_id,
-                          &ike->children_in,
-                          &ike->children_out,
-                          &ike->policies,
-                          &ike->policies_by_key,
-                          &ike->policies_by_traffic,
-                          &ike->operations,
-                          &ike->loaded_by_name,
-                          &ike->tickets_spent,
-                          &ike->candidates.places,
-                          &ike->candidates.groups};
-    for (size_t i = 0; i < sizeof maps / sizeof *maps; i++) map_init(maps[i], seed[0], seed[1] + i);
+    struct map *maps[MAPS];
+    maps_of(ike, maps);
+    for (size_t i = 0; i < MAPS; i++) map_init(maps[i], seed[0], seed[1] + i);
 }
 
 void tables_free(struct ike *ike)
 {
-    struct map *maps[] = {&ike->by_spi,
-                          &ike->by_id,
-                          &ike->half_open,
-                          &ike->sources,
-                          &ike->by_ids,
-                          &ike->children_by_id,
-                          &ike->children_in,
-                          &ike->children_out,
-                          &ike->policies,
-                          &ike->policies_by_key,
-                          &ike->policies_by_traffic,
-                          &ike->operations,
-                          &ike->loaded_by_name,
-                          &ike->tickets_spent,
-                          &ike->candidates.places,
-                          &ike->candidates.groups};
+    struct map *maps[MAPS];
+    maps_of(ike, maps);
     size_t cursor = 0;
     for (struct source *source; (source = map_next(&ike->sources, &cursor));) free(source);
-    for (size_t i = 0; i < sizeof maps / sizeof *maps; i++) map_wipe(maps[i]);
+    for (size_t i = 0; i < MAPS; i++) map_wipe(maps[i]);
 }
 
 struct sa *sa_by_spi(const struct ike *ike, uint64_t spi)
