@@ -3,6 +3,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "esp/stream.h"
+#include "model/iana.h"
 #include "os/tcp.h"
 #include <errno.h>
 #include <event2/buffer.h>
@@ -13,7 +14,7 @@
 enum {
     STREAMS_MAX = 4096,
     STREAMS_OF_SOURCE_MAX = 64,
-    PROOF_SECONDS = 30,          // so long may one be open that no SA has used
+    PROOF_SECONDS = 30,          // so long may one be open whose other end we do not know
     IDLE_SECONDS = 3600,         // and so long one that says nothing
     CONNECT_SECONDS = 20,
     QUEUE_ESP_MAX = 128 * 1024,  // what waits in a connection that is slow: beyond that ESP is dropped …
@@ -272,13 +273,24 @@ static void on_connection(evutil_socket_t fd, short what, void *context)
 
 // --- from the rest of the role
 
+// Strangers get answers to first messages; whatever else the ike role sends is for somebody it has begun to know.
+static bool is_beyond_first(struct bytes message)
+{
+    enum { MARKER = 4, EXCHANGE_AT = 18 };   // RFC 7296 3.1
+    if (message.size <= MARKER + EXCHANGE_AT) return false;
+    uint8_t exchange = message.at[MARKER + EXCHANGE_AT];
+    return exchange != EXCHANGE_IKE_SA_INIT && exchange != EXCHANGE_IKE_SESSION_RESUME;
+}
+
 void streams_send_ike(struct streams *all, const struct endpoint *local, const struct endpoint *remote, struct bytes message)
 {
     struct stream *stream = stream_find(all, local, remote);
     // RFC 9329 6.1: only the end that opened a connection can open it again.
     bool can_open = local->port != all->options->port_tcp || !all->options->port_tcp;
     if (!stream && can_open) stream = stream_open(all, local, remote);
-    if (stream) stream_send(stream, message, QUEUE_IKE_MAX);
+    if (!stream) return;
+    stream->proven |= is_beyond_first(message);
+    stream_send(stream, message, QUEUE_IKE_MAX);
 }
 
 void streams_send_esp(struct streams *all, const struct packet *packet)
@@ -296,7 +308,7 @@ void streams_tick(struct streams *all)
         nsec open = now - stream->since, silent = now - stream->heard;
         if (!stream->connected && open > nsec_seconds(CONNECT_SECONDS)) stream_close(stream, "the peer does not answer");
         else if (!stream->ours && !stream->proven && open > nsec_seconds(PROOF_SECONDS) && silent > nsec_seconds(PROOF_SECONDS))
-            stream_close(stream, "no SA uses it");
+            stream_close(stream, "nobody that we know uses it");
         else if (silent > nsec_seconds(IDLE_SECONDS)) stream_close(stream, "it was silent for an hour");
     }
 }

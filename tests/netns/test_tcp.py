@@ -74,6 +74,18 @@ def a_connection_that_breaks_is_opened_again(lab):
 
 
 @case
+def an_idle_tunnel_keeps_its_connection(lab):
+    """Longer than a stranger may stay."""
+    a, b, here, there = pair(lab, "yes")
+    here.cygnet("up", "net4")
+    port = there.sas()[0][1]["remote-port"]
+    stranger = a.start("bash", "-c", "exec 3<>/dev/tcp/192.0.2.2/4500; printf IKETCP >&3; timeout 60 cat <&3")
+    wait_for("the stranger is sent away", lambda: stranger.poll() is not None, 50)
+    check(there.sas()[0][1]["remote-port"] == port and "is lost" not in here.log(), here.log()[-1500:])
+    traffic(a, b)
+
+
+@case
 def a_stranger_is_shown_the_door(lab):
     a, b, here, there = pair(lab, "yes")
     for said in ("GET / HTTP/1.1", "IKETCP\\000\\001", "IKETCP\\377\\377\\001\\002\\003\\004"):
