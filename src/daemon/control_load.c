@@ -471,8 +471,11 @@ static void lease_send(void *context, const struct lease_message *lease)
 // The file is opened when the first pool comes: hosts without one need none.
 static struct leases *leases_of(struct control *control)
 {
-    const char *directory = control->options->state_dir;
-    if (!control->leases_tried && strcmp(directory, "none") != 0) control->leases = leases_open(directory, control->base);
+    const char *state_dir = control->options->state_dir;
+    if (!control->leases_tried && strcmp(state_dir, "none") != 0) {
+        AUTOFREE_MEM char *directory = mem_printf("%s/" LEASES_DIR, state_dir);
+        control->leases = leases_open(directory, control->base);
+    }
     control->leases_tried = true;
     return control->leases;
 }

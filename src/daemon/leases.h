@@ -3,6 +3,8 @@
 #pragma once
 #include "daemon/protocol.h"
 
+#define LEASES_DIR "leases"   // below the state directory; writable for the control role
+
 struct event_base;
 struct leases *leases_open(const char *directory, struct event_base *base);   // NULL when it cannot be
 void leases_close(struct leases *leases);   // writes what is still to be written

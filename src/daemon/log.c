@@ -4,6 +4,8 @@
 #include "base/mem.h"
 #include "daemon/role.h"
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
@@ -12,16 +14,28 @@ enum { LINE_MAX = 61440 };
 
 static struct {
     enum log_format format;
-    bool debug, to_syslog;
+    bool debug, to_syslog, to_journal;
 } settings;
 
 static const char *const level_names[] = {"audit", "error", "info", "detail", "debug"};
+static const int priorities[] = {LOG_NOTICE, LOG_ERR, LOG_INFO, LOG_DEBUG, LOG_DEBUG};
+
+// systemd.exec(5), JOURNAL_STREAM: then standard error is read by the journal, which has the time and takes "<N>" for the priority.
+static bool is_journal(void)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    struct stat status;
+    unsigned long device, inode;
+    return stream && sscanf(stream, "%lu:%lu", &device, &inode) == 2 && fstat(STDERR_FILENO, &status) == 0 &&
+           status.st_dev == device && status.st_ino == inode;
+}
 
 void role_log_setup(enum log_format format, bool debug, bool to_syslog)
 {
     settings.format = format;
     settings.debug = debug;
     settings.to_syslog = to_syslog;
+    settings.to_journal = !to_syslog && is_journal();
     // Opened now: later the process may be locked into an empty directory.
     if (to_syslog) openlog("cygnetd", LOG_PID | LOG_NDELAY, LOG_DAEMON);
 }
@@ -103,9 +117,11 @@ static void put_fault(struct buf *line, enum fault fault, const char *text)
 }
 
 // A text of several lines (an explanation) has the fault behind its first one.
-static void line_text(struct buf *line, enum role role, enum fault fault, const char *text)
+static void line_text(struct buf *line, enum role role, int level, enum fault fault, const char *text)
 {
-    if (!settings.to_syslog) {
+    if (settings.to_journal) {
+        buf_printf(line, "<%d>", priorities[level]);
+    } else if (!settings.to_syslog) {
         put_time(line);
         buf_add_text(line, " ");
     }
@@ -131,9 +147,8 @@ void role_log(enum role role, int level, enum fault fault, const char *format, .
     if (settings.format == LOG_FORMAT_JSON)
         line_json(&line, role, level, fault, text);
     else
-        line_text(&line, role, fault, text);
+        line_text(&line, role, level, fault, text);
     if (settings.to_syslog) {
-        static const int priorities[] = {LOG_NOTICE, LOG_ERR, LOG_INFO, LOG_DEBUG, LOG_DEBUG};
         syslog(priorities[level], "%s", buf_text(&line));
     } else if (write(STDERR_FILENO, line.at, line.size) < 0) {
         return; // nobody reads: there is nowhere left to say so

@@ -10,6 +10,7 @@
 #include "daemon/arguments.h"
 #include "daemon/open.h"
 #include "daemon/start.h"
+#include "os/notify.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -18,9 +19,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-#ifdef HAVE_SYSTEMD
-#include <systemd/sd-daemon.h>
-#endif
 
 static const nsec wait_first = 200 * NSEC_PER_MS, wait_longest = 30 * NSEC_PER_SECOND,
                   life_good = 60 * NSEC_PER_SECOND, stop_longest = 5 * NSEC_PER_SECOND,
@@ -35,15 +33,6 @@ struct daemon {
     unsigned life;
     bool told_to_stop;
 };
-
-static void notify(const char *text)
-{
-#ifdef HAVE_SYSTEMD
-    sd_notify(0, text);
-#else
-    (void)text;
-#endif
-}
 
 // --- starting
 
@@ -266,7 +255,7 @@ static void run(struct daemon *daemon)
 
 static void stop(struct daemon *daemon)
 {
-    notify("STOPPING=1");
+    notify_service("STOPPING=1");
     role_log(ROLE_MAIN, IKE_INFO, OK, "stops: peers are told, then routes and rules are removed");
     for (unsigned role = 0; role < ROLE_COUNT; role++)
         if (daemon->alive[role] >= 0 && write(daemon->alive[role], "q", 1) < 0)
@@ -348,7 +337,7 @@ static int daemon_main(struct daemon *daemon)
              "cygnetd %s runs: ports %u and %u, %s, device %s, control at %s", CYGNET_VERSION,
              options->port, options->port_nat, options->udp6.ike >= 0 ? "IPv4 and IPv6" : "IPv4",
              options->tun_name, options->vici_uri);
-    notify("READY=1");
+    notify_service("READY=1");
     run(daemon);
     stop(daemon);
     arena_free(&paths);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Descriptors, files and directories of the daemon.
 #include "daemon/open.h"
+#include "daemon/leases.h"
 #include "os/raw.h"
 #include "os/rtnl.h"
 #include "os/sandbox.h"
@@ -66,12 +67,15 @@ static bool run_dir_open(struct role_options *options)
     return true;
 }
 
-// It belongs to the user that the processes change to; nothing but leases is lost without it.
+// The directory stays root's, with the secrets that are read before rights are given up; the part for leases belongs to the
+// user that the processes change to. Nothing but leases is lost without it.
 static void state_dir_make(const struct role_options *options)
 {
     unsigned uid, gid;
-    const char *user, *path = options->state_dir;
-    if (strcmp(path, "none") == 0) return;
+    const char *user;
+    char path[PATH_LIMIT];
+    if (strcmp(options->state_dir, "none") == 0) return;
+    snprintf(path, sizeof path, "%s/" LEASES_DIR, options->state_dir);
     bool good = directory_make(path) && chmod(path, 0700) == 0;
     if (good && sandbox_user(&uid, &gid, &user)) good = chown(path, uid, gid) == 0;
     if (!good) role_log(ROLE_MAIN, IKE_ERROR, FAULT_LEASES_REFUSED, "%s: %s", path, strerror(errno));

@@ -152,7 +152,7 @@ def leases_outlive_the_daemon(lab, how):
     server = b.cygnet(server_config())
     first, second = a.cygnet(client_config("a")), c.cygnet(client_config("c", server="198.51.100.2"))
     first.cygnet("up", "net")
-    wait_for("the lease on disk", lambda: "a.example.org" in run("sqlite3", server.run_dir / "state/leases.sqlite", "SELECT identity_text FROM lease"), 5)
+    wait_for("the lease on disk", lambda: "a.example.org" in run("sqlite3", server.run_dir / "state/leases/leases.sqlite", "SELECT identity_text FROM lease"), 5)
     first.stop()
     how(server)
     wait_for("the server's processes to end", lambda: "4500" not in b.run("ss", "-Huln"))
@@ -163,7 +163,7 @@ def leases_outlive_the_daemon(lab, how):
     first = a.cygnet(client_config("a"))
     first.cygnet("up", "net")
     check(vips(first) == ["10.3.0.1"], "the same identity has its address again after a restart of the server")
-    mode = (server.run_dir / "state").stat().st_mode & 0o777
+    mode = (server.run_dir / "state/leases").stat().st_mode & 0o777
     check(mode == 0o700, f"the directory of leases may be read by others: {mode:o}")
 
 
