@@ -93,12 +93,34 @@ static void child_explain(const struct tree *sa, const struct tree *child)
                : "The path is not probed (path_mtu_probes = no).");
 }
 
+// One that is not up: it is tried, or will be.
+static void waiting_explain(const struct tree *sa, const char *child)
+{
+    const char *failed = tree_text(sa, "attempts-failed", NULL), *next = tree_text(sa, "next-attempt", NULL);
+    printf("%s of %s is not up yet; ", child, sa->name);
+    if (strcmp(tree_text(sa, "state", ""), "CONNECTING") != 0)
+        printf("IKE SA #%s is, and the child is to come\n", tree_text(sa, "uniqueid", "?"));
+    else
+        printf("%s\n", next ? "it is tried again and again" : "it is being connected");
+    if (!failed) return;
+    printf("  attempts that failed           %5s\n", failed);
+    printf("  the last one                   %s\n", tree_text(sa, "last-failure", "?"));
+    printf("  what to do                     %s\n", tree_text(sa, "remedy", "look at the log"));
+    if (next) printf("  next attempt                   in %s s; `cygnet up %s` makes it now\n", next, child);
+}
+
 static void sa_take(void *context, const char *event, const struct tree *message)
 {
     struct explained *explained = context;
     (void)event;
     TREE_EACH(sa, message)
     {
+        TREE_EACH(waiting, tree_find(sa, "waiting-children"))
+        {
+            if (!bytes_equal(waiting->value, bytes_of_text(explained->child))) continue;
+            waiting_explain(sa, explained->child);
+            explained->count++;
+        }
         TREE_EACH(child, tree_section(sa, "child-sas"))
         {
             if (child->kind != TREE_SECTION || strcmp(tree_text(child, "name", ""), explained->child) != 0) continue;

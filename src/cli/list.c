@@ -113,6 +113,18 @@ static void child_print(const struct tree *child)
     printf("\n");
 }
 
+// One that is still to come.
+static void attempts_print(const struct tree *sa)
+{
+    char span[32];
+    if (tree_find(sa, "waiting-children")) list_print("\n  waits for it:", sa, "waiting-children");
+    if (tree_text(sa, "attempts-failed", NULL))
+        printf("\n  %s attempts failed; the last one: %s", tree_text(sa, "attempts-failed", ""), tree_text(sa, "last-failure", "?"));
+    if (!tree_text(sa, "next-attempt", NULL)) return;
+    span_print(tree_text(sa, "next-attempt", "0"), span);
+    printf("; next one in %s", span);
+}
+
 static void sa_print(const struct tree *sa)
 {
     char span[32];
@@ -124,6 +136,11 @@ static void sa_print(const struct tree *sa)
     if (tree_text(sa, "rekey-time", NULL)) {
         span_print(tree_text(sa, "rekey-time", "0"), span);
         printf(", rekeyed in %s", span);
+    }
+    attempts_print(sa);
+    if (strcmp(tree_text(sa, "state", ""), "CONNECTING") == 0 && strcmp(tree_text(sa, "remote-host", "%any"), "%any") == 0) {
+        printf("\n");
+        return;
     }
     printf("\n  local  %s  %s:%s\n", tree_text(sa, "local-id", "?"), tree_text(sa, "local-host", "?"), tree_text(sa, "local-port", "?"));
     printf("  remote %s  %s:%s", tree_text(sa, "remote-id", "?"), tree_text(sa, "remote-host", "?"), tree_text(sa, "remote-port", "?"));

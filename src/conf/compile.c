@@ -226,6 +226,19 @@ static void conn_words_compile(struct conn *conn, const struct tree *section)
     conn->unique = word_of(section, "unique", unique, COUNT(unique));
 }
 
+// Whoever says how often it is tried means it, unless he says more.
+static void tries_compile(struct conn *conn, const struct tree *section)
+{
+    static const struct word limited[] = {
+        {"no", PERSIST_NO}, {"yes", PERSIST_YES}, {"always", PERSIST_ALWAYS}};
+    static const struct word unlimited[] = {
+        {"yes", PERSIST_YES}, {"no", PERSIST_NO}, {"always", PERSIST_ALWAYS}};
+    bool is_limited = tree_text(section, "keyingtries", NULL) != NULL;
+    conn->keyingtries = (uint32_t)number_of(section, "keyingtries", UINT32_MAX, 1);
+    is_limited &= conn->keyingtries != 0;
+    conn->persist = word_of(section, "persist", is_limited ? limited : unlimited, COUNT(limited));
+}
+
 // One gateway, not a pattern of some.
 static void redirect_compile(struct compiling *c, const struct tree *section)
 {
@@ -268,7 +281,7 @@ static void conn_options_compile(struct compiling *c, const struct tree *section
     if (!convert_identity(tree_text(section, "ppk_id", "%any"), c->arena, &conn->ppk_id, &wrong))
         conn->ppk_id = (struct identity){.type = IDENTITY_ANY};
     if (!convert_dscp(tree_text(section, "dscp", "000000"), &conn->dscp, &wrong)) conn->dscp = 0;
-    conn->keyingtries = (uint32_t)number_of(section, "keyingtries", UINT32_MAX, 1);
+    tries_compile(conn, section);
     conn->dpd_delay = (nsec)amount_of(section, "dpd_delay", TYPE_TIME).value;
     conn_times_compile(c, section);
     redirect_compile(c, section);

@@ -101,6 +101,10 @@ static void child_words_compile(const struct tree *section, struct child_conf *c
     child->start_action = words_of(section, "start_action", starts, COUNT(starts));
     child->dpd_action = word_of(section, "dpd_action", afters, COUNT(afters));
     child->close_action = word_of(section, "close_action", afters, COUNT(afters));
+    // persist = always: whatever happens, unless it is said what is to be done.
+    bool always = child->conn->persist == PERSIST_ALWAYS && child->start_action & START_START;
+    if (always && !tree_find(section, "dpd_action")) child->dpd_action = AFTER_RESTART;
+    if (always && !tree_find(section, "close_action")) child->close_action = AFTER_RESTART;
     static const struct word per_cpu[] = {{"no", PER_CPU_NO}, {"yes", PER_CPU_YES}};
     child->copy_dscp = word_of(section, "copy_dscp", dscp, COUNT(dscp));
     child->per_cpu = word_of(section, "per_cpu_sas", per_cpu, COUNT(per_cpu));

@@ -9,13 +9,24 @@ enum { LISTS_MAX = 32, REPORT_MAX = 60000, IKE_DATAGRAM_MAX = 65535 };
 struct event;
 
 // A RESOLVE that waits for names, or for nothing.
+enum { RESOLVED_MAX = 64 };   // addresses of a peer
+
+struct host_source {   // a candidate, or a name that may have several
+    struct addr addr;
+    char *name;        // NULL: the address
+};
 struct resolving {
     uint64_t number;
     struct host_pattern local[CONN_HOSTS_MAX];
     size_t local_count;
     uint16_t local_port, remote_port;
-    uint32_t skip;      // candidates to pass over in what the name resolves to
-    char *name;
+    uint32_t try;
+    struct host_source sources[CONN_HOSTS_MAX];
+    size_t source_count, at;
+    struct path usable[RESOLVED_MAX];   // candidates that can be reached from here
+    size_t usable_count;
+    enum fault fault;   // the first one
+    char *text;
     struct resolving *next;
 };
 

@@ -200,59 +200,89 @@ static enum fault local_choose(const struct host_pattern *local, size_t count, c
     return FAULT_NO_LOCAL_ADDRESS;
 }
 
-static void path_answer(struct ike_role *role, const struct resolving *resolving, enum fault fault, const struct addr *remote)
+static void resolving_fail(struct resolving *resolving, enum fault fault, char *text)
 {
-    struct ike_answer answer = {.number = resolving->number, .fault = fault};
-    char text[256] = "";
-    if (!fault) {
-        answer.path.remote = (struct endpoint){*remote, resolving->remote_port};
-        answer.path.local.port = resolving->local_port;
-        answer.fault = local_choose(resolving->local, resolving->local_count, remote, &answer.path.local.addr);
-        char to[ADDR_TEXT];
-        if (answer.fault) snprintf(text, sizeof text, "no way to %s from the local addresses", addr_print(remote, to));
-    } else if (resolving->name) {
-        snprintf(text, sizeof text, "the name %s has no address", resolving->name);
+    if (resolving->fault) {
+        free(text);
+        return;
     }
-    answer.text = *text ? text : NULL;
-    answer_give(role, &answer);
+    resolving->fault = fault;
+    resolving->text = text;
 }
 
+static void resolving_free(struct resolving *resolving)
+{
+    for (size_t i = 0; i < resolving->source_count; i++) free(resolving->sources[i].name);
+    free(resolving->text);
+    free(resolving);
+}
+
+// An address counts when there is a way to it: of a name's the others are passed over.
+static void candidate_add(struct resolving *resolving, const struct addr *remote)
+{
+    struct path *path = &resolving->usable[resolving->usable_count];
+    if (resolving->usable_count == RESOLVED_MAX) return;
+    *path = (struct path){.remote = {*remote, resolving->remote_port}, .local.port = resolving->local_port};
+    enum fault fault = local_choose(resolving->local, resolving->local_count, remote, &path->local.addr);
+    char to[ADDR_TEXT];
+    if (fault) resolving_fail(resolving, fault, mem_printf("no way to %s from the local addresses", addr_print(remote, to)));
+    else resolving->usable_count++;
+}
+
+// When there are fewer candidates than tries it begins with the first one again.
+static void resolving_answer(struct ike_role *role, struct resolving *resolving)
+{
+    struct ike_answer answer = {.number = resolving->number};
+    if (resolving->usable_count) {
+        answer.path = resolving->usable[resolving->try % resolving->usable_count];
+        answer.more = resolving->try + 1 < resolving->usable_count || resolving->at < resolving->source_count;
+    } else {
+        answer.fault = resolving->fault ? resolving->fault : FAULT_NO_REMOTE_ADDRESS;
+        answer.text = resolving->text;
+    }
+    answer_give(role, &answer);
+    resolving_free(resolving);
+}
+
+// Names are looked up one after the other, as far as the wanted candidate is.
+static void resolving_go_on(struct ike_role *role, struct resolving *resolving)
+{
+    while (resolving->at < resolving->source_count && resolving->usable_count <= resolving->try) {
+        const struct host_source *source = &resolving->sources[resolving->at];
+        if (source->name) {
+            resolving->next = role->resolving;
+            role->resolving = resolving;
+            struct name_message message = {.name = source->name};
+            struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_RESOLVE, resolving->number);
+            name_put(&out, &message);
+            link_send(role->trust, &out);
+            return;
+        }
+        candidate_add(resolving, &source->addr);
+        resolving->at++;
+    }
+    resolving_answer(role, resolving);
+}
+
+// Single addresses and names are candidates; networks and %any tell only who may come to us.
 static void resolve_start(struct ike_role *role, const struct ike_operation *operation)
 {
-    struct resolving resolving = {.number = operation->number,
-                                  .local_port = operation->resolve.local_port,
-                                  .remote_port = operation->resolve.remote_port,
-                                  .local_count = operation->resolve.local_count};
-    memcpy(resolving.local, operation->resolve.local, resolving.local_count * sizeof *resolving.local);
-
-    // Single addresses and names are candidates; networks and %any tell only who may come to us.
-    uint32_t candidate = 0, wanted = operation->resolve.try, total = 0;
-    for (size_t i = 0; i < operation->resolve.remote_count; i++) {
-        const struct host_pattern *host = &operation->resolve.remote[i];
-        total += host->kind == HOST_NAME || (host->kind == HOST_RANGE && addr_equal(&host->range.low, &host->range.high));
-    }
-    if (total) wanted %= total;
-    for (size_t i = 0; i < operation->resolve.remote_count; i++) {
+    struct resolving *resolving = NEW(struct resolving);
+    resolving->number = operation->number;
+    resolving->try = operation->resolve.try;
+    resolving->local_port = operation->resolve.local_port;
+    resolving->remote_port = operation->resolve.remote_port;
+    resolving->local_count = operation->resolve.local_count;
+    memcpy(resolving->local, operation->resolve.local, resolving->local_count * sizeof *resolving->local);
+    for (size_t i = 0; i < operation->resolve.remote_count && i < CONN_HOSTS_MAX; i++) {
         const struct host_pattern *host = &operation->resolve.remote[i];
         bool single = host->kind == HOST_RANGE && addr_equal(&host->range.low, &host->range.high);
         if (!single && host->kind != HOST_NAME) continue;
-        if (candidate++ != wanted) continue;
-        if (single) {
-            path_answer(role, &resolving, OK, &host->range.low);
-            return;
-        }
-        struct resolving *waiting = NEW(struct resolving);
-        *waiting = resolving;
-        waiting->name = mem_text(host->name);
-        waiting->next = role->resolving;
-        role->resolving = waiting;
-        struct name_message message = {.name = host->name};
-        struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_RESOLVE, operation->number);
-        name_put(&out, &message);
-        link_send(role->trust, &out);
-        return;
+        struct host_source *source = &resolving->sources[resolving->source_count++];
+        if (single) source->addr = host->range.low;
+        else source->name = mem_text(host->name);
     }
-    path_answer(role, &resolving, FAULT_NO_REMOTE_ADDRESS, NULL);
+    resolving_go_on(role, resolving);
 }
 
 void ike_operation_resolved(struct ike_role *role, uint64_t number, const struct resolved_message *resolved)
@@ -261,10 +291,12 @@ void ike_operation_resolved(struct ike_role *role, uint64_t number, const struct
         struct resolving *found = *at;
         if (found->number != number) continue;
         *at = found->next;
-        enum fault fault = resolved->fault ? resolved->fault : resolved->count ? OK : FAULT_NAME_UNKNOWN;
-        path_answer(role, found, fault, fault ? NULL : &resolved->addrs[0]);
-        free(found->name);
-        free(found);
+        const char *name = found->sources[found->at++].name;
+        if (resolved->fault || !resolved->count)
+            resolving_fail(found, resolved->fault ? resolved->fault : FAULT_NAME_UNKNOWN,
+                           mem_printf("the name %s has no address", name));
+        for (size_t i = 0; i < resolved->count; i++) candidate_add(found, &resolved->addrs[i]);
+        resolving_go_on(role, found);
         return;
     }
 }

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <time.h>
 
+enum { WAITING_SHOWN_MAX = 64 };
+
 static struct tree *text_add(struct arena *arena, struct tree *to, const char *name, const char *text)
 {
     return text ? tree_add_text(arena, to, name, text) : NULL;
@@ -185,12 +187,28 @@ static void sa_add(const struct ike_sa_info *sa, struct arena *arena, struct tre
     text_add(arena, to, "remote-auth", sa->peer_scheme);
 }
 
+// An SA that is not up yet: what it is for, how often it was tried, and when it is again.
+static void attempts_add(struct ike_role *role, const struct ike_sa_info *sa, struct arena *arena, struct tree *to)
+{
+    const char *child = ike_waiting_child(role->core, sa->id, 0);
+    struct tree *list = child ? tree_add_list(arena, to, "waiting-children") : NULL;
+    for (unsigned i = 0; i < WAITING_SHOWN_MAX && (child = ike_waiting_child(role->core, sa->id, i)); i++)
+        tree_add_item(arena, list, bytes_of_text(child));
+    if (sa->attempts) number_add(arena, to, "attempts-failed", sa->attempts);
+    if (sa->last_failure) text_add(arena, to, "last-failure", fault_sentence(sa->last_failure));
+    if (sa->last_failure) text_add(arena, to, "remedy", fault_remedy(sa->last_failure));
+    if (!sa->next_attempt) return;
+    nsec now = role_now(), wait = sa->next_attempt > now ? sa->next_attempt - now : 0;
+    seconds_add(arena, to, "next-attempt", wait);
+}
+
 // Adds the SA and those of its children that `only_child` (0: all) and the filter let through.
 static struct tree *sa_section(struct ike_role *role, const struct ike_sa_info *sa, const struct tree *filter,
                                uint32_t only_child, struct arena *arena, struct tree *parent)
 {
     struct tree *section = tree_add_section(arena, parent, sa->conn->name);
     sa_add(sa, arena, section);
+    attempts_add(role, sa, arena, section);
     struct tree *children = tree_add_section(arena, section, "child-sas");
     const char *name = tree_text(filter, "child", NULL);
     struct ike_child_info child;

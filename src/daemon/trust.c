@@ -9,15 +9,26 @@
 #include <event2/util.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <time.h>
 
 enum { ANCHORS_MAX = 1024, RESOLVING_MAX = 256 };
+
+// Files that say how names are looked up; they change when the host gets to another network.
+static const char *const name_files[] = {"/etc/resolv.conf", "/etc/hosts"};
+enum { NAME_FILES = sizeof name_files / sizeof *name_files };
+struct file_state {
+    struct timespec changed;
+    ino_t inode;
+    off_t size;
+};
 
 struct trust_role {
     struct event_base *base;
     struct evdns_base *dns;
     struct link *control, *ike;
     struct trust_store *store;
+    struct file_state names[NAME_FILES];
     unsigned resolving;
     uint8_t *space;
 };
@@ -227,6 +238,32 @@ static void name_resolved(int error, struct evutil_addrinfo *list, void *context
     free(question);
 }
 
+static bool names_changed(struct trust_role *role)
+{
+    bool changed = false;
+    for (unsigned i = 0; i < NAME_FILES; i++) {
+        struct stat status;
+        struct file_state now = {0};
+        if (stat(name_files[i], &status) == 0)
+            now = (struct file_state){status.st_mtim, status.st_ino, status.st_size};
+        changed |= now.changed.tv_sec != role->names[i].changed.tv_sec || now.changed.tv_nsec != role->names[i].changed.tv_nsec ||
+                   now.inode != role->names[i].inode || now.size != role->names[i].size;
+        role->names[i] = now;
+    }
+    return changed;
+}
+
+// Questions that are under way go on with the servers that are there now.
+static void names_refresh(struct trust_role *role)
+{
+    if (!names_changed(role)) return;
+    evdns_base_clear_nameservers_and_suspend(role->dns);
+    evdns_base_clear_host_addresses(role->dns);
+    evdns_base_search_clear(role->dns);
+    evdns_base_resolv_conf_parse(role->dns, DNS_OPTIONS_ALL, name_files[0]);   // hosts, too
+    evdns_base_resume(role->dns);
+}
+
 static void resolve(struct trust_role *role, uint64_t number, struct rd *fields)
 {
     struct arena arena = {0};
@@ -239,6 +276,7 @@ static void resolve(struct trust_role *role, uint64_t number, struct rd *fields)
         struct name_question *question = NEW(struct name_question);
         *question = (struct name_question){role, number};
         role->resolving++;
+        names_refresh(role);
         struct evutil_addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM};
         evdns_getaddrinfo(role->dns, message.name, NULL, &hints, name_resolved, question);
     }
@@ -256,9 +294,8 @@ int role_trust(const struct role_options *options)
 {
     crypto_start();
     struct trust_role role = {.space = mem_new(IPC_MESSAGE_MAX), .base = event_base_new(), .store = trust_store_new()};
-    // Reads resolv.conf and hosts; without them names have no address, which is said when one is asked for.
-    role.dns = evdns_base_new(role.base, EVDNS_BASE_INITIALIZE_NAMESERVERS | EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-    if (!role.dns) role.dns = evdns_base_new(role.base, 0);
+    // resolv.conf and hosts are read when a name is asked for; without them names have no address, which is said then.
+    role.dns = evdns_base_new(role.base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
     role.control = link_new(role.base, options->channel[ROLE_CONTROL], ROLE_TRUST, ROLE_CONTROL, from_control, &role);
     role.ike = link_new(role.base, options->channel[ROLE_IKE], ROLE_TRUST, ROLE_IKE, from_ike, &role);
     int code = role_loop(role.base, options->alive);

@@ -376,7 +376,7 @@ void child_act_closed(struct ike *ike, const struct conn *conn, const struct chi
     conf = loaded ? conn_child(loaded->conn, conf->name) : NULL;
     if (!conf) return;
     if (conf->close_action == AFTER_TRAP) policy_trap(ike, loaded, conf);
-    if (conf->close_action == AFTER_RESTART) initiate(ike, loaded->conn, conf, 0, NULL);
+    if (conf->close_action == AFTER_RESTART) keep_up(ike, loaded, conf);
 }
 
 // A new child goes before the old one went: whoever asked for it could not use it, and goes on with

@@ -3,8 +3,6 @@
 // up.
 #include "ike/internal.h"
 
-enum { AGAIN_SECONDS = 10, BEGUN_ANEW_MAX = 2 };
-
 struct loaded *loaded_find(const struct ike *ike, const char *name)
 {
     return map_get(&ike->loaded_by_name, bytes_of_text(name));
@@ -61,16 +59,17 @@ static struct sa *sa_to_use(const struct loaded *loaded, const struct conn *conn
     return NULL;
 }
 
-void task_child(struct sa *sa, struct conn *conn, const struct child_conf *conf,
-                       uint32_t command, const struct flow *flow)
+struct task *task_child(struct sa *sa, struct conn *conn, const struct child_conf *conf,
+                        uint32_t command, const struct flow *flow)
 {
     struct task *task = task_add(sa, TASK_CHILD);
     task->conf = conf;
     task->conn = conn_hold(conn);
     task->command = command;
-    if (!flow) return;
+    if (!flow) return task;
     task->flow = NEW(struct flow);
     *task->flow = *flow;
+    return task;
 }
 
 // BEET: a child for the pair of addresses that the packet is between.
@@ -144,6 +143,8 @@ void initiate(struct ike *ike, struct conn *conn, const struct child_conf *conf,
     struct sa *sa = loaded ? sa_to_use(loaded, conn) : NULL;
     if (sa) {
         initiate_in(sa, conn, conf, command, flow);
+        if (command || flow) attempt_hasten(sa, 0);
+        if (command && sa->state == EXPECT_SA_INIT) request_resend(sa);
         return;
     }
     if (ike->stats.sas >= ike->settings.sas_max) {
@@ -159,69 +160,6 @@ void initiate(struct ike *ike, struct conn *conn, const struct child_conf *conf,
     else
         sa->handshake->command = command;
     exchange_ask(sa, first_plan(sa), NULL);
-}
-
-// --- trying again
-
-struct sa *initiate_again(struct sa *sa, nsec delay)
-{
-    struct exchange *x = sa->asking;
-    struct sa *fresh = sa_new(sa->ike, sa->conn, true);
-    struct handshake *handshake = fresh->handshake;
-    handshake->attempts = sa->handshake->attempts + 1;
-    handshake->candidate = sa->handshake->candidate + 1;
-    handshake->command = sa->handshake->command;
-    sa->handshake->command = 0;
-    fresh->reauth_of = sa->reauth_of;
-    if (x && x->task) { // the child that came with IKE_AUTH
-        list_append(&fresh->tasks, &x->task->link);
-        fresh->task_count++;
-        x->task = NULL;
-    }
-    tasks_move(sa, fresh);
-    sa_set_timer(fresh, TIMER_START, sa->ike->now + delay);
-    return fresh;
-}
-
-// The peer says that it does not know what was begun: it gave it up as half-open, or was restarted.
-// Everybody can say so who sees our SPIs; so it is believed when it is said again, and not often.
-void attempt_forgotten(struct sa *sa)
-{
-    const struct handshake *handshake = sa->handshake;
-    if (handshake->begun_anew >= BEGUN_ANEW_MAX || !loaded_find(sa->ike, sa->conn->name)) return;
-    report(sa->ike, ABOUT_SA(sa), IKE_INFO, FAULT_PEER_STATE_GONE,
-           "%s does not know what was begun; it is begun anew",
-           endpoint_text(sa->ike, &sa->path.remote));
-    struct sa *fresh = initiate_again(sa, NSEC_PER_SECOND);
-    fresh->handshake->attempts = handshake->attempts;
-    fresh->handshake->candidate = handshake->candidate;
-    fresh->handshake->by_stream = handshake->by_stream;
-    fresh->handshake->begun_anew = (uint8_t)(handshake->begun_anew + 1);
-    sa_end(sa, FAULT_PEER_STATE_GONE, NULL);
-}
-
-void attempt_failed(struct sa *sa, enum fault fault, const char *why)
-{
-    struct ike *ike = sa->ike;
-    uint32_t tries = sa->conn->keyingtries;
-    bool again = tries == 0 || sa->handshake->attempts + 1 < tries;
-    if (fault == FAULT_PEER_UNREACHABLE)
-        report(ike, ABOUT_SA(sa), IKE_ERROR, fault, "cannot establish an IKE SA: %s: %s",
-               fault_sentence(fault), why ? why : "");
-    else if (sa->handshake->rumour)
-        report(ike, ABOUT_SA(sa), IKE_ERROR, fault, "cannot establish an IKE SA with %s: %s%s%s",
-               endpoint_text(ike, &sa->path.remote), fault_sentence(fault), why ? ": " : "",
-               why ? why : "");
-    if (again && loaded_find(ike, sa->conn->name)) {
-        nsec delay =
-            fault == FAULT_PEER_UNREACHABLE ? NSEC_PER_SECOND : nsec_seconds(AGAIN_SECONDS);
-        report(ike, ABOUT_SA(sa), IKE_INFO, OK, "connection is tried again in %d s",
-               (int)(delay / NSEC_PER_SECOND));
-        initiate_again(sa, delay);
-    } else if (sa->reauth_of) {
-        reauthentication_failed(sa);
-    }
-    sa_end(sa, fault, why);
 }
 
 // --- commands
@@ -305,13 +243,23 @@ static size_t command_find(struct ike *ike, const struct ike_command *command, s
     return count;
 }
 
+// Those that are not up yet and are tried are not tried any more.
+static size_t children_cancel(struct ike *ike, const struct ike_command *command)
+{
+    size_t count = 0;
+    if (!command->child || command->child_id) return 0;
+    LIST_EACH (struct sa, link, sa, &ike->sas)
+        if (sa_matches(sa, command)) count += tasks_cancel(sa, command->child);
+    return count;
+}
+
 static void command_terminate(struct ike *ike, const struct ike_command *command)
 {
     struct found *found;
-    size_t count = command_find(ike, command, &found);
+    size_t waiting = children_cancel(ike, command), count = command_find(ike, command, &found);
     free_later(ike, found);
     if (count == 0) {
-        command_done(ike, command->number, FAULT_NOTHING_MATCHES, NULL);
+        command_done(ike, command->number, waiting ? OK : FAULT_NOTHING_MATCHES, NULL);
         return;
     }
     struct command_wait *wait = NEW(struct command_wait);
@@ -440,7 +388,7 @@ static void children_start(struct ike *ike, struct loaded *loaded)
         // leaves unprotected.
         if (conf->start_action) policy_trap(ike, loaded, conf);
         if (conf->start_action & START_START && conf->action <= POLICY_PROTECT)
-            initiate(ike, conn, conf, 0, NULL);
+            keep_up(ike, loaded, conf);
     }
 }
 
@@ -449,6 +397,7 @@ void conn_load(struct ike *ike, struct conn *conn)
     struct loaded *loaded = loaded_find(ike, conn->name);
     if (loaded) {
         traps_rebind(ike, loaded, conn);
+        attempts_rebind(loaded, conn);
         candidates_remove(ike, loaded);
         conn_later(ike, loaded->conn);
     } else {
@@ -471,6 +420,7 @@ void conn_unload(struct ike *ike, const char *name)
     map_remove(&ike->loaded_by_name, bytes_of_text(name));
     candidates_remove(ike, loaded);
     LIST_EACH (struct policy, link, policy, &loaded->policies) policy_untrap(policy);
+    attempts_cancel(loaded);
     LIST_EACH (struct sa, of_loaded, sa, &loaded->sas) list_remove(&sa->of_loaded);
     list_remove(&loaded->link);
     ticket_free(loaded->ticket);

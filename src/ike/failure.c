@@ -108,8 +108,9 @@ static void tell_people(const struct exchange *x, enum fault fault)
     const char *why = x->why ? x->why : "";
     const struct endpoint *peer = x->part == PART_ANSWER ? &x->in.path.remote : &x->sa->path.remote;
     report(x->sa->ike, subject_of(x), level_of(fault), fault, "%s %s %s failed: %s%s%s",
-           x->recipe->name, x->part == PART_ANSWER ? "of" : "with", endpoint_text(x->sa->ike, peer),
-           fault_sentence(fault), *why ? ": " : "", why);
+           x->recipe->name, x->part == PART_ANSWER ? "of" : "with",
+           peer->addr.family ? endpoint_text(x->sa->ike, peer) : "the peer", fault_sentence(fault),
+           *why ? ": " : "", why);
     alert_fault(x, fault);
 }
 
@@ -223,6 +224,8 @@ static void fail_own(struct exchange *x, enum fault fault)
     // RFC 9370 2.2.4: a peer that has forgotten the first rounds is asked from the beginning.
     bool again = fault == FAULT_PEER_BUSY || fault == FAULT_PEER_STATE_GONE;
     if (again && x->task && task_retry(sa, x->task)) x->task = NULL;
+    if (sa->state == ESTABLISHED && x->task && wish_again(sa, x->task, fault, x->why))
+        x->task = NULL;
     if (sa->state == DEAD) return;
     // RFC 7296 2.21.3: whoever answers INVALID_SYNTAX has dropped the IKE SA.
     if (fault == FAULT_PEER_SYNTAX) {

@@ -89,6 +89,7 @@ struct ike_answer {
     struct bytes cert;             // JUDGE: the peer's certificate
     const char *scheme;            // JUDGE: what signature was used
     struct path path;              // RESOLVE: where to send from and to
+    bool more;                     // RESOLVE: there is a candidate behind this one
     bool found;                    // PPK: there is such a key; MIX: then `shared` has the mixed keys
     uint8_t login; // LOGIN: enum ike_login_state; data: EAP message to send; DONE: `shared` is the
                    // MSK, if the method makes one, and `scheme` says which it was
@@ -215,7 +216,7 @@ struct ike_operation {
         const struct host_pattern *local, *remote;
         size_t local_count, remote_count;
         uint16_t local_port, remote_port;
-        uint32_t try; // 0, 1, …: the nth candidate
+        uint32_t try; // 0, 1, …: the nth candidate: addresses as they are named, and those of names
     } resolve;
     struct {              // PPK: a post-quantum pre-shared key (RFC 8784)
         uint8_t kind;     // enum ike_ppk_kind
@@ -388,6 +389,9 @@ struct ike_sa_info {
     const char *domains; // names that they know (RFC 8598), a blank between; NULL: none
     const char *peer_scheme;               // how the peer was authenticated
     uint32_t children;
+    unsigned attempts;       // to connect that failed
+    enum fault last_failure; // why the last one did
+    nsec next_attempt;       // 0: none is waited for
 };
 uint32_t ike_sa_after(const struct ike *ike,
                       uint32_t id); // smallest unique number above id; 0: none
@@ -395,6 +399,8 @@ bool ike_sa_info(const struct ike *ike, uint32_t id, struct ike_sa_info *out);
 uint32_t ike_child_after(const struct ike *ike, uint32_t ike_id, uint32_t child_id);
 bool ike_child_info(const struct ike *ike, uint32_t ike_id, uint32_t child_id,
                     struct ike_child_info *out);
+// The nth child that waits for being made; NULL: there are no more.
+const char *ike_waiting_child(const struct ike *ike, uint32_t ike_id, unsigned nth);
 struct ike_pool_info {
     const char *name;
     struct addr base;

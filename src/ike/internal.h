@@ -118,17 +118,35 @@ void command_gone(struct ike *ike, uint32_t command); // one of what a terminate
 // Brings up a child (conf NULL: the IKE SA alone) with the SA that is there or a new one.
 void initiate(struct ike *ike, struct conn *conn, const struct child_conf *conf, uint32_t command,
               const struct flow *flow);
-struct sa *initiate_again(struct sa *sa,
-                          nsec delay); // a further attempt by a new SA that takes over its tasks
-void attempt_forgotten(struct sa *sa);
 // A child to be brought up by that SA; the flow is copied.
-void task_child(struct sa *sa, struct conn *conn, const struct child_conf *conf, uint32_t command,
-                const struct flow *flow);
+struct task *task_child(struct sa *sa, struct conn *conn, const struct child_conf *conf,
+                        uint32_t command, const struct flow *flow);
 void conn_load(struct ike *ike, struct conn *conn);
 void conn_unload(struct ike *ike, const char *name);
 struct loaded *loaded_find(const struct ike *ike, const char *name);
 
+// persist.c: attempts that failed, and what is to be up all the same
+// The same as initiate(), and tried until it is up if the connection says so.
+void keep_up(struct ike *ike, struct loaded *loaded, const struct child_conf *conf);
+bool child_is_to_be_up(const struct child_conf *conf);
+struct sa *initiate_again(struct sa *sa,
+                          nsec delay); // a further attempt by a new SA that takes over its tasks
+void attempt_failed(struct sa *sa, enum fault fault, const char *why);
+void attempt_forgotten(struct sa *sa);
+void attempt_succeeded(const struct sa *sa);
+void attempt_hasten(struct sa *sa, nsec delay); // one that waits is made that soon
+void attempts_heed_address(struct ike *ike, const struct addr *addr, bool came);
+void attempt_rebind(struct sa *sa, struct conn *conn);
+void attempts_rebind(struct loaded *loaded, struct conn *conn); // those that wait
+void attempts_cancel(struct loaded *loaded);
+size_t tasks_cancel(struct sa *sa, const char *child); // how many there were of that child
+// The child of a task that failed in an SA that stands is tried again there; then the task is taken.
+bool wish_again(struct sa *sa, struct task *task, enum fault fault, const char *why);
+void wishes_leave(struct sa *sa, enum fault fault); // … in a new SA
+bool sa_is_waiting(const struct sa *sa); // for the next attempt
+
 // reauth.c
+void sa_replace(struct sa *sa); // it ends, and what is to be up comes up anew
 void reauthenticate(struct sa *sa);
 // A new one that takes its place when it has its children; NULL: there is none to be now.
 struct sa *sa_successor(struct sa *sa);

@@ -20,10 +20,30 @@ static struct sa *heir_make(struct sa *sa)
         bool in_use = child->state == CHILD_INSTALLED || child->state == CHILD_REKEYING;
         bool pair = child->mode == MODE_BEET && mode_is_on_demand(child->conf);
         struct flow flow = pair ? mode_pair_flow(child) : (struct flow){0};
-        if (in_use && !child->replaced_by && !child->resource)
-            task_child(fresh, child->conn, child->conf, 0, pair ? &flow : NULL);
+        if (!in_use || child->replaced_by || child->resource) continue;
+        task_child(fresh, child->conn, child->conf, 0, pair ? &flow : NULL)->wish =
+            child_is_to_be_up(child->conf);
     }
     return fresh;
+}
+
+static bool has_child_to_be_up(const struct sa *sa)
+{
+    LIST_EACH (const struct child, link, child, &sa->children)
+        if (child->state == CHILD_INSTALLED && child_is_to_be_up(child->conf)) return true;
+    return false;
+}
+
+void sa_replace(struct sa *sa)
+{
+    if (task_find(sa, TASK_DELETE_IKE, 0)) return;
+    if (!(sa->bits & REAUTH_ASKED) && loaded_find(sa->ike, sa->conn->name) &&
+        has_child_to_be_up(sa)) {
+        sa->bits |= REAUTH_ASKED;
+        sa->then_begins = heir_make(sa)->id;
+    }
+    task_add(sa, TASK_DELETE_IKE);
+    sa_pump(sa);
 }
 
 struct sa *sa_successor(struct sa *sa)

@@ -19,11 +19,21 @@ static uint32_t subject_command(const struct subject *subject)
     return sa->handshake ? sa->handshake->command : 0;
 }
 
+// The same was said of attempts before.
+static bool is_known(const struct subject *subject, enum fault fault)
+{
+    const struct sa *sa = subject->sa;
+    return sa && sa->handshake && sa->handshake->is_quiet &&
+           (fault || sa->state == EXPECT_SA_INIT);
+}
+
 void report(struct ike *ike, struct subject subject, enum ike_level level, enum fault fault,
             const char *format, ...)
 {
     uint32_t command = subject_command(&subject);
     unsigned least = ike->settings.report_level;
+    if (!command && level != IKE_AUDIT && level < IKE_DETAIL && is_known(&subject, fault))
+        level = IKE_DETAIL;
     if (fault) ike->stats.faults[fault]++;
     if (least && level > least && !command) return;
     va_list args;

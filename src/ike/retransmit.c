@@ -10,6 +10,7 @@
 enum {
     TRIES_OF_THE_LIVING = 3,
     TRIES_OF_A_TICKET = 2,
+    TRIES_OF_A_CANDIDATE = 2,
     TRIES_OF_THE_MOBILE = 3,
     HEARD_WAIT_SECONDS = 8,
     RUMOUR_WAIT_MS = 500,
@@ -78,6 +79,9 @@ void request_resend(struct sa *sa)
 static unsigned tries_of(const struct sa *sa, const struct exchange *x)
 {
     unsigned tries = sa->ike->settings.retransmit_tries;
+    // Another address of the peer may answer sooner.
+    if (sa->handshake && sa->handshake->has_more && x->plan->exchange == EXCHANGE_IKE_SA_INIT)
+        return tries < TRIES_OF_A_CANDIDATE ? tries : TRIES_OF_A_CANDIDATE;
     if (x->plan == &plan_resume) return tries < TRIES_OF_A_TICKET ? tries : TRIES_OF_A_TICKET;
     // RFC 4555 3.11: the end that does not decide gives the other one time to find a path.
     bool patient = sa->mobility && !path_decides(sa) && sa->state == ESTABLISHED;

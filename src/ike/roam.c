@@ -71,6 +71,7 @@ void address_in(struct ike *ike, const struct addr *addr, bool came)
 {
     bool far = reaches_far(addr);
     if (addr->family && (!far || !own_changed(ike, addr, came))) return;
+    attempts_heed_address(ike, addr, came);
     LIST_EACH (struct sa, link, sa, &ike->sas)
         if (sa->mobility) path_look_soon(sa);
 }

@@ -278,7 +278,21 @@ static void revive(struct ike *ike, const struct revival *revival)
     const struct child_conf *conf = conn_child(loaded->conn, revival->conf->name);
     if (!conf) return;
     if (revival->action == AFTER_TRAP) policy_trap(ike, loaded, conf);
-    if (revival->action == AFTER_RESTART) initiate(ike, loaded->conn, conf, 0, NULL);
+    if (revival->action == AFTER_RESTART) keep_up(ike, loaded, conf);
+}
+
+// Children that are to be up, and were not yet.
+static size_t wishes_collect(const struct sa *sa, struct revival *revivals)
+{
+    size_t count = 0;
+    const struct task *running = sa->asking ? sa->asking->task : NULL;
+    if (sa->state != ESTABLISHED) return 0;
+    if (running && running->wish)
+        revivals[count++] = (struct revival){running->conf, running->conn, AFTER_RESTART};
+    LIST_EACH (const struct task, link, task, &sa->tasks)
+        if (task->wish)
+            revivals[count++] = (struct revival){task->conf, task->conn, AFTER_RESTART};
+    return count;
 }
 
 void sa_gone(struct sa *sa, enum fault fault, const char *why)
@@ -289,8 +303,9 @@ void sa_gone(struct sa *sa, enum fault fault, const char *why)
     bool dead_peer =
         restarted || fault == FAULT_PEER_UNREACHABLE || fault == FAULT_PEER_LIVES_NOT;
     bool superseded = fault == FAULT_SUPERSEDED || sa->replaced_by || sa->state == DELETING;
-    struct revival *revivals = arena_array(&ike->arena, sa->child_count + 1, sizeof *revivals);
-    size_t count = 0;
+    struct revival *revivals =
+        arena_array(&ike->arena, sa->child_count + sa->task_count + 1, sizeof *revivals);
+    size_t count = wishes_collect(sa, revivals);
     LIST_EACH (struct child, link, child, &sa->children) {
         if (child->state != CHILD_INSTALLED && child->state != CHILD_REKEYING) continue;
         if (child->replaced_by || superseded || child->resource) continue;
@@ -417,8 +432,7 @@ static void expired(struct sa *sa)
     report(sa->ike, ABOUT_SA(sa), IKE_ERROR, FAULT_IKE_EXPIRED, "IKE SA is closed: %s",
            fault_sentence(FAULT_IKE_EXPIRED));
     alert(sa->ike, sa, "ike-sa-expired");
-    if (!task_find(sa, TASK_DELETE_IKE, 0)) task_add(sa, TASK_DELETE_IKE);
-    sa_pump(sa);
+    sa_replace(sa);
 }
 
 static void timer_run(struct sa *sa, enum sa_timer timer)

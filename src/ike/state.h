@@ -95,6 +95,7 @@ struct task {
     uint16_t ke; // the group that the peer asked for, 0: the first one
     uint16_t resource; // CHILD: it is for this one alone (RFC 9611); 0: for any
     uint32_t policy;   // CHILD for a resource: number of the one that it serves
+    bool wish; // CHILD: it is tried until it is up
 };
 
 // Both sides' selectors in no more memory than they need; most have one each.
@@ -298,6 +299,10 @@ struct handshake {
     unsigned attempts;    // of keyingtries
     uint8_t begun_anew;   // because the peer had forgotten what was begun
     uint32_t candidate;   // of the remote addresses
+    bool has_more;        // there are further ones
+    bool is_quiet;        // the same was said of the attempts before
+    enum fault last_fault; // of the attempt before
+    nsec failing_since;
     struct host_pattern gateway; // RFC 5685: where this end was sent to; kind 0: nowhere; owned
     uint32_t command;     // of an initiate without a child
     enum fault rumour;    // an unprotected error that came; believed when nothing better follows

@@ -104,7 +104,7 @@ bool task_retry(struct sa *sa, struct task *task)
     if (ike->now - sa->troubled_since > nsec_seconds(BUSY_LIMIT_SECONDS)) {
         report(ike, ABOUT_SA(sa), IKE_ERROR, FAULT_PEER_BUSY,
                "IKE SA is closed: the peer has been busy for %d seconds", BUSY_LIMIT_SECONDS);
-        task_add(sa, TASK_DELETE_IKE);
+        sa_replace(sa);
         return false;
     }
     // The first wait is short, so that two ends that met do not run out of lifetime; it differs at

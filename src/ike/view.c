@@ -58,6 +58,9 @@ bool ike_sa_info(const struct ike *ike, uint32_t id, struct ike_sa_info *out)
         .domains = sa->domains,
         .peer_scheme = *sa->peer_scheme ? sa->peer_scheme : NULL,
         .children = sa->child_count,
+        .attempts = sa->handshake ? sa->handshake->attempts : 0,
+        .last_failure = sa->handshake ? sa->handshake->last_fault : OK,
+        .next_attempt = sa_is_waiting(sa) ? sa->timers[TIMER_START] : 0,
     };
     return true;
 }
@@ -70,6 +73,17 @@ uint32_t ike_child_after(const struct ike *ike, uint32_t ike_id, uint32_t child_
     LIST_EACH (const struct child, link, child, &sa->children)
         if (child->id > child_id && (!least || child->id < least)) least = child->id;
     return least;
+}
+
+const char *ike_waiting_child(const struct ike *ike, uint32_t ike_id, unsigned nth)
+{
+    const struct sa *sa = sa_by_id(ike, ike_id);
+    if (!sa) return NULL;
+    const struct task *running = sa->asking ? sa->asking->task : NULL;
+    if (running && running->kind == TASK_CHILD && !nth--) return running->conf->name;
+    LIST_EACH (const struct task, link, task, &sa->tasks)
+        if (task->kind == TASK_CHILD && !nth--) return task->conf->name;
+    return NULL;
 }
 
 bool ike_policy_info(const struct ike *ike, const char *conn, unsigned nth,

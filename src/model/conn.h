@@ -88,6 +88,7 @@ struct child_conf {
 enum conn_tcp { TCP_NEVER = 0, TCP_FALLBACK, TCP_ALWAYS };   // RFC 9329, of initiators
 enum fragmentation { FRAGMENTATION_NO = 0, FRAGMENTATION_YES, FRAGMENTATION_ACCEPT, FRAGMENTATION_FORCE };
 enum childless { CHILDLESS_ALLOW = 0, CHILDLESS_PREFER, CHILDLESS_FORCE, CHILDLESS_NEVER };
+enum persist { PERSIST_NO = 0, PERSIST_YES, PERSIST_ALWAYS };       // what is to be up is tried until it is; ALWAYS: whatever fails
 enum unique { UNIQUE_NO = 0, UNIQUE_NEVER, UNIQUE_KEEP, UNIQUE_REPLACE };
 
 struct conn {
@@ -108,6 +109,7 @@ struct conn {
     uint8_t send_cert, fragmentation, childless, unique, dscp, tcp;
     bool break_before_make;
     uint32_t keyingtries;        // 0: for ever
+    uint8_t persist;             // enum persist
     nsec dpd_delay, reauth_time, rekey_time, over_time, rand_time;
     uint8_t vip_count, pool_count;
     struct addr vips[CONN_VIPS_MAX];       // requested virtual addresses; all zero: any of that family

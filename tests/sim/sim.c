@@ -237,15 +237,21 @@ static bool source_choose(const struct sim_host *host, const struct addr *remote
 
 static void resolve(struct sim_host *host, const struct ike_operation *operation, struct ike_answer *answer)
 {
+    struct path usable[16];
+    uint32_t count = 0;
     answer->fault = FAULT_NO_REMOTE_ADDRESS;
-    for (size_t i = 0; i < operation->resolve.remote_count; i++) {
+    for (size_t i = 0; i < operation->resolve.remote_count && count < 16; i++) {
         const struct host_pattern *remote = &operation->resolve.remote[i];
         struct addr from;
-        if (remote->kind != HOST_RANGE || !source_choose(host, &remote->range.low, &from)) continue;
-        answer->fault = OK;
-        answer->path = (struct path){{from, operation->resolve.local_port}, {remote->range.low, operation->resolve.remote_port}, false};
-        return;
+        if (remote->kind != HOST_RANGE) continue;
+        answer->fault = FAULT_NO_ROUTE;
+        if (!source_choose(host, &remote->range.low, &from)) continue;
+        usable[count++] = (struct path){{from, operation->resolve.local_port}, {remote->range.low, operation->resolve.remote_port}, false};
     }
+    if (!count) return;
+    answer->fault = OK;
+    answer->path = usable[operation->resolve.try % count];
+    answer->more = operation->resolve.try + 1 < count;
 }
 
 static void operation_perform(struct sim_host *host, const struct ike_operation *operation)

@@ -23,6 +23,7 @@ static void established(struct exchange *x)
     struct ike *ike = sa->ike;
     uint32_t command = sa->handshake->command;
     sa->handshake->command = 0;
+    attempt_succeeded(sa);
     sa_established(sa);
     report(ike, (struct subject){.sa = sa, .command = command}, IKE_INFO, OK,
            "IKE SA established with %s [%s] (%s), authenticated by %s%s",
@@ -217,8 +218,11 @@ static enum fault auth_go_on(struct exchange *x)
     ticket_take(x);
     if (x->child && x->child_fault) {
         first_child_failed(x);
-        task_failed(sa, x->task, x->child_fault, x->child_why);
         child_abandon(x);
+        if (wish_again(sa, x->task, x->child_fault, x->child_why))
+            x->task = NULL;
+        else
+            task_failed(sa, x->task, x->child_fault, x->child_why);
     } else if (x->child) {
         child_install(x, &keymat, INSTALL_BOTH);
         task_done(sa, x->task);

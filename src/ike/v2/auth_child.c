@@ -82,6 +82,7 @@ enum fault auth_agree_child(struct exchange *x)
 // in it later would use another address, and a new IKE SA is what asks again.
 void close_without_address(struct sa *sa)
 {
+    wishes_leave(sa, FAULT_PEER_ADDRESS);
     LIST_EACH (struct task, link, task, &sa->tasks) {
         if (task->kind != TASK_CHILD) continue;
         task_failed(sa, task, FAULT_PEER_ADDRESS, NULL);

@@ -150,6 +150,7 @@ enum fault sa_init_resolve(struct exchange *x)
 enum fault sa_init_resolved(struct exchange *x, struct ike_answer *answer)
 {
     x->sa->path = answer->path;
+    x->sa->handshake->has_more = answer->more && !x->sa->handshake->gateway.kind;
     nat_first_path(x->sa);
     return OK;
 }

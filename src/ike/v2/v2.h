@@ -45,8 +45,6 @@ void first_refuse(struct ike *ike, const struct message *message, enum fault fau
 struct exchange *first_answer_begin(struct ike *ike, const struct message *message,
                                     struct conn *conn);
 void first_response_send(struct exchange *x, struct draft *draft);
-void attempt_failed(struct sa *sa, enum fault fault,
-                    const char *why); // before it was established: tries again or ends
 enum { WANT_CERTS = 1, WANT_RAW_KEYS = 2, WANT_BEET = 4 };
 unsigned certs_wanted(const struct conn *conn);
 void certreqs_heed(struct sa *sa, const struct message *message);

@@ -86,6 +86,41 @@ static void a_connection_has_the_defaults_of_the_table(void **state)
     compiled_free(&c);
 }
 
+// Whoever limits the tries gets what he asks for; who does not gets what is to be up.
+static void tries_and_persistence_go_together(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *lines;
+        uint32_t tries;
+        uint8_t persist;
+    } rows[] = {
+        {"", 1, PERSIST_YES},
+        {"keyingtries = 0\n", 0, PERSIST_YES},
+        {"keyingtries = 1\n", 1, PERSIST_NO},
+        {"keyingtries = 3\n", 3, PERSIST_NO},
+        {"keyingtries = 3\npersist = yes\n", 3, PERSIST_YES},
+        {"persist = no\n", 1, PERSIST_NO},
+        {"persist = always\n", 1, PERSIST_ALWAYS},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        AUTOFREE_MEM char *text =
+            mem_printf("remote_addrs = 192.0.2.1\n %s children {\n s { start_action = start\n }\n n { }\n"
+                       "c { start_action = start\n close_action = none\n } }\n",
+                       rows[i].lines);
+        struct compiled c = conn_of(text);
+        const struct conn *conn = c.conn;
+        bool always = rows[i].persist == PERSIST_ALWAYS;
+        assert_int_equal(conn->keyingtries, rows[i].tries);
+        assert_int_equal(conn->persist, rows[i].persist);
+        assert_int_equal(conn->children[0].dpd_action, always ? AFTER_RESTART : AFTER_CLEAR);
+        assert_int_equal(conn->children[0].close_action, always ? AFTER_RESTART : AFTER_CLEAR);
+        assert_int_equal(conn->children[1].close_action, AFTER_CLEAR);
+        assert_int_equal(conn->children[2].close_action, AFTER_CLEAR);
+        compiled_free(&c);
+    }
+}
+
 static void a_child_has_the_defaults_of_the_table(void **state)
 {
     (void)state;
@@ -450,6 +485,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_connection_has_the_defaults_of_the_table),
+        cmocka_unit_test(tries_and_persistence_go_together),
         cmocka_unit_test(a_child_has_the_defaults_of_the_table),
         cmocka_unit_test(times_of_a_connection_follow_from_each_other),
         cmocka_unit_test(times_of_a_child_follow_from_each_other),

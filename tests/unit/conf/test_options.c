@@ -279,7 +279,7 @@ static void the_table_is_whole_and_every_row_has_its_help(void **state)
                                        "iptfs_drop_time", "iptfs_init_delay", "iptfs_packet_size",
                                        "iptfs_rate", "iptfs_reorder_window", "make_before_break", "redirect_early", "redirect_to",
                                        "resumption", "strict", "tcp",
-                                       "fragments", "path_mtu_probes", "tcp_mss"}; // strongSwan 6 has 165
+                                       "fragments", "path_mtu_probes", "persist", "tcp_mss"}; // strongSwan 6 has 165
     size_t own = 0;
     for (size_t i = 0; i < count; i++) {
         const char *dot = strrchr(rows[i].path, '.');
