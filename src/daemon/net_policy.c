@@ -2,6 +2,7 @@
 // What policies want of the kernel: routes, counted by prefix because policies share them, and
 // boxes of the guard.
 #include "daemon/net.h"
+#include "model/iana.h"
 #include <assert.h>
 
 // --- ranges
@@ -253,6 +254,31 @@ static enum fault guard_count(struct net_role *role, enum guard_kind kind, const
     return OK;
 }
 
+// Fragments behind the first show no ports. Those of the policy's protocol are stopped all between
+// its hosts; of IPv6 those, too, that have headers before it: they name the first of these.
+static enum fault guard_fragments(struct net_role *role, const struct box *box, int step)
+{
+    const uint8_t hiding[] = {box->protocol_low, IPPROTO_NUMBER_AH, IPPROTO_NUMBER_IPV6_OPTS};
+    bool v6 = box->local.low.family == ADDR_V6 && box->protocol_low == box->protocol_high;
+    for (unsigned i = 0; i < (v6 ? sizeof hiding : 1); i++) {
+        struct box bare = {.local = box->local,
+                           .remote = box->remote,
+                           .protocol_low = hiding[i],
+                           .protocol_high = i ? hiding[i] : box->protocol_high,
+                           .local_port_high = 65535,
+                           .remote_port_high = 65535};
+        enum fault fault = guard_count(role, GUARD_FRAGMENT, &bare, GUARD_DROP, 0, step);
+        if (!fault) continue;
+        while (i--) {
+            bare.protocol_low = hiding[i];
+            bare.protocol_high = i ? hiding[i] : box->protocol_high;
+            guard_del(&role->guard, GUARD_FRAGMENT, &bare, GUARD_DROP, 0);
+        }
+        return fault;
+    }
+    return OK;
+}
+
 static enum fault guard_pair(struct net_role *role, const struct policy_spec *spec,
                              const struct box *box, int step)
 {
@@ -260,13 +286,7 @@ static enum fault guard_pair(struct net_role *role, const struct policy_spec *sp
     enum guard_kind kind = box_kind(box);
     TRY(guard_count(role, kind, box, verdict, precedence_of(spec, box), step));
     if (kind == GUARD_PAIR || verdict == GUARD_PASS) return OK;
-    // Later fragments show no ports: between these hosts they are stopped all.
-    struct box bare = {.local = box->local,
-                       .remote = box->remote,
-                       .protocol_high = 255,
-                       .local_port_high = 65535,
-                       .remote_port_high = 65535};
-    enum fault fault = guard_count(role, GUARD_FRAGMENT, &bare, verdict, 0, step);
+    enum fault fault = guard_fragments(role, box, step);
     if (fault) guard_del(&role->guard, kind, box, verdict, precedence_of(spec, box));
     return fault;
 }
@@ -337,7 +357,8 @@ void net_policy_unpack(const struct net_policy *policy, struct policy_spec *out)
                                 .local.count = policy->local_count,
                                 .remote.count = policy->remote_count};
     memcpy(out->local.at, policy->at, policy->local_count * sizeof policy->at[0]);
-    memcpy(out->remote.at, policy->at + policy->local_count, policy->remote_count * sizeof policy->at[0]);
+    memcpy(out->remote.at, policy->at + policy->local_count,
+           policy->remote_count * sizeof policy->at[0]);
 }
 
 enum fault net_policy_add(struct net_role *role, const struct policy_spec *spec)

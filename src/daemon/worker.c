@@ -180,6 +180,11 @@ static void deliver(struct worker *worker, struct packet *const *packets, size_t
         frame_write(worker, device->fd, &join->frames[i], packets);
 }
 
+static void bypass(struct worker *worker, struct packet *const *packets, size_t count)
+{
+    for (size_t i = 0; i < count; i++) send_whole(worker, packets[i]);
+}
+
 static void packets_pass(struct worker *worker, struct packet *const *packets, size_t count)
 {
     struct packet *inner[BURST_MAX];
@@ -196,19 +201,25 @@ static void packets_pass(struct worker *worker, struct packet *const *packets, s
                 sending_add(worker, packet);
             break;
         case VERDICT_DELIVER:
-            if (delivered && inner[0]->device != packet->device) {
+            if (delivered && (inner[0]->device != packet->device || worker_is_cut(packet))) {
                 deliver(worker, inner, delivered);
                 delivered = 0;
             }
-            inner[delivered++] = packet;
+            if (worker_is_cut(packet))
+                worker_cut(worker, packet, deliver);
+            else
+                inner[delivered++] = packet;
             break;
         case VERDICT_FRAGMENT:
             sending_flush(worker); // in their order
-            worker_cut(worker, packet);
+            worker_cut(worker, packet, worker_seal_pieces);
             break;
         case VERDICT_BYPASS:
             // No policy protects the packet: it goes out as if the TUN device had not been there.
-            send_whole(worker, packet);
+            if (worker_is_cut(packet))
+                worker_cut(worker, packet, bypass);
+            else
+                send_whole(worker, packet);
             break;
         case VERDICT_DROP: // counted by the plane, as is what it holds
         case VERDICT_HELD:

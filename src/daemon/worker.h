@@ -67,8 +67,14 @@ void worker_inward(struct worker *worker, enum socket_kind kind);
 void worker_due(struct worker *worker);
 // A sealed packet that has its own header (worker_modes.c).
 void worker_send_whole(struct worker *worker, struct packet *packet);
-// A packet that is too large for the path leaves in fragments, each sealed (worker_mtu.c).
-void worker_cut(struct worker *worker, const struct packet *whole);
+// A packet that is too large where it goes becomes fragments that go there (worker_mtu.c).
+typedef void worker_way(struct worker *worker, struct packet *const *packets, size_t count);
+worker_way worker_seal_pieces; // to the SA, each sealed
+void worker_cut(struct worker *worker, const struct packet *whole, worker_way *way);
+static inline bool worker_is_cut(const struct packet *packet)
+{
+    return packet->limit && packet->size > packet->limit;
+}
 void worker_cut_free(struct worker *worker);
 // Of a burst from the TUN device, opens what is ESP between gateways and puts it at the end of the
 // list; returns how many before it are to be sealed.

@@ -5,12 +5,13 @@
 //     an ordinary header, from us to the peer   as payload of the ESP or UDP socket, in one system
 //                                               call with others; the kernel writes it again, and
 //                                               cuts a packet that is too large for the path
-//     any other                                 whole, by a raw socket
+//     any other                                 whole, by a raw socket, which cuts nothing: we do
 //
 // Transport mode between gateways: its packets are addressed to the hosts behind us. Routing brings
 // them to the TUN device, among the packets that are to be sealed.
 #include "daemon/worker_send.h"
 #include "esp/ip.h"
+#include "esp/pmtu.h"
 #include "os/sockaddr.h"
 #include <errno.h>
 
@@ -25,6 +26,37 @@ static void header_drop(struct packet *packet)
     packet->size -= packet->head;
 }
 
+static int socket_of(const struct worker *worker, const struct packet *packet)
+{
+    return packet->to.addr.family == ADDR_V6 ? worker->whole6 : worker->whole4;
+}
+
+// The destination leads the way, the header says whom it is for: between gateways they differ.
+static int whole_try(struct worker *worker, const struct packet *packet)
+{
+    struct endpoint to = {.addr = packet->to.addr};
+    union sockaddr_any name;
+    socklen_t size = sockaddr_of(&to, &name);
+    ssize_t sent = sendto(socket_of(worker, packet), packet->at, packet->size,
+                          MSG_DONTWAIT | MSG_NOSIGNAL, &name.any, size);
+    return sent < 0 ? errno : 0;
+}
+
+void worker_send_pieces(struct worker *worker, struct packet *const *pieces, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        int error = whole_try(worker, pieces[i]);
+        if (error) worker->dropped[send_fault(error)]++;
+    }
+}
+
+// The device became narrower than the path was; the SA will hear of it.
+static void cut_least(struct worker *worker, struct packet *packet)
+{
+    packet->limit = packet->at[0] >> 4 == 4 ? MTU_LEAST_V4 : MTU_LEAST_V6;
+    worker_cut(worker, packet, worker_send_pieces);
+}
+
 void worker_send_whole(struct worker *worker, struct packet *packet)
 {
     if (packet->head) {
@@ -32,51 +64,48 @@ void worker_send_whole(struct worker *worker, struct packet *packet)
         sending_add(worker, packet);
         return;
     }
-    // The destination leads the way, the header says whom it is for: between gateways they differ.
-    struct endpoint to = {.addr = packet->to.addr};
-    union sockaddr_any name;
-    socklen_t size = sockaddr_of(&to, &name);
-    int fd = to.addr.family == ADDR_V6 ? worker->whole6 : worker->whole4;
-    if (fd < 0)
+    if (socket_of(worker, packet) < 0) {
         worker->dropped[FAULT_NO_ROUTE]++;
-    else if (sendto(fd, packet->at, packet->size, MSG_DONTWAIT | MSG_NOSIGNAL, &name.any, size) < 0)
-        worker->dropped[send_fault(errno)]++;
+        return;
+    }
+    if (worker_is_cut(packet)) {
+        worker_cut(worker, packet, worker_send_pieces);
+        return;
+    }
+    int error = whole_try(worker, packet);
+    bool may_be_cut = packet->at[0] >> 4 == 4 || packet->joined || packet->oversize;
+    if (error == EMSGSIZE && may_be_cut && !packet->piece)
+        cut_least(worker, packet);
+    else if (error)
+        worker->dropped[send_fault(error)]++;
 }
 
-static bool is_transit(struct packet *packet)
-{
-    const uint8_t *ip = packet->at;
-    uint32_t least = packet->size && ip[0] >> 4 == 6 ? IPV6_HEADER : IPV4_HEADER;
-    if (packet->size < least) return false;
-    uint8_t protocol = least == IPV6_HEADER ? ip[6] : ip[9];
-    if (protocol != IPPROTO_NUMBER_ESP) return false;
-    if (packet_split(packet) != OK) return false;
-    packet->transit = true;
-    return true;
-}
-
-// What is no one of ours is outward: ESP of a host behind us, or for one.
+// What is no one of ours is outward: ESP of a host behind us, or for one. What was dropped or is
+// kept stays in the list, as what has its verdict does.
 unsigned worker_open_transit(struct worker *worker, unsigned count)
 {
-    struct packet *opened[BURST_MAX], *outward[BURST_MAX];
-    unsigned opened_count = 0, outward_count = 0, inward_count = 0;
+    struct packet *inward[BURST_MAX], *outward[BURST_MAX], *done[BURST_MAX];
+    unsigned inward_count = 0, outward_count = 0, done_count = 0;
     for (unsigned i = 0; i < count; i++) {
-        if (is_transit(worker->list[i]))
-            opened[opened_count++] = worker->list[i];
+        struct packet *packet = worker->list[i];
+        plane_transit(worker->plane, role_now(), packet);
+        if (packet->verdict == VERDICT_SEND)
+            outward[outward_count++] = packet;
+        else if (packet->verdict == VERDICT_DELIVER)
+            inward[inward_count++] = packet;
         else
-            outward[outward_count++] = worker->list[i];
+            done[done_count++] = packet;
     }
-    if (!opened_count) return count;
-    plane_open(worker->plane, role_now(), opened, opened_count);
-    for (unsigned i = 0; i < opened_count; i++) {
-        if (opened[i]->verdict != VERDICT_BYPASS) {
-            opened[inward_count++] = opened[i];
+    plane_open(worker->plane, role_now(), inward, inward_count);
+    for (unsigned i = 0; i < inward_count; i++) {
+        if (inward[i]->verdict != VERDICT_BYPASS) {
+            done[done_count++] = inward[i];
             continue;
         }
-        opened[i]->transit = false;
-        outward[outward_count++] = opened[i];
+        inward[i]->transit = false;
+        outward[outward_count++] = inward[i];
     }
     memcpy(worker->list, outward, outward_count * sizeof *outward);
-    memcpy(worker->list + outward_count, opened, inward_count * sizeof *opened);
+    memcpy(worker->list + outward_count, done, done_count * sizeof *done);
     return outward_count;
 }

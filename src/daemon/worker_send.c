@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sending of sealed packets.
 #include "daemon/worker_send.h"
-#include "esp/pmtu.h"
 #include "os/sockaddr.h"
 #include <assert.h>
 #include <errno.h>
@@ -19,7 +18,6 @@ enum {
 struct sending { // messages for one socket, sent by one system call
     enum socket_kind kind;
     bool df, df_set[SOCKET_KINDS];
-    bool oversize, oversize_set[SOCKET_KINDS];
     bool whole[SOCKET_KINDS];   // the way out cannot cut messages
     unsigned count, pieces;     // messages, packets
     const struct packet *first; // of the last message
@@ -47,21 +45,6 @@ enum fault send_fault(int error)
     default:
         return FAULT_SEND_REFUSED;
     }
-}
-
-// RFC 8200 4.5: IPv6 packets are cut by who sends them, and the kernel does not know how narrow the
-// path is when routers cannot tell.
-static void oversize_apply(struct worker *worker, enum socket_kind kind, bool oversize)
-{
-    struct sending *sending = worker->sending;
-    if ((kind != SOCKET_UDP6 && kind != SOCKET_RAW6) || sending->oversize_set[kind] == oversize)
-        return;
-    // With probing on, the kernel cuts nothing that is larger than the device takes.
-    int discover = oversize ? IPV6_PMTUDISC_DONT : IPV6_PMTUDISC_PROBE;
-    setsockopt(worker->sockets[kind], IPPROTO_IPV6, IPV6_MTU_DISCOVER, &discover, sizeof discover);
-    int value = oversize ? MTU_LEAST_V6 : 0;
-    setsockopt(worker->sockets[kind], IPPROTO_IPV6, IPV6_MTU, &value, sizeof value);
-    sending->oversize_set[kind] = oversize;
 }
 
 // RFC 4301 8.1: whether the outer header forbids fragmentation is the SA's choice. Only IPv4
@@ -151,7 +134,6 @@ void sending_flush(struct worker *worker)
     if (!sending->count) return;
     run_close(sending);
     df_apply(worker, sending->kind, sending->df);
-    oversize_apply(worker, sending->kind, sending->oversize);
     for (unsigned done = 0; done < sending->count;) {
         int sent =
             fd < 0 ? -1 : sendmmsg(fd, sending->messages + done, sending->count - done, FLAGS);
@@ -201,13 +183,12 @@ void sending_add(struct worker *worker, const struct packet *packet)
     bool v6 = packet->to.addr.family == ADDR_V6;
     enum socket_kind kind = packet->outer == OUTER_UDP ? (v6 ? SOCKET_UDP6 : SOCKET_UDP4)
                                                        : (v6 ? SOCKET_RAW6 : SOCKET_RAW4);
+    if (v6 && packet->oversize && worker_send_cut(worker, packet)) return;
     if (sending->pieces == BURST_MAX ||
-        (sending->count && (sending->kind != kind || sending->df != packet->df ||
-                            sending->oversize != packet->oversize)))
+        (sending->count && (sending->kind != kind || sending->df != packet->df)))
         sending_flush(worker);
     sending->kind = kind;
     sending->df = packet->df;
-    sending->oversize = packet->oversize;
     if (!run_takes(sending, packet)) {
         run_close(sending);
         message_add(sending, packet);

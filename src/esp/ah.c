@@ -201,7 +201,7 @@ static enum fault tunnel_frame(struct plane *plane, struct sa_run *run, struct p
                                      .destination = &run->out.remote.addr,
                                      .protocol = IPPROTO_NUMBER_AH,
                                      .tos = packet->tos,
-                                     .df = packet->df,
+                                     .df = packet->df && !packet->oversize,
                                      .id = id_of(run)};
     ip_make(packet->at, &fields, packet->size, 0);
     packet->ttl = ip_ttl(packet->at);
@@ -228,6 +228,7 @@ static enum fault packet_seal(struct plane *plane, struct sa_run *run, struct pa
              covered_list(&covered, frame.head, rest, run->out.sequence, run->flags & SA_ESN),
              ah + AH_FIXED);
     outer_set_whole(packet);
+    whole_limit(run, packet);
     return OK;
 }
 

@@ -51,8 +51,10 @@ struct packet {
     uint8_t protocol;       // open: PROTOCOL_AH, or PROTOCOL_ESP or 0: what stands at `at`
     uint16_t device;        // seal: of which the packet came; open: which it is to come out of (see plane_policy_add)
     bool oversize;          // seal: larger than the path takes; whoever sends it cuts it (then df is false)
-    uint16_t limit;         // VERDICT_FRAGMENT
-    bool joined;            // seal: it was put together from fragments, so the sealed one may be cut
+    uint16_t limit;         // VERDICT_FRAGMENT. Joined: the largest fragment that it came in. WHOLE, DELIVER and BYPASS: where it is
+                            // larger than this it is to be cut, and the pieces go the same way; 0: it stays as it is
+    bool joined;            // it was put together from fragments, so it may be cut, or what is made of it
+    uint32_t fragment_id;   // joined: what the fragments of IPv6 had in common
     bool piece;             // seal: of such a packet: it is not joined with the others again
     bool transit;           // open: it was on its way through us to somebody else: what is not ours becomes VERDICT_BYPASS, unchanged
     uint16_t head;          // open: so many bytes before `at` are the outer IP header with what extends it; 0: they are not there
@@ -100,6 +102,9 @@ CHECKED enum fault plane_sa_del_of(struct plane *plane, uint32_t spi, enum sa_di
 // All SAs one after the other: start with *cursor = 0; false at the end.
 bool plane_usage_next(const struct plane *plane, size_t *cursor, struct sa_usage *usage);
 
+// Of a packet on its way through us, for gateways in transport mode. SEND: it carries no ESP, and is to be sealed. DELIVER: ESP, split
+// and whole, for open. HELD: a fragment of such a one, which is kept. DROP.
+void plane_transit(struct plane *plane, nsec now, struct packet *packet);
 // For open, from an IP packet at `at` that carries ESP or AH: sets head, protocol, from, to, tos, ttl and df, and moves at.
 CHECKED enum fault packet_split(struct packet *packet);
 

@@ -166,6 +166,9 @@ void hold_packet(struct plane *plane, nsec now, struct policy *policy, const str
         .at = now,
         .size = packet->size,
         .chunk = chunks_fill(hold, packet->at, packet->size),
+        .joined = packet->joined,
+        .limit = packet->limit,
+        .fragment_id = packet->fragment_id,
     };
     held_append(hold, policy, number);
     packet->verdict = VERDICT_HELD;
@@ -189,6 +192,9 @@ static bool held_take(struct hold *hold, struct policy *policy, struct packet *p
     if (fits) {
         packet->at = packet->space + PACKET_HEAD;
         packet->size = held->size;
+        packet->joined = held->joined;
+        packet->limit = held->limit;
+        packet->fragment_id = held->fragment_id;
         packet->policy = policy->number;
         packet->device = policy->device;
         chunks_copy(hold, held->chunk, packet->at, held->size);

@@ -26,7 +26,6 @@ enum {
     ESP_TRAILER = 2,
     ESP_ALIGN_MAX = 16,
     AH_FIXED = 12,
-    UDP_HEADER = 8,
     IP_SIZE_MAX = 65535,
     EVENTS_MAX = 256,
     EVENTS_UNKNOWN_MAX = 16, // of them at most these for unknown SPIs: anybody can send those
@@ -294,6 +293,9 @@ struct held_packet {
     struct policy *policy;
     nsec at;
     uint32_t size, chunk;    // its first chunk
+    uint32_t fragment_id;
+    uint16_t limit;
+    bool joined;
     uint32_t next;           // in the policy's queue, or in the list of unused ones
     uint32_t later, earlier; // in order of time
 };
@@ -447,6 +449,11 @@ static inline bool seal_admits(struct plane *plane, nsec now, const struct sa_ru
     if (tcp_is_syn(packet->at, packet->size)) run_clamp_mss(run, packet);
     return packet->size <= run->out.mtu || mtu_admits(plane, now, run, packet);
 }
+// What a packet with its own header must be cut to; `joined` and `limit` are still as it came.
+void whole_limit(const struct sa_run *run, struct packet *packet);
+// join.c: true when the packet is to go on: it is no fragment, or is whole now, or may remain one.
+// False: it has its verdict.
+bool packet_join(struct plane *plane, nsec now, struct packet *packet);
 // ah.c
 enum fault ah_check(const struct sa_spec *spec);
 uint32_t ah_size(uint32_t icv_size, uint8_t family); // of the header with its ICV

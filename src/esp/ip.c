@@ -95,18 +95,22 @@ static bool ipv6_is_fragment(const uint8_t *ip, uint32_t size, struct ip_place a
     return ip[at.next] == IPPROTO_NUMBER_IPV6_FRAG;
 }
 
+struct ip_place ip_fragmentable(const uint8_t *ip, uint32_t size)
+{
+    if (ip[0] >> 4 == 4) return (struct ip_place){.head = (ip[0] & 0xfu) * 4, .next = 9};
+    struct ip_place place = {.head = IPV6_HEADER, .next = 6};
+    for (int i = 0; i < EXTENSIONS_MAX; i++) {
+        uint32_t length = extension_size(ip, size, &place);
+        if (!length || !extension_stays(ip, &place)) break;
+        place = (struct ip_place){.head = place.head + length, .next = place.head};
+    }
+    return place;
+}
+
 enum fault ip_insertion(const uint8_t *ip, uint32_t size, struct ip_place *place)
 {
-    if (ip[0] >> 4 == 4) {
-        *place = (struct ip_place){.head = (ip[0] & 0xfu) * 4, .next = 9};
-        return get_u16(ip + 6) & IPV4_IS_FRAGMENT ? FAULT_MODE_FRAGMENT : OK;
-    }
-    *place = (struct ip_place){.head = IPV6_HEADER, .next = 6};
-    for (int i = 0; i < EXTENSIONS_MAX; i++) {
-        uint32_t length = extension_size(ip, size, place);
-        if (!length || !extension_stays(ip, place)) break;
-        *place = (struct ip_place){.head = place->head + length, .next = place->head};
-    }
+    *place = ip_fragmentable(ip, size);
+    if (ip[0] >> 4 == 4) return get_u16(ip + 6) & IPV4_IS_FRAGMENT ? FAULT_MODE_FRAGMENT : OK;
     return ipv6_is_fragment(ip, size, *place) ? FAULT_MODE_FRAGMENT : OK;
 }
 

@@ -9,6 +9,7 @@
 enum {
     IPV4_HEADER = 20,
     IPV6_HEADER = 40,
+    UDP_HEADER = 8,
     IPV4_DONT_FRAGMENT = 0x4000,
     IPV4_IS_FRAGMENT = 0x3fff, // more fragments, or an offset
     IPV6_EXTENSION_HOP_BY_HOP = 0,
@@ -25,6 +26,8 @@ CHECKED enum fault ip_insertion(const uint8_t *ip, uint32_t size, struct ip_plac
 CHECKED enum fault ip_place_of(const uint8_t *ip, uint32_t size, uint8_t protocol, struct ip_place *place);
 // Steps over all extension headers of a whole packet: what stands there is TCP, UDP … or unknown.
 struct ip_place ip_upper(const uint8_t *ip, uint32_t size);
+// RFC 8200 4.5: what stands behind this place is cut, and what stands before it goes with each fragment.
+struct ip_place ip_fragmentable(const uint8_t *ip, uint32_t size);
 // The total size, and with IPv4 the header's checksum.
 void ip_set_size(uint8_t *ip, uint32_t size);
 struct ip_fields {

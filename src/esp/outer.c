@@ -10,7 +10,9 @@ void outer_set(const struct sa_run *run, struct packet *packet)
     packet->outer = run->flags & SA_STREAM ? OUTER_STREAM : run->flags & SA_ENCAP ? OUTER_UDP : OUTER_RAW;
     packet->from = run->out.local;
     packet->to = run->out.remote;
-    if (packet->oversize) packet->df = false;
+    if (!packet->oversize) return;
+    packet->df = false;
+    packet->limit = run->sa->path_mtu;
 }
 
 void outer_set_whole(struct packet *packet)

@@ -5,6 +5,7 @@
 //     it may be cut                     cut before it is sealed, or the sealed one is cut
 //     copy_df = no                      the sealed one is cut: the operator wants it so
 //     it came in fragments              the sealed one is cut: its sender cuts already
+//                                       (where no policy is for it: it is cut again as it came)
 //     IPv6 of at most 1280 bytes        the sealed one is cut: its sender cannot make it smaller
 //
 // Nothing here trusts a packet: sizes are those that flow_key_read() has checked.
@@ -33,6 +34,7 @@ enum {
     IPV4_OFFSET = 0x1fff,
     IPV4_OPTION_COPIED = 0x80,
     FRAGMENT_UNIT = 8,
+    FRAGMENT_HEADER = 8, // of IPv6
 };
 
 // TCP ---------------------------------------------------------------------------------------------
@@ -196,17 +198,61 @@ static void options_thin(uint8_t *ip, uint32_t header)
     }
 }
 
-bool fragment_start(struct fragmenting *at, const uint8_t *ip, uint32_t size, uint32_t mtu)
+// RFC 8200 4.5: the headers that routers read go with each fragment.
+static bool ipv6_start(struct fragmenting *at, uint32_t mtu, uint32_t id)
 {
-    uint32_t header = (ip[0] & 0xfu) * 4;
-    if (ip[0] >> 4 != 4 || get_u16(ip + 6) & IPV4_DONT_FRAGMENT || mtu < header + FRAGMENT_UNIT)
+    struct ip_place place = ip_fragmentable(at->ip, at->size);
+    uint32_t before = place.head + FRAGMENT_HEADER;
+    if (mtu < before + FRAGMENT_UNIT || at->ip[place.next] == IPPROTO_NUMBER_IPV6_FRAG)
         return false;
-    *at = (struct fragmenting){.ip = ip,
-                               .size = size,
-                               .header = header,
-                               .next = header,
-                               .payload = (mtu - header) / FRAGMENT_UNIT * FRAGMENT_UNIT};
+    at->header = at->next = place.head;
+    at->named = place.next;
+    at->id = id;
+    at->payload = (mtu - before) / FRAGMENT_UNIT * FRAGMENT_UNIT;
     return true;
+}
+
+static bool ipv4_start(struct fragmenting *at, uint32_t mtu, uint32_t id)
+{
+    uint32_t header = (at->ip[0] & 0xfu) * 4;
+    uint16_t own = get_u16(at->ip + 4);
+    if (get_u16(at->ip + 6) & IPV4_DONT_FRAGMENT || mtu < header + FRAGMENT_UNIT) return false;
+    at->header = at->next = header;
+    // With none the kernel would give each fragment another one.
+    at->id = own ? own : id % UINT16_MAX + 1;
+    at->payload = (mtu - header) / FRAGMENT_UNIT * FRAGMENT_UNIT;
+    return true;
+}
+
+bool fragment_start(struct fragmenting *at, const uint8_t *ip, uint32_t size, uint32_t mtu,
+                    uint32_t id)
+{
+    *at = (struct fragmenting){.ip = ip, .size = size};
+    return ip[0] >> 4 == 4 ? ipv4_start(at, mtu, id) : ipv6_start(at, mtu, id);
+}
+
+static uint32_t ipv4_piece(const struct fragmenting *at, uint8_t *out, uint32_t payload, bool last)
+{
+    uint16_t field = get_u16(at->ip + 6);
+    bool more = field & IPV4_MORE_FRAGMENTS || !last;
+    uint32_t offset = (field & IPV4_OFFSET) + (at->next - at->header) / FRAGMENT_UNIT;
+    if (at->next > at->header) options_thin(out, at->header);
+    memcpy(out + at->header, at->ip + at->next, payload);
+    put_u16(out + 4, (uint16_t)at->id);
+    put_u16(out + 6, (uint16_t)((more ? IPV4_MORE_FRAGMENTS : 0) | (offset & IPV4_OFFSET)));
+    return at->header + payload;
+}
+
+static uint32_t ipv6_piece(const struct fragmenting *at, uint8_t *out, uint32_t payload, bool last)
+{
+    uint8_t *header = out + at->header;
+    header[0] = out[at->named];
+    header[1] = 0;
+    put_u16(header + 2, (uint16_t)((at->next - at->header) | (last ? 0 : 1)));
+    put_u32(header + 4, at->id);
+    out[at->named] = IPPROTO_NUMBER_IPV6_FRAG;
+    memcpy(header + FRAGMENT_HEADER, at->ip + at->next, payload);
+    return at->header + FRAGMENT_HEADER + payload;
 }
 
 uint32_t fragment_next(struct fragmenting *at, uint8_t *out)
@@ -214,16 +260,11 @@ uint32_t fragment_next(struct fragmenting *at, uint8_t *out)
     uint32_t left = at->size - at->next;
     if (!left) return 0;
     uint32_t payload = left < at->payload ? left : at->payload;
-    uint16_t field = get_u16(at->ip + 6);
-    bool more = field & IPV4_MORE_FRAGMENTS || payload < left;
-    uint32_t offset = (field & IPV4_OFFSET) + (at->next - at->header) / FRAGMENT_UNIT;
     memcpy(out, at->ip, at->header);
-    if (at->next > at->header) options_thin(out, at->header);
-    memcpy(out + at->header, at->ip + at->next, payload);
-    put_u16(out + 6, (uint16_t)((more ? IPV4_MORE_FRAGMENTS : 0) | (offset & IPV4_OFFSET)));
-    ip_set_size(out, at->header + payload);
+    uint32_t size = (at->ip[0] >> 4 == 4 ? ipv4_piece : ipv6_piece)(at, out, payload, payload == left);
+    ip_set_size(out, size);
     at->next += payload;
-    return at->header + payload;
+    return size;
 }
 
 // The choice --------------------------------------------------------------------------------------
@@ -277,4 +318,20 @@ bool mtu_admits(struct plane *plane, nsec now, const struct sa_run *run, struct 
     packet->verdict = VERDICT_FRAGMENT;
     packet->limit = run->out.mtu;
     return false;
+}
+
+// The kernel cuts what it writes the header of. What leaves with a header of its own is cut by us,
+// as the path needs it.
+//
+// RFC 8200 5: what comes out of a gateway's transport mode goes on in links of any size, and no
+// router there may cut it. So IPv6 that came in fragments leaves in fragments, and the other
+// gateway knows.
+void whole_limit(const struct sa_run *run, struct packet *packet)
+{
+    uint16_t path = run->sa->path_mtu, came = packet->limit;
+    bool as_it_came = packet->joined && run->mode == MODE_GATEWAY_TRANSPORT && packet->at[0] >> 4 == 6;
+    packet->limit = packet->oversize ? path : 0;
+    if (!as_it_came) return;
+    if (came < MTU_LEAST_V6) came = MTU_LEAST_V6;
+    packet->limit = path && path < came ? path : came;
 }

@@ -44,15 +44,17 @@ struct icmp_budget { // RFC 1812 4.3.2.8, RFC 4443 2.4 (f): so many a second, an
 // 3.2), as if the packet's destination had sent it. False: the packet is not one that may be answered. `head`: room before it.
 bool icmp_too_big(uint8_t **ip, uint32_t *size, uint32_t head, uint32_t mtu);
 
-// --- fragments of an inner IPv4 packet
+// --- fragments of a packet
 
 struct fragmenting {
     const uint8_t *ip; // borrowed
     uint32_t size, header;
+    uint32_t named;    // IPv6: where in the header it is named what follows
+    uint32_t id;       // what the fragments have in common
     uint32_t next;     // payload that comes next
     uint32_t payload;  // of each but the last
 };
-// False when the packet may not be cut.
-bool fragment_start(struct fragmenting *at, const uint8_t *ip, uint32_t size, uint32_t mtu);
+// False when the packet may not be cut. `id`: for IPv6, and for IPv4 where the packet has none.
+bool fragment_start(struct fragmenting *at, const uint8_t *ip, uint32_t size, uint32_t mtu, uint32_t id);
 // The next one, of at most mtu bytes, into `out`; its size, 0 when there is none left.
 uint32_t fragment_next(struct fragmenting *at, uint8_t *out);

@@ -52,6 +52,7 @@ struct partial {
     uint8_t protocol;
     uint32_t total, got; // of what is cut; total 0: not known yet
     uint32_t highest;    // where the furthest fragment ends
+    uint32_t largest;    // of the fragments, with their headers
     uint64_t there[(UNITS + 63) / 64];
     uint8_t head[HEAD_MAX];
     uint8_t data[UNITS * UNIT];
@@ -191,6 +192,8 @@ static bool partial_add(struct partial *partial, const struct fragment *fragment
     if (!units_take(partial, fragment) || !end_agrees(partial, fragment)) return false;
     memcpy(partial->data + fragment->offset, ip + fragment->at, fragment->size);
     partial->got += fragment->size;
+    if (partial->largest < fragment->at + fragment->size)
+        partial->largest = fragment->at + fragment->size;
     partial->ecn_seen |= (uint8_t)(1u << fragment->ecn);
     if (fragment->offset) return true;
     memcpy(partial->head, ip, fragment->head);
@@ -232,6 +235,9 @@ static enum fault whole_make(const struct partial *partial, struct packet *packe
     memcpy(packet->at, partial->head, partial->head_size);
     memcpy(packet->at + partial->head_size, partial->data, partial->total);
     TRY(ecn_join(partial, packet->at));
+    packet->joined = true;
+    packet->limit = (uint16_t)partial->largest;
+    packet->fragment_id = partial->key.id;
     head_mend(packet->at, size, partial->next, partial->protocol);
     return OK;
 }

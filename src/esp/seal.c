@@ -13,37 +13,6 @@
 static const uint8_t padding[ESP_ALIGN_MAX] = {1, 2,  3,  4,  5,  6,  7,  8,
                                                9, 10, 11, 12, 13, 14, 15, 16};
 
-// The SA that serves the policy keeps the packet's header, and that must be a whole packet's. A
-// fragment of IPv6 says in a header of its own where it belongs, which BEET carries; and a gateway
-// must not make a packet that the next one could not cut again.
-static bool wants_whole(const struct policy *policy, uint8_t family)
-{
-    const struct sa *sa = policy->newest;
-    if (policy->action != POLICY_PROTECT || !sa || sa->run->mode == MODE_TUNNEL) return false;
-    return family == ADDR_V4 || sa->run->mode == MODE_TRANSPORT;
-}
-
-// True when the packet is to go on: it is no fragment, or is whole now, or may remain one.
-static bool fragment_join(struct plane *plane, nsec now, struct packet *packet)
-{
-    uint32_t total;
-    bool whole;
-    if (ip_check(packet->at, packet->size, &total) || !is_fragment(packet->at, total)) return true;
-    struct flow flow = {0};
-    ip_addrs(packet->at, &flow.source, &flow.destination);
-    // Devices of route-based tunnels have no mode but tunnel mode.
-    const struct policy_index *index = packet->device ? NULL : plane->spd.indexes[0];
-    if (!index || !policy_index_any(index, &flow, wants_whole)) return true;
-    packet->size = total;
-    enum fault fault = reassembler_take(plane->reassembly, now, packet, &whole);
-    if (fault)
-        packet_drop(plane, packet, fault);
-    else if (!whole)
-        packet->verdict = VERDICT_HELD;
-    packet->joined = !fault && whole;
-    return packet->joined;
-}
-
 static void flows_read(struct plane *plane, nsec now, struct packet *const *packets, size_t count)
 {
     const struct spd *spd = &plane->spd;
@@ -54,8 +23,8 @@ static void flows_read(struct plane *plane, nsec now, struct packet *const *pack
         packet->fault = OK;
         packet->spi = packet->policy = 0;
         packet->head = packet->ttl = 0;
-        packet->oversize = packet->joined = false;
-        if (plane->reassembly && !packet->piece && !fragment_join(plane, now, packet)) continue;
+        packet->oversize = false;
+        if (plane->reassembly && !packet->piece && !packet_join(plane, now, packet)) continue;
         enum fault fault = flow_key_read(packet->at, packet->size, &plane->keys[i], &total);
         if (fault) {
             packet_drop(plane, packet, fault);

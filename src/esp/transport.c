@@ -85,6 +85,7 @@ static void transport_finish(const struct sa_run *run, struct packet *packet)
         gateway_way(run, packet);
     else if (is_plain(run, packet, head))
         packet->head = (uint16_t)before;
+    whole_limit(run, packet);
 }
 
 // Inbound -----------------------------------------------------------------------------------------
@@ -172,6 +173,16 @@ static enum fault transport_unwrap(const struct sa_run *run, struct packet *pack
     return inner_check(run, packet);
 }
 
+// What came in fragments was sent so because no router may cut IPv6, and that is no less true
+// behind us. Every link takes 1280 bytes.
+static enum fault gateway_unwrap(const struct sa_run *run, struct packet *packet,
+                                 uint8_t next_header)
+{
+    TRY(transport_unwrap(run, packet, next_header));
+    packet->limit = packet->joined && packet->at[0] >> 4 == 6 ? MTU_LEAST_V6 : 0;
+    return OK;
+}
+
 bool gateway_takes(const struct sa_run *run, const struct packet *packet)
 {
     const struct traffic *traffic = run->sa->traffic;
@@ -205,5 +216,5 @@ const struct esp_mode transport_mode = {.wrap = transport_wrap,
                                         .check = transport_check};
 const struct esp_mode gateway_mode = {.wrap = transport_wrap,
                                       .finish = transport_finish,
-                                      .unwrap = transport_unwrap,
+                                      .unwrap = gateway_unwrap,
                                       .check = gateway_check};

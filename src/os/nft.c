@@ -7,7 +7,7 @@
 //
 //     check_*: for each level   f4_N, f6_N  flows: addresses, protocol, ports
 //                               p4_N, p6_N  pairs: addresses only
-//                               h4_N, h6_N  addresses of fragments that show no ports
+//                               h4_N, h6_N  fragments that show no ports: addresses, protocol
 //
 // Both forward and postrouting are checked, so that a packet is stopped by its addresses before and
 // after address translation. What our own sockets send carries the mark and is let through; what
@@ -77,6 +77,9 @@ void nft_write_table(const struct nft_settings *settings, struct buf *out)
     write_outward(out, settings, "postrouting");
     rule_printf(out, settings, "input", "iifname { \"lo\", \"%s\" } accept", settings->tun);
     rule(out, settings, "input", "meta l4proto { 50, 51 } accept");
+    // RFC 8200 4.5: the kernel judges fragments of IPv6 before it joins them. Those behind the
+    // first show no ports, and are of no use to anybody when the first, which does, is dropped.
+    rule(out, settings, "input", "frag nexthdr { 17, 50, 51 } frag frag-off != 0 accept");
     rule_printf(out, settings, "input", "udp dport { %u, %u } accept", settings->port,
                 settings->port_nat);
     rule(out, settings, "input", neighbours);
@@ -92,10 +95,10 @@ void nft_write_table(const struct nft_settings *settings, struct buf *out)
 // clang-format off
 static const struct {
     char family;
-    const char *type, *local_out, *remote_out, *fragment;
+    const char *type, *local_out, *remote_out, *fragment, *protocol;
 } families[] = {
-    {'4', "ipv4_addr", "ip saddr",  "ip daddr",  "ip frag-off & 0x1fff != 0"},
-    {'6', "ipv6_addr", "ip6 saddr", "ip6 daddr", "frag frag-off != 0"},
+    {'4', "ipv4_addr", "ip saddr",  "ip daddr",  "ip frag-off & 0x1fff != 0", "ip protocol"},
+    {'6', "ipv6_addr", "ip6 saddr", "ip6 daddr", "frag frag-off != 0",        "frag nexthdr"},
 };
 // clang-format on
 
@@ -106,8 +109,9 @@ static void write_level_family(struct buf *out, const struct nft_settings *setti
     char family = families[which].family;
     buf_printf(out, "add map inet %s p%c_%u { type %s . %s : verdict; flags interval; }\n", table,
                family, level, type, type);
-    buf_printf(out, "add map inet %s h%c_%u { type %s . %s : verdict; flags interval; }\n", table,
-               family, level, type, type);
+    buf_printf(out,
+               "add map inet %s h%c_%u { type %s . %s . inet_proto : verdict; flags interval; }\n",
+               table, family, level, type, type);
     buf_printf(out,
                "add map inet %s f%c_%u { type %s . %s . inet_proto . inet_service . inet_service : "
                "verdict; flags interval; }\n",
@@ -125,8 +129,8 @@ static void write_level_family(struct buf *out, const struct nft_settings *setti
             out, settings, chain,
             "meta l4proto { 1, 58 } %s . %s . meta l4proto . th sport . th sport vmap @f%c_%u",
             local, remote, family, level);
-        rule_printf(out, settings, chain, "%s %s . %s vmap @h%c_%u", families[which].fragment,
-                    local, remote, family, level);
+        rule_printf(out, settings, chain, "%s %s . %s . %s vmap @h%c_%u", families[which].fragment,
+                    local, remote, families[which].protocol, family, level);
         rule_printf(out, settings, chain, "%s . %s vmap @p%c_%u", local, remote, family, level);
     }
 }
@@ -161,8 +165,8 @@ static void write_item(struct buf *out, const struct nft_settings *settings,
     write_range(out, &box->local);
     buf_add_text(out, " . ");
     write_range(out, &box->remote);
+    if (item->kind != GUARD_PAIR) write_numbers(out, box->protocol_low, box->protocol_high);
     if (item->kind == GUARD_FLOW) {
-        write_numbers(out, box->protocol_low, box->protocol_high);
         write_numbers(out, box->local_port_low, box->local_port_high);
         write_numbers(out, box->remote_port_low, box->remote_port_high);
     }

@@ -59,14 +59,15 @@ def df_pings(host, inner, size):
     return int(out.split(" received")[0].split()[-1]) if " received" in out else 0
 
 
-def transfer(a, b, inner, size=3000000, seconds=20):
-    """Bytes over TCP from b's network to a's and back, by a small program on either side; how long it took."""
+def transfer(a, b, inner, size=3000000, seconds=20, names=None):
+    """Bytes over TCP from b's network to a's and back, by a small program on either side; how long it took. names: other addresses of a and b."""
     port, family = 4321, "AF_INET6" if inner == 6 else "AF_INET"
-    serve = (f"import socket\ns=socket.socket(socket.{family})\ns.setsockopt(1,2,1)\ns.bind(('{HOSTS[inner]['b']}',{port}))\ns.listen(4)\n"
+    source, to = names or (HOSTS[inner]["a"], HOSTS[inner]["b"])
+    serve = (f"import socket\ns=socket.socket(socket.{family})\ns.setsockopt(1,2,1)\ns.bind(('{to}',{port}))\ns.listen(4)\n"
              f"while True:\n c,_=s.accept()\n n=0\n while n<{size}:\n  d=c.recv(65536)\n  if not d: break\n  n+=len(d)\n"
              f" c.sendall(b'x'*{size})\n c.close()\n")
-    ask = (f"import socket\ns=socket.socket(socket.{family})\ns.bind(('{HOSTS[inner]['a']}',0))\ns.settimeout({seconds})\n"
-           f"s.connect(('{HOSTS[inner]['b']}',{port}))\ns.sendall(b'y'*{size})\nn=0\n"
+    ask = (f"import socket\ns=socket.socket(socket.{family})\ns.bind(('{source}',0))\ns.settimeout({seconds})\n"
+           f"s.connect(('{to}',{port}))\ns.sendall(b'y'*{size})\nn=0\n"
            f"while n<{size}:\n d=s.recv(65536)\n assert d\n n+=len(d)\nprint(n)\n")
     server = b.start("python3", "-c", serve)
     begun = time.monotonic()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Path MTU: the arithmetic against what sealing really makes, what the sender of a packet that is too
-// large gets, segments of TCP, fragments.
+// Path MTU: the arithmetic against what sealing really makes, what the sender of a packet that is
+// too large gets, segments of TCP, fragments.
 #include "esp/gso.h"
 #include "rig.h"
 
@@ -120,7 +120,8 @@ static void the_sender_is_told_over_ipv6(void **state)
     rig_close(&rig);
 }
 
-// RFC 8200 5 test: packets of 1280 bytes go, whatever the path; larger ones are refused with that size.
+// RFC 8200 5 test: packets of 1280 bytes go, whatever the path; larger ones are refused with that
+// size.
 static void ipv6_never_hears_of_less_than_1280(void **state)
 {
     (void)state;
@@ -146,23 +147,25 @@ static void some_packets_are_not_answered(void **state)
         uint8_t value;
         bool v6, answered;
     } rows[] = {
-        {13, 1, false, true},           // another source
-        {12, 0, false, false},          // from nowhere
-        {12, 224, false, false},        // from a group
-        {16, 224, false, false},        // to a group
-        {7, 1, false, false},           // a later fragment
-        {6, 0x60, false, true},         // the first one
-        {8, 0xff, true, false},         // from a group
-        {24, 0xff, true, false},        // to a group
-        {9, 1, true, true},             // another source
+        {13, 1, false, true},    // another source
+        {12, 0, false, false},   // from nowhere
+        {12, 224, false, false}, // from a group
+        {16, 224, false, false}, // to a group
+        {7, 1, false, false},    // a later fragment
+        {6, 0x60, false, true},  // the first one
+        {8, 0xff, true, false},  // from a group
+        {24, 0xff, true, false}, // to a group
+        {9, 1, true, true},      // another source
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct inner inner = may_not_be_cut;
         inner.size = 1400;
-        struct bytes bytes = rows[i].v6 ? inner_v6(1400, inner_space) : inner_make(&inner, inner_space);
+        struct bytes bytes =
+            rows[i].v6 ? inner_v6(1400, inner_space) : inner_make(&inner, inner_space);
         inner_space[rows[i].place] = rows[i].value;
         struct packet *packet = box_put(&box, bytes);
-        assert_int_equal(icmp_too_big(&packet->at, &packet->size, PACKET_HEAD, 1300), rows[i].answered);
+        assert_int_equal(icmp_too_big(&packet->at, &packet->size, PACKET_HEAD, 1300),
+                         rows[i].answered);
     }
     for (unsigned type = 0; type < 256; type++) {
         struct inner inner = may_not_be_cut;
@@ -213,6 +216,17 @@ static void with_df_cleared_nothing_is_refused(void **state)
 // Puts a packet together again from fragments in their order.
 static size_t rejoin(const uint8_t *piece, size_t size, uint8_t *whole, size_t *most)
 {
+    if (piece[0] >> 4 == 6) {
+        uint32_t at = get_u16(piece + 42) & 0xfff8u;
+        assert_int_equal(get_u16(piece + 4), size - 40);
+        assert_int_equal(piece[6], 44);
+        assert_int_equal(piece[40], 17);
+        assert_int_equal(get_u32(piece + 44), 0x12345678);
+        memcpy(whole + at, piece + 48, size - 48);
+        if (!(get_u16(piece + 42) & 1)) *most = at + size - 48;
+        return size;
+    }
+    assert_int_equal(get_u16(piece + 4), 0x68ad); // the packet has none of its own
     uint32_t offset = (get_u16(piece + 6) & 0x1fffu) * 8, header = (piece[0] & 15u) * 4;
     assert_int_equal(get_u16(piece + 2), size);
     assert_int_equal(ipv4_sum(piece), 0);
@@ -221,24 +235,54 @@ static size_t rejoin(const uint8_t *piece, size_t size, uint8_t *whole, size_t *
     return size;
 }
 
-// RFC 791 3.2 test: for all sizes, with and without options; put together they are the packet.
+// RFC 791 3.2 test, RFC 8200 4.5 test: for all sizes; put together they are the packet.
 static void fragments_make_up_the_packet(void **state)
 {
     (void)state;
     static uint8_t piece[16384], whole[16384];
-    for (uint32_t mtu = 68; mtu < 1600; mtu += 61)
-        for (uint32_t size = 100; size < 9000; size += 211) {
-            struct bytes bytes = inner_v4(size, inner_space);
-            struct fragmenting at;
-            size_t got, most = 0;
-            assert_true(fragment_start(&at, bytes.at, (uint32_t)bytes.size, mtu));
-            while ((got = fragment_next(&at, piece))) {
-                assert_true(got <= mtu);
-                (void)rejoin(piece, got, whole, &most);
+    for (unsigned v6 = 0; v6 < 2; v6++)
+        for (uint32_t mtu = 68; mtu < 1600; mtu += 61)
+            for (uint32_t size = 100; size < 9000; size += 211) {
+                struct bytes bytes = v6 ? inner_v6(size, inner_space) : inner_v4(size, inner_space);
+                struct fragmenting at;
+                size_t got, most = 0, head = v6 ? 40 : 20;
+                assert_true(fragment_start(&at, bytes.at, (uint32_t)bytes.size, mtu, 0x12345678));
+                while ((got = fragment_next(&at, piece))) {
+                    assert_true(got <= mtu);
+                    (void)rejoin(piece, got, whole, &most);
+                }
+                assert_int_equal(most, size - head);
+                assert_memory_equal(whole, inner_space + head, most);
             }
-            assert_int_equal(most, size - 20);
-            assert_memory_equal(whole, inner_space + 20, most);
-        }
+}
+
+// RFC 8200 4.5 test: what routers read goes with each fragment, and a fragment is not cut again.
+static void headers_for_routers_go_with_every_fragment(void **state)
+{
+    (void)state;
+    uint8_t packet[1000], piece[1000];
+    (void)inner_v6(sizeof packet, packet);
+    static const uint8_t headers[24] = {43, 0, 1, 4, 0, 0, 0,  0, 60, 0,
+                                        4,  0, 0, 0, 0, 0, 50, 0, 1,  4};
+    packet[6] = 0; // hop-by-hop, routing, and options for the end
+    memcpy(packet + 40, headers, sizeof headers);
+    struct fragmenting at;
+    assert_true(fragment_start(&at, packet, sizeof packet, 500, 7));
+    uint32_t total = 0;
+    for (uint32_t size; (size = fragment_next(&at, piece)); total += size - 64) {
+        assert_memory_equal(piece + 7, packet + 7, 41);
+        assert_int_equal(piece[48], 44);
+        assert_int_equal(piece[56], 60);
+    }
+    assert_int_equal(total, sizeof packet - 56);
+    assert_true(fragment_start(&at, packet, sizeof packet, 500, 7));
+    uint32_t size = fragment_next(&at, piece);
+    struct fragmenting again;
+    assert_false(fragment_start(&again, piece, size, 300, 8));
+    // IPv4: not where its sender forbids it.
+    (void)inner_v4(sizeof packet, packet);
+    put_u16(packet + 6, IPV4_DONT_FRAGMENT);
+    assert_false(fragment_start(&again, packet, sizeof packet, 500, 8));
 }
 
 // RFC 791 3.1 test: the second option is marked to be copied, the first is not.
@@ -252,7 +296,7 @@ static void only_some_options_go_with_every_fragment(void **state)
     memcpy(packet + 20, options, 12);
     put_u16(packet + 10, ipv4_sum(packet));
     packet[0] = 0x48;
-    assert_true(fragment_start(&at, packet, 132, 80));
+    assert_true(fragment_start(&at, packet, 132, 80, 3));
     assert_int_equal(fragment_next(&at, piece), 80);
     assert_memory_equal(piece + 20, options, 12);
     assert_true(fragment_next(&at, piece) > 0);
@@ -447,6 +491,7 @@ int main(void)
         cmocka_unit_test(answers_are_limited),
         cmocka_unit_test(with_df_cleared_nothing_is_refused),
         cmocka_unit_test(fragments_make_up_the_packet),
+        cmocka_unit_test(headers_for_routers_go_with_every_fragment),
         cmocka_unit_test(only_some_options_go_with_every_fragment),
         cmocka_unit_test(a_packet_that_may_be_cut_is),
         cmocka_unit_test(segments_are_limited),
