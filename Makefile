@@ -5,7 +5,7 @@ BUILD ?= build
 PREFIX ?= /usr
 JOBS ?= $(shell nproc)
 
-.PHONY: all demo test test-peers quick bench install clean deps help
+.PHONY: all demo test test-peers fuzz quick bench install clean deps help
 
 all: deps $(BUILD)/build.ninja  ## install what the build needs, then build
 	@ninja -C $(BUILD) -j $(JOBS) $(if $(V),-v,--quiet)
@@ -19,6 +19,9 @@ test: deps-test  ## every test: units, sanitizers, fuzz smoke, simulator, namesp
 
 test-peers: deps-test deps-peers  ## the cases with peers of other Debian releases and with ESP in a kernel (500 MB of them are made once)
 	@tools/test peers
+
+fuzz: all  ## every fuzz target with seeds that are new, MINUTES=60 in all
+	@tools/fuzz $(BUILD) $(or $(MINUTES),60)
 
 quick: all  ## unit tests only
 	@meson test -C $(BUILD) --quiet

@@ -4,13 +4,17 @@
 // ends is printed.
 //
 //     fuzz_message_smoke CORPUS [RUNS [SEED]]        CORPUS is a folder or a file
+//     fuzz_message_smoke CORPUS 3600s [SEED]         as many runs as there is time for
 #include "base/mem.h"
 #include "base/rng.h"
 #include "fuzz.h"
 #include <dirent.h>
+#include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { INPUTS_MAX = 4096, INPUT_SIZE_MAX = 65536, CHANGES_MAX = 6 };
@@ -18,7 +22,7 @@ enum { INPUTS_MAX = 4096, INPUT_SIZE_MAX = 65536, CHANGES_MAX = 6 };
 static struct {
     struct buf inputs[INPUTS_MAX];
     size_t count;
-    struct buf now;  // what the target is given
+    struct buf now; // what the target is given
 } corpus;
 
 static void say(const char *text)
@@ -161,13 +165,58 @@ static void mutate(struct rng *rng, struct buf *input)
         changes[rng_below(rng, sizeof changes / sizeof changes[0])](rng, input);
 }
 
+// Targets make and end whole data planes and cores: what is large is fresh from the system, and
+// what is small is not given back to it, or a run is mostly page faults.
+static void memory_prepare(void)
+{
+    enum { LARGE = 128 * 1024, KEPT = 1 << 30, STEP = 16 * 1024 * 1024 };
+    mallopt(M_MMAP_THRESHOLD, LARGE);
+    mallopt(M_TRIM_THRESHOLD, KEPT);
+    mallopt(M_TOP_PAD, STEP);
+}
+
+struct amount { // of mutations: so many, or so many as can be made until then
+    unsigned long runs;
+    time_t until; // 0: no matter when
+};
+
+static struct amount amount_of(const char *text)
+{
+    char *end;
+    unsigned long number = strtoul(text, &end, 10);
+    if (*end != 's') return (struct amount){.runs = number};
+    return (struct amount){.runs = ULONG_MAX, .until = time(NULL) + (time_t)number};
+}
+
+static bool goes_on(const struct amount *amount, unsigned long made)
+{
+    return made < amount->runs && (!amount->until || time(NULL) < amount->until);
+}
+
+static unsigned long mutations_run(const struct amount *amount, unsigned long seed)
+{
+    struct rng_seeded rng;
+    rng_seed(&rng, seed);
+    struct buf input = BUF(INPUT_SIZE_MAX);
+    unsigned long made = 0;
+    for (; goes_on(amount, made); made++) {
+        buf_clear(&input);
+        buf_add(&input, buf_bytes(&corpus.inputs[somewhere(&rng.rng, corpus.count)]));
+        mutate(&rng.rng, &input);
+        run(buf_bytes(&input));
+    }
+    buf_free(&input);
+    return made;
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2 || argc > 4) {
-        fprintf(stderr, "usage: %s CORPUS [RUNS [SEED]]\n", argv[0]);
+        fprintf(stderr, "usage: %s CORPUS [RUNS | SECONDSs [SEED]]\n", argv[0]);
         return 2;
     }
-    unsigned long runs = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
+    memory_prepare();
+    struct amount amount = amount_of(argc > 2 ? argv[2] : "0");
     unsigned long seed = argc > 3 ? strtoul(argv[3], NULL, 10) : 1;
     corpus.now = BUF(INPUT_SIZE_MAX);
     corpus_read(argv[1]);
@@ -175,22 +224,14 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s: nothing in it\n", argv[1]);
         return 2;
     }
-    printf("%zu files, then %lu mutations from seed %lu\n", corpus.count, runs, seed);
+    printf("%zu files, then %s mutations from seed %lu\n", corpus.count, argc > 2 ? argv[2] : "0",
+           seed);
     fflush(stdout);
     signal(SIGABRT, report);
     signal(SIGSEGV, report);
 
-    struct rng_seeded rng;
-    rng_seed(&rng, seed);
     for (size_t i = 0; i < corpus.count; i++) run(buf_bytes(&corpus.inputs[i]));
-    struct buf input = BUF(INPUT_SIZE_MAX);
-    for (unsigned long i = 0; i < runs; i++) {
-        buf_clear(&input);
-        buf_add(&input, buf_bytes(&corpus.inputs[somewhere(&rng.rng, corpus.count)]));
-        mutate(&rng.rng, &input);
-        run(buf_bytes(&input));
-    }
-    buf_free(&input);
+    printf("%lu mutations\n", mutations_run(&amount, seed));
     buf_free(&corpus.now);
     for (size_t i = 0; i < corpus.count; i++) buf_free(&corpus.inputs[i]);
     return 0;
