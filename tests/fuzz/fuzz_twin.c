@@ -6,71 +6,18 @@
 // The input is a seed for the world, then records of five bytes: what is done (an edit of the n-th
 // message, or a command), and what with. After all records the liar's editing ends, both ends are
 // told to take everything down, and nothing may be left.
-#include "../sim/sim.h"
-#include "crypto/crypto.h"
+#include "../sim/tap.h"
 #include "fuzz.h"
-#include "wire/payload.h"
 #include <stdio.h>
 
-enum { KEYS_MAX = 64, RECORD = 5, RECORDS_MAX = 64, OPS_EDIT = 12, GENERIC = 4 };
-
-struct known_key { // of one IKE SA, aes128gcm16
-    uint64_t spi_i, spi_r;
-    uint8_t of_initiator[20], of_responder[20];
-};
+enum { RECORD = 5, RECORDS_MAX = 64, OPS_EDIT = 12, GENERIC = 4 };
 
 static struct {
-    struct ike_keylog log;
-    struct known_key keys[KEYS_MAX];
-    size_t key_count;
+    struct tap tap;
     const uint8_t *records;
     size_t record_count, next;
     struct bytes former; // plaintext of a message before: spare parts
 } twin;
-
-// --- keys
-
-static bool hex_in(const char **text, uint8_t *out, size_t size)
-{
-    for (size_t i = 0; i < size; i++) {
-        unsigned value;
-        if (sscanf(*text, "%2x", &value) != 1) return false;
-        out[i] = (uint8_t)value;
-        *text += 2;
-    }
-    return *(*text)++ == ',';
-}
-
-static void key_learn(struct ike_keylog *log, const char *line)
-{
-    (void)log;
-    uint8_t spis[2][8];
-    struct known_key *key = &twin.keys[twin.key_count % KEYS_MAX];
-    if (strncmp(line, "ike ", 4) != 0) return;
-    line += 4;
-    if (!hex_in(&line, spis[0], 8) || !hex_in(&line, spis[1], 8) || !hex_in(&line, key->of_initiator, 20) ||
-        !hex_in(&line, key->of_responder, 20))
-        return;
-    struct rd rd = rd_over(BYTES_ARRAY(spis[0]));
-    key->spi_i = rd_u64(&rd);
-    rd = rd_over(BYTES_ARRAY(spis[1]));
-    key->spi_r = rd_u64(&rd);
-    twin.key_count++;
-}
-
-static struct sealer sealer_of(const struct ike_header *header, bool *known)
-{
-    struct sealer sealer = {.encr = ENCR_AES_GCM_16, .key_bits = 128};
-    *known = false;
-    for (size_t i = 0; i < KEYS_MAX && i < twin.key_count; i++) {
-        const struct known_key *key = &twin.keys[i];
-        if (key->spi_i != header->spi_i || key->spi_r != header->spi_r) continue;
-        bool initiator = header->flags & FLAG_INITIATOR;
-        sealer.encr_key = bytes_of(initiator ? key->of_initiator : key->of_responder, 20);
-        *known = true;
-    }
-    return sealer;
-}
 
 // --- edits of a chain of payloads; `place` finds the payload, `value` says what with
 
@@ -188,56 +135,24 @@ static void keep_part(const struct buf *chain, uint8_t first, unsigned n)
     if (found.size > GENERIC) twin.former = mem_copy(bytes_of(chain->at + found.at + GENERIC, found.size - GENERIC));
 }
 
-static void edit_clear(const struct edit *edit, struct buf *datagram)
-{
-    AUTOFREE_BUF struct buf chain = BUF(65536);
-    buf_add(&chain, bytes_of(datagram->at + IKE_HEADER_SIZE, datagram->size - IKE_HEADER_SIZE));
-    edit_chain(edit, &datagram->at[16], &chain);
-    datagram->size = IKE_HEADER_SIZE;
-    buf_add(datagram, buf_bytes(&chain));
-}
-
-// SK: header | next, 0, length | IV | sealed. Opened, edited, sealed under the same IV.
-static void edit_sealed(const struct edit *edit, const struct sealer *key, struct buf *datagram)
-{
-    size_t prefix = IKE_HEADER_SIZE + GENERIC, size;
-    struct bytes body = bytes_of(datagram->at + prefix, datagram->size - prefix);
-    uint8_t iv[8], *plain = mem_array(body.size + 1, 1);
-    if (body.size >= 24 && sealer_open(key, bytes_of(datagram->at, prefix), body, plain, &size) == OK && size) {
-        memcpy(iv, body.at, sizeof iv);
-        AUTOFREE_BUF struct buf chain = BUF(65536);
-        buf_add(&chain, bytes_of(plain, size - 1 - plain[size - 1]));
-        edit_chain(edit, &datagram->at[IKE_HEADER_SIZE], &chain);
-        keep_part(&chain, datagram->at[IKE_HEADER_SIZE], edit->more);
-        buf_add(&chain, bytes_of("", 1)); // no padding
-        datagram->size = prefix;
-        uint8_t *room = buf_space(datagram, sizeof iv + chain.size + 16);
-        length_set(datagram, IKE_HEADER_SIZE, datagram->size - IKE_HEADER_SIZE);
-        for (unsigned i = 0; i < 4; i++) datagram->at[24 + i] = (uint8_t)(datagram->size >> (24 - 8 * i));
-        if (sealer_seal(key, bytes_of(datagram->at, prefix), BYTES_ARRAY(iv), buf_bytes(&chain), room) != OK)
-            datagram->size = 0;
-    }
-    free(plain);
-}
-
 // The hook: the record that is next says whether this message is edited.
 static void datagram_edit(struct sim *sim, struct sim_host *from, struct buf *datagram)
 {
     (void)sim;
     (void)from;
     struct ike_header header;
-    bool known;
+    struct tapped message;
     if (twin.next >= twin.record_count || ike_header_read(buf_bytes(datagram), &header) != OK) return;
     const uint8_t *record = twin.records + twin.next * RECORD;
     if (record[0] >= 200) return; // a command: not here
     twin.next++;
     if (record[0] % 3 == 0) return; // this message goes as it is
     struct edit edit = {record[1] % OPS_EDIT, record[2], record[3], record[4]};
-    struct sealer key = sealer_of(&header, &known);
-    if (header.next == PAYLOAD_SK && known) edit_sealed(&edit, &key, datagram);
-    else if (header.next != PAYLOAD_SK && header.next != PAYLOAD_SKF) edit_clear(&edit, datagram);
-    if (datagram->size < IKE_HEADER_SIZE) return;
-    for (unsigned i = 0; i < 4; i++) datagram->at[24 + i] = (uint8_t)(datagram->size >> (24 - 8 * i));
+    if (!tap_open(&twin.tap, buf_bytes(datagram), &message)) return;
+    edit_chain(&edit, &message.first, &message.chain);
+    if (message.sealed) keep_part(&message.chain, message.first, edit.more);
+    tap_write(&message, datagram);
+    buf_free(&message.chain);
 }
 
 // --- the play
@@ -253,7 +168,6 @@ static void command_next(struct sim *sim)
     const char *command = commands[record[2] % (sizeof commands / sizeof *commands)];
     if (strcmp(command, "restart") == 0) {
         sim_reload(host);
-        ike_set_keylog(host->core, &twin.log);
     } else if (host->command_count + 8 < SIM_COMMANDS_MAX) {
         sim_command(host, command);
     }
@@ -265,8 +179,8 @@ static void play(struct sim *sim, uint64_t seed)
     sim_pair(sim, seed, "dpd_delay = 60s\n  resumption = yes", "close_action = none");
     sim->hostile = true;
     sim->jitter = nsec_ms(10);
+    tap_begin(&twin.tap, sim);
     sim_start(sim);
-    for (size_t i = 0; i < 2; i++) ike_set_keylog(sim->hosts[i].core, &twin.log);
     sim->edit = datagram_edit;
     sim_command(SIM_A(sim), "up lan");
     sim_run(sim, nsec_ms(500));
@@ -289,7 +203,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     crypto_start();
     if (size < 1) return 0;
     memset(&twin, 0, sizeof twin);
-    twin.log.line = key_learn;
     twin.records = data + 1;
     twin.record_count = (size - 1) / RECORD < RECORDS_MAX ? (size - 1) / RECORD : RECORDS_MAX;
     sim.verbose = getenv("TWIN_VERBOSE") != NULL;

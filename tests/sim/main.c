@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Plays scenarios: sim [-v] [-s SEED] [-n SEEDS] [NAME]. A failing run prints what replays it
-// exactly. sim --peers COUNT has so many peers on one responder.
+// Plays scenarios: sim [-v] [-s SEED] [-n SEEDS] [-k] [NAME]. A failing run prints what replays it
+// exactly; with -k the seeds after it are played, too. sim -l lists the scenarios; sim --peers COUNT
+// has so many peers on one responder.
 #include "sim.h"
 #include "crypto/crypto.h"
 #include <getopt.h>
@@ -10,7 +11,7 @@ static const struct scenario *const themes[] = {
     scenarios_setup,   scenarios_rekey, scenarios_collide, scenarios_delete,
     scenarios_trouble, scenarios_nat,   scenarios_move,   scenarios_choice,
     scenarios_hybrid, scenarios_extend, scenarios_outage, scenarios_modes,
-    scenarios_persist,
+    scenarios_persist, scenarios_rows,  scenarios_crossed,
 };
 
 static bool play(const struct scenario *scenario, uint64_t seed, bool verbose, uint64_t *digest)
@@ -28,29 +29,38 @@ static bool play(const struct scenario *scenario, uint64_t seed, bool verbose, u
     return good;
 }
 
-static bool play_seeds(const struct scenario *scenario, uint64_t first, unsigned count, bool verbose)
+struct seeds {
+    uint64_t first;
+    unsigned count;
+    bool verbose, keep_going;
+};
+
+static bool play_seeds(const struct scenario *scenario, const struct seeds *seeds)
 {
-    for (unsigned i = 0; i < count; i++) {
+    bool good = true;
+    for (unsigned i = 0; i < seeds->count && (good || seeds->keep_going); i++) {
         uint64_t digest, again;
-        if (!play(scenario, first + i, verbose, &digest)) return false;
-        if (i) continue;
-        play(scenario, first, false, &again); // the same seed gives the same output
+        good &= play(scenario, seeds->first + i, seeds->verbose, &digest);
+        if (i || !good) continue;
+        play(scenario, seeds->first, false, &again); // the same seed gives the same output
         if (digest == again) continue;
-        printf("FAIL %s: seed %llu does not repeat\n", scenario->name, (unsigned long long)first);
+        printf("FAIL %s: seed %llu does not repeat\n", scenario->name,
+               (unsigned long long)seeds->first);
         return false;
     }
-    return true;
+    return good;
 }
 
-static int play_all(const char *name, uint64_t seed, unsigned count, bool verbose)
+static int play_all(const char *name, const struct seeds *seeds)
 {
     unsigned played = 0, failed = 0;
     for (size_t i = 0; i < sizeof themes / sizeof *themes; i++) {
         for (const struct scenario *scenario = themes[i]; scenario->name; scenario++) {
             if (name && strcmp(name, scenario->name) != 0) continue;
             played++;
-            bool good = play_seeds(scenario, seed, count, verbose);
-            if (good) printf("ok   %s (%u seeds)\n", scenario->name, count);
+            bool good = play_seeds(scenario, seeds);
+            if (good) printf("ok   %s (%u seeds)\n", scenario->name, seeds->count);
+            fflush(stdout);
             failed += !good;
         }
     }
@@ -58,21 +68,30 @@ static int play_all(const char *name, uint64_t seed, unsigned count, bool verbos
     return failed || !played;
 }
 
+static int list_all(void)
+{
+    for (size_t i = 0; i < sizeof themes / sizeof *themes; i++)
+        for (const struct scenario *scenario = themes[i]; scenario->name; scenario++)
+            puts(scenario->name);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"peers", required_argument, NULL, 'p'}, {0}};
-    uint64_t seed = 1;
-    unsigned count = 20, peers = 0;
-    bool verbose = false;
+    struct seeds seeds = {.first = 1, .count = 20};
+    unsigned peers = 0;
     int option;
-    while ((option = getopt_long(argc, argv, "vs:n:", options, NULL)) != -1) {
-        if (option == 'v') verbose = true;
-        else if (option == 's') seed = strtoull(optarg, NULL, 10), count = 1;
-        else if (option == 'n') count = (unsigned)strtoul(optarg, NULL, 10);
+    while ((option = getopt_long(argc, argv, "lvks:n:", options, NULL)) != -1) {
+        if (option == 'l') return list_all();
+        if (option == 'v') seeds.verbose = true;
+        else if (option == 'k') seeds.keep_going = true;
+        else if (option == 's') seeds.first = strtoull(optarg, NULL, 10), seeds.count = 1;
+        else if (option == 'n') seeds.count = (unsigned)strtoul(optarg, NULL, 10);
         else if (option == 'p') peers = (unsigned)strtoul(optarg, NULL, 10);
         else return 2;
     }
     crypto_start();
-    if (peers) return peers_run(peers, seed);
-    return play_all(optind < argc ? argv[optind] : NULL, seed, count, verbose);
+    if (peers) return peers_run(peers, seeds.first);
+    return play_all(optind < argc ? argv[optind] : NULL, &seeds);
 }

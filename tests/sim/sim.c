@@ -120,12 +120,16 @@ void sim_star(struct sim *sim, uint64_t seed, size_t count, const char *hub_conn
     }
 }
 
+static void host_start(struct sim_host *host)
+{
+    host->core = ike_new(&host->rng.rng, &host->settings);
+    ike_set_keylog(host->core, host->sim->keylog);
+    conn_in(host);
+}
+
 void sim_start(struct sim *sim)
 {
-    for (size_t i = 0; i < sim->host_count; i++) {
-        sim->hosts[i].core = ike_new(&sim->hosts[i].rng.rng, &sim->hosts[i].settings);
-        conn_in(&sim->hosts[i]);
-    }
+    for (size_t i = 0; i < sim->host_count; i++) host_start(&sim->hosts[i]);
 }
 
 void sim_pool(struct sim_host *host, const char *name, const char *addrs)
@@ -141,8 +145,7 @@ void sim_reload(struct sim_host *host)
 {
     ike_free(host->core);
     plane_clear(host);
-    host->core = ike_new(&host->rng.rng, &host->settings);
-    conn_in(host);
+    host_start(host);
 }
 
 void sim_free(struct sim *sim)

@@ -111,7 +111,7 @@ struct sim {
     bool hostile;                // one end lies: what needs two honest ends is not asked for
     // Changes what is sent, before it is on the link; NULL: nothing does.
     void (*edit)(struct sim *sim, struct sim_host *from, struct buf *datagram);
-    void *edit_context;
+    struct ike_keylog *keylog;   // of all hosts that start from now on
     bool filter_on;
     bool (*filter)(struct sim *sim, struct bytes bytes);   // false: lost; for scenarios that lose a certain message
     struct sim_flight *flights;
@@ -187,7 +187,7 @@ struct scenario {
 // Each theme is a file; its table ends with a row without a name.
 extern const struct scenario scenarios_setup[], scenarios_rekey[], scenarios_collide[], scenarios_delete[],
     scenarios_trouble[], scenarios_nat[], scenarios_move[], scenarios_choice[], scenarios_hybrid[], scenarios_extend[], scenarios_outage[], scenarios_modes[],
-    scenarios_persist[];
+    scenarios_persist[], scenarios_rows[], scenarios_crossed[];
 #define SCENARIO(function) {#function, function}
 
 // What the themes share.
