@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hosts on one machine: network namespaces joined by veth pairs, with cygnetd or strongSwan on them.
 
-A Lab makes everything under a name of its own and removes it when it is closed, whatever happened in between:
+A Lab makes everything under a name of its own and removes it when it is closed, whatever happened in between (and when its process is killed, the
+keeper does):
 
     with Lab(build) as lab:
         a, b = lab.host("a"), lab.host("b")
@@ -12,12 +13,13 @@ A Lab makes everything under a name of its own and removes it when it is closed,
 import json
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+
+from keeper import KEEPER, remove
 
 COMMAND_SECONDS = 30
 
@@ -243,6 +245,7 @@ class Lab:
         self.build = pathlib.Path(build).resolve()
         self.name = name or f"cy{os.getpid()}"
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix=f"{self.name}-"))
+        KEEPER.begin(self.name, self.directory)
         self.hosts, self.processes = [], []
         self.kept = False
 
@@ -269,9 +272,8 @@ class Lab:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        for host in self.hosts:
-            subprocess.run(["ip", "netns", "del", host.ns], stderr=subprocess.DEVNULL)
-        shutil.rmtree(self.directory, ignore_errors=True)
+        remove(self.name, self.directory)
+        KEEPER.end(self.name)
 
     def __enter__(self):
         return self
@@ -280,6 +282,8 @@ class Lab:
         if kind is not None and not issubclass(kind, KeyboardInterrupt):
             for log in sorted(self.directory.glob("*/log")):
                 print(f"--- {log.parent.name}\n{log.read_text(errors='replace')[-6000:]}", file=sys.stderr)
-        if not self.kept:
+        if self.kept:
+            KEEPER.end(self.name)
+        else:
             self.close()
         return False

@@ -141,12 +141,10 @@ static void a_broken_session_is_resumed(struct sim *sim, uint64_t seed)
     sim_run(sim, nsec_seconds(400));
     CHECK(sim, sim_sas(SIM_A(sim)) == 0);
     SIM_A(sim)->cut = false;
-    sim->loss_percent = seed % 3 ? 20 : 0;
-    sim->duplicate_percent = seed % 3 ? 10 : 0;
     sim->jitter = nsec_ms(100);
+    sim->loss_percent = seed % 3 ? 20 : 0;
     sim_command(SIM_A(sim), "up lan");
-    sim_run(sim, nsec_seconds(250));
-    sim->loss_percent = 0;
+    sim_storm(sim, &(struct weather){.loss = sim->loss_percent, .duplicates = seed % 3 ? 10 : 0, .jitter = sim->jitter}, nsec_seconds(190));
     sim_quiesce(sim);
     if (sim_children(SIM_A(sim), "lan")) play_one_of_all(sim);
     CHECK(sim, seed % 3 || sim_children(SIM_A(sim), "lan") == 1);

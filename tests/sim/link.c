@@ -112,8 +112,8 @@ static struct sim_place *place_of(struct sim_host *host, const struct endpoint *
 // Who begins sends to an address of its configuration, and goes on at another port; only answers are limited.
 static bool begins(struct bytes message)
 {
-    return message.size >= 20 && (message.at[18] == EXCHANGE_IKE_SA_INIT || message.at[18] == EXCHANGE_IKE_AUTH) &&
-           (message.at[19] & 0x28) == 0x08;
+    static const uint8_t exchanges[] = {EXCHANGE_IKE_SA_INIT, EXCHANGE_IKE_SESSION_RESUME, EXCHANGE_IKE_INTERMEDIATE, EXCHANGE_IKE_AUTH};
+    return message.size >= 20 && memchr(exchanges, message.at[18], sizeof exchanges) && (message.at[19] & 0x28) == 0x08;
 }
 
 static void place_sent(struct sim_host *host, const struct endpoint *to, struct bytes message)
