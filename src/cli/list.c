@@ -147,6 +147,9 @@ static void sa_print(const struct tree *sa)
     if (tree_text(sa, "remote-auth", NULL)) printf("  by %s", tree_text(sa, "remote-auth", ""));
     printf("%s\n  ", tree_text(sa, "tcp", NULL) ? " over TCP" : "");
     suite_print(sa);
+    if (tree_text(sa, "ppk", NULL))
+        printf(", post-quantum key %s%s", tree_text(sa, "ppk-id", "of the session before"),
+               tree_text(sa, "ppk-early", NULL) ? " in all keys" : " in those of children");
     if (tree_text(sa, "nat-local", NULL)) printf(", NAT on this side");
     if (tree_text(sa, "nat-remote", NULL)) printf(", NAT on the peer's side");
     static const char *const lists[][2] = {{"local-vips", "\n  virtual addresses"}, {"dns", ", name servers"}, {"remote-vips", "\n  virtual addresses of the peer"}};

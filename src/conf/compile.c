@@ -213,6 +213,10 @@ static void conn_words_compile(struct conn *conn, const struct tree *section)
                                             {"prefer", CHILDLESS_PREFER},
                                             {"force", CHILDLESS_FORCE},
                                             {"never", CHILDLESS_NEVER}};
+    static const struct word ppk_int[] = {
+        {"prefer", PPK_INT_PREFER}, {"only", PPK_INT_ONLY}, {"never", PPK_INT_NEVER}};
+    static const struct word ppk_rekey[] = {
+        {"no", PPK_REKEY_NO}, {"yes", PPK_REKEY_YES}, {"required", PPK_REKEY_REQUIRED}};
     static const struct word unique[] = {{"no", UNIQUE_NO},
                                          {"never", UNIQUE_NEVER},
                                          {"keep", UNIQUE_KEEP},
@@ -224,6 +228,34 @@ static void conn_words_compile(struct conn *conn, const struct tree *section)
     conn->fragmentation = word_of(section, "fragmentation", fragments, COUNT(fragments));
     conn->childless = word_of(section, "childless", childless, COUNT(childless));
     conn->unique = word_of(section, "unique", unique, COUNT(unique));
+    conn->ppk_int = word_of(section, "ppk_int", ppk_int, COUNT(ppk_int));
+    conn->ppk_rekey = word_of(section, "ppk_rekey", ppk_rekey, COUNT(ppk_rekey));
+}
+
+static void ppks_compile(struct compiling *c, const struct tree *section)
+{
+    struct conn *conn = c->conn;
+    const struct tree *item = tree_find(section, "ppk_ids");
+    struct wrong wrong;
+    conn->ppk_required = bool_of(section, "ppk_required", false);
+    if (!convert_identity(tree_text(section, "ppk_id", "%any"), c->arena, &conn->ppk_id, &wrong))
+        conn->ppk_id = (struct identity){.type = IDENTITY_ANY};
+    for (struct parts parts = parts_of(item); parts_next(&parts);) {
+        struct identity *id = &conn->ppk_ids[conn->ppk_count];
+        if (!fits(c, conn->ppk_count, CONN_PPKS_MAX, item)) {
+            parts_end(&parts);
+            return;
+        }
+        if (convert_identity(parts.text, c->arena, id, &wrong) && id->type != IDENTITY_ANY)
+            conn->ppk_count++;
+        else
+            option_complain(c->complaints, FAULT_OPTION_VALUE, c->where, item->place,
+                            "ppk_ids: \"%s\" names no key", parts.text);
+    }
+    if (conn->ppk_rekey != PPK_REKEY_NO && conn->ppk_int == PPK_INT_NEVER)
+        option_complain(c->complaints, FAULT_OPTION_CONFLICT, c->where,
+                        place_of(section, "ppk_rekey"),
+                        "ppk_rekey needs what ppk_int = never leaves out");
 }
 
 // Whoever says how often it is tried means it, unless he says more.
@@ -277,9 +309,7 @@ static void conn_options_compile(struct compiling *c, const struct tree *section
     conn->pull = bool_of(section, "pull", true);
     conn->resumption = bool_of(section, "resumption", false);
     conn->path_mtu_probes = bool_of(section, "path_mtu_probes", true);
-    conn->ppk_required = bool_of(section, "ppk_required", false);
-    if (!convert_identity(tree_text(section, "ppk_id", "%any"), c->arena, &conn->ppk_id, &wrong))
-        conn->ppk_id = (struct identity){.type = IDENTITY_ANY};
+    ppks_compile(c, section);
     if (!convert_dscp(tree_text(section, "dscp", "000000"), &conn->dscp, &wrong)) conn->dscp = 0;
     tries_compile(conn, section);
     conn->dpd_delay = (nsec)amount_of(section, "dpd_delay", TYPE_TIME).value;

@@ -291,7 +291,7 @@ static bool takes_list(const char *name)
 {
     static const char *const names[] = {
         "local_addrs", "remote_addrs", "proposals", "esp_proposals", "ah_proposals", "local_ts",
-        "remote_ts",   "vips",         "pools",     "groups",        "cert_policy"};
+        "remote_ts",   "vips",         "pools",     "groups",        "cert_policy",  "ppk_ids"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(names[i], name) == 0) return true;
     return false;

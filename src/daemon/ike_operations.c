@@ -94,8 +94,11 @@ void ike_operation_proved(struct ike_role *role, uint64_t number, const struct p
 
 static void ppk_ask(struct ike_role *role, const struct ike_operation *operation)
 {
-    struct ppk_message message = {.kind = operation->ppk.kind, .prf = operation->ppk.prf, .id = operation->ppk.id};
-    for (unsigned i = 0; i < 3; i++) message.keys[i] = operation->ppk.keys[i];
+    struct ppk_message message = {.kind = operation->ppk.kind, .prf = operation->ppk.prf, .count = operation->ppk.count,
+                                  .octets = operation->ppk.octets};
+    memcpy(message.names, operation->ppk.names, sizeof message.names);
+    memcpy(message.proofs, operation->ppk.proofs, sizeof message.proofs);
+    memcpy(message.keys, operation->ppk.keys, sizeof message.keys);
     struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_PPK, operation->number);
     ppk_put(&out, &message);
     link_send(role->keys, &out);
@@ -104,7 +107,8 @@ static void ppk_ask(struct ike_role *role, const struct ike_operation *operation
 
 void ike_operation_ppk(struct ike_role *role, uint64_t number, const struct ppk_answer_message *ppk)
 {
-    struct ike_answer answer = {.number = number, .fault = ppk->fault, .found = ppk->found};
+    struct ike_answer answer = {.number = number, .fault = ppk->fault, .found = ppk->found, .chosen = ppk->chosen,
+                                .names = ppk->names, .data = ppk->proofs};
     if (ppk->mixed.size) secret_set(&answer.shared, ppk->mixed);
     answer_give(role, &answer);
 }

@@ -117,6 +117,7 @@ static void child_add(const struct ike_child_info *child, struct arena *arena, s
     }
     tree_add_text(arena, to, "protocol", child->protocol == PROTOCOL_AH ? "AH" : "ESP");
     flag_add(arena, to, "encap", child->encap);
+    flag_add(arena, to, "ppk", child->ppk);
     flag_add(arena, to, "per-cpu-sas", child->per_resource);
     if (child->resource) number_add(arena, to, "cpu", child->resource - 1u);
     tree_add_printf(arena, to, "spi-in", "%08x", child->spi_in);
@@ -178,6 +179,8 @@ static void sa_add(const struct ike_sa_info *sa, struct arena *arena, struct tre
     flag_add(arena, to, "nat-any", sa->nat_any);
     flag_add(arena, to, "tcp", sa->path.stream);
     flag_add(arena, to, "ppk", sa->ppk);
+    flag_add(arena, to, "ppk-early", sa->ppk_early);
+    text_add(arena, to, "ppk-id", sa->ppk_name);
     suite_add(arena, to, &sa->suite, true);
     times_add(sa, arena, to);
     addresses_add(arena, to, "local-vips", sa->vips, sa->vip_count);

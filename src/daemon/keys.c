@@ -265,7 +265,7 @@ static void prove(struct keys_role *role, uint64_t number, struct rd *fields)
     arena_free(&arena);
 }
 
-// --- post-quantum pre-shared keys (RFC 8784)
+// --- post-quantum pre-shared keys (RFC 8784, RFC 9867)
 
 // RFC 8784 3: prf+(PPK, key) for each of the keys, as long as they were.
 static enum fault ppk_mix(const struct stored_secret *ppk, const struct ppk_message *in, struct secret *out)
@@ -275,9 +275,59 @@ static enum fault ppk_mix(const struct stored_secret *ppk, const struct ppk_mess
     secret_new(out, total);
     for (unsigned i = 0; i < 3; i++) {
         SECRET(mixed);
+        if (!in->keys[i].size) continue;
         TRY(prf_plus(in->prf, secret_bytes(&ppk->secret), PIECES(in->keys[i]), in->keys[i].size, &mixed));
         memcpy(out->at + at, mixed.at, mixed.size);
         at += mixed.size;
+    }
+    return OK;
+}
+
+// RFC 9867 3.1: that we have the key: the first octets of prf(PPK, nonces | SPIs).
+static enum fault ppk_prove(const struct stored_secret *ppk, const struct ppk_message *in, uint8_t proof[IKE_PPK_PROOF_SIZE])
+{
+    SECRET(tag);
+    TRY(prf(in->prf, secret_bytes(&ppk->secret), PIECES(in->octets), &tag));
+    if (tag.size < IKE_PPK_PROOF_SIZE) return FAULT_UNSUPPORTED_PRF;
+    memcpy(proof, tag.at, IKE_PPK_PROOF_SIZE);
+    return OK;
+}
+
+static enum fault ppk_find(const struct keys_role *role, const struct ppk_message *in, struct ppk_answer_message *out)
+{
+    for (unsigned i = 0; i < in->count; i++)
+        if (secrets_ppk(role->secrets, in->names[i])) out->names |= (uint16_t)(1 << i);
+    out->found = in->count ? out->names != 0 : secrets_ppk(role->secrets, BYTES_NONE) != NULL;
+    return OK;
+}
+
+static enum fault ppk_confirm(const struct keys_role *role, const struct ppk_message *in, struct ppk_answer_message *out,
+                              struct buf *proofs)
+{
+    for (unsigned i = 0; i < in->count; i++) {
+        uint8_t proof[IKE_PPK_PROOF_SIZE] = {0};
+        const struct stored_secret *ppk = secrets_ppk(role->secrets, in->names[i]);
+        if (ppk) TRY(ppk_prove(ppk, in, proof));
+        if (ppk) out->names |= (uint16_t)(1 << i);
+        buf_add(proofs, BYTES_ARRAY(proof));
+    }
+    out->found = out->names != 0;
+    return OK;
+}
+
+// The first that is there, and is the peer's, too, where it has shown what it has.
+static enum fault ppk_take(const struct keys_role *role, const struct ppk_message *in, struct ppk_answer_message *out,
+                           struct secret *mixed)
+{
+    for (unsigned i = 0; i < in->count; i++) {
+        uint8_t proof[IKE_PPK_PROOF_SIZE];
+        const struct stored_secret *ppk = secrets_ppk(role->secrets, in->names[i]);
+        if (!ppk) continue;
+        if (in->proofs[i].size) TRY(ppk_prove(ppk, in, proof));
+        out->found = !in->proofs[i].size || bytes_equal_secret(BYTES_ARRAY(proof), in->proofs[i]);
+        out->chosen = (uint8_t)i;
+        if (out->found) return ppk_mix(ppk, in, mixed);
+        out->names |= (uint16_t)(1 << i);
     }
     return OK;
 }
@@ -287,12 +337,14 @@ static void ppk(struct keys_role *role, uint64_t number, struct rd *fields)
     struct arena arena = {0};
     struct ppk_message message;
     struct ppk_answer_message answer = {0};
+    AUTOFREE_BUF struct buf proofs = BUF(IKE_PPK_NAMES_MAX * IKE_PPK_PROOF_SIZE);
     SECRET(mixed);
-    const struct stored_secret *found = NULL;
     answer.fault = ppk_get(fields, &arena, &message);
-    if (!answer.fault) found = secrets_ppk(role->secrets, message.id);
-    if (found && message.kind == IKE_PPK_MIX) answer.fault = ppk_mix(found, &message, &mixed);
-    answer.found = found && !answer.fault;
+    if (!answer.fault && message.kind == IKE_PPK_FIND) answer.fault = ppk_find(role, &message, &answer);
+    else if (!answer.fault && message.kind == IKE_PPK_CONFIRM) answer.fault = ppk_confirm(role, &message, &answer, &proofs);
+    else if (!answer.fault) answer.fault = ppk_take(role, &message, &answer, &mixed);
+    answer.found = answer.found && !answer.fault;
+    answer.proofs = buf_bytes(&proofs);
     answer.mixed = answer.found ? secret_bytes(&mixed) : BYTES_NONE;
     struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_PPK_ANSWER, number);
     ppk_answer_put(&out, &answer);

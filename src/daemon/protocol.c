@@ -336,7 +336,16 @@ static void shape_ppk(struct codec *c, struct ppk_message *m)
 {
     field_u8(c, &m->kind);
     field_u16(c, &m->prf);
-    field_bytes(c, &m->id);
+    field_u8(c, &m->count);
+    if (m->count > IKE_PPK_NAMES_MAX) {
+        c->failed = true;
+        m->count = 0;
+    }
+    for (unsigned i = 0; i < m->count; i++) {
+        field_bytes(c, &m->names[i]);
+        field_bytes(c, &m->proofs[i]);
+    }
+    field_bytes(c, &m->octets);
     for (unsigned i = 0; i < 3; i++) field_bytes(c, &m->keys[i]);
 }
 
@@ -344,6 +353,9 @@ static void shape_ppk_answer(struct codec *c, struct ppk_answer_message *m)
 {
     field_fault(c, &m->fault);
     field_bool(c, &m->found);
+    field_u8(c, &m->chosen);
+    field_u16(c, &m->names);
+    field_bytes(c, &m->proofs);
     field_bytes(c, &m->mixed);
 }
 

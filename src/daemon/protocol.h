@@ -56,8 +56,18 @@ struct prove_message {
     struct bytes expected;
 };
 struct proved_message { enum fault fault; const char *text; uint8_t method; struct bytes data; };
-struct ppk_message { uint8_t kind; uint16_t prf; struct bytes id, keys[3]; };
-struct ppk_answer_message { enum fault fault; bool found; struct bytes mixed; };
+struct ppk_message {
+    uint8_t kind, count;
+    uint16_t prf;
+    struct bytes names[IKE_PPK_NAMES_MAX], proofs[IKE_PPK_NAMES_MAX], octets, keys[3];
+};
+struct ppk_answer_message {
+    enum fault fault;
+    bool found;
+    uint8_t chosen;
+    uint16_t names;
+    struct bytes proofs, mixed;
+};
 struct login_message {
     uint8_t kind;
     bool server;

@@ -177,7 +177,11 @@ static bool has_done_rounds(const struct sa *sa, const struct conn *conn)
 // RFC 8784 3: which post-quantum key goes in was decided for the first connection.
 static bool ppk_alike(const struct conn *a, const struct conn *b)
 {
-    return a->ppk_required == b->ppk_required && identity_equal(&a->ppk_id, &b->ppk_id);
+    bool same = a->ppk_required == b->ppk_required && identity_equal(&a->ppk_id, &b->ppk_id) &&
+                a->ppk_int == b->ppk_int && a->ppk_count == b->ppk_count;
+    for (unsigned i = 0; same && i < a->ppk_count; i++)
+        same = identity_equal(&a->ppk_ids[i], &b->ppk_ids[i]);
+    return same;
 }
 
 static bool was_tried(const struct handshake *handshake, uint64_t order)

@@ -30,6 +30,8 @@ void exchange_free(struct exchange *x)
     secret_later(ike, &x->ke_private);
     secret_later(ike, &x->ke_shared);
     secret_later(ike, &x->ke_more);
+    secret_later(ike, &x->next_keys);
+    secret_later(ike, &x->ppk_d);
     if (x->child) child_end(x->child, OK);
     if (x->fresh) sa_end(x->fresh, OK, NULL);
     if (x->task) task_free(x->task);

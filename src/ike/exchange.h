@@ -100,6 +100,12 @@ enum old_closed {
     OLD_REPLACED, // the peer's own rekeying, which crossed ours, stands
 };
 
+// RFC 9867: post-quantum keys by name, with proofs that they are there.
+struct ppk_names {
+    uint8_t count;
+    struct bytes at[IKE_PPK_NAMES_MAX], proofs[IKE_PPK_NAMES_MAX];
+};
+
 enum exchange_part { PART_ASK = 1, PART_CONCLUDE, PART_ANSWER };
 
 struct exchange {
@@ -144,6 +150,7 @@ struct exchange {
     struct bytes ke_public; // ours, in the arena
     struct bytes ke_peer;   // the peer's, in the arena
     struct secret ke_private, ke_shared;
+    struct secret next_keys;     // IKE_INTERMEDIATE: of the SA behind it
     uint8_t round;               // of the additional key exchanges: 1 to 7; 0: the first one
     struct secret ke_more;       // secrets of the rounds so far, one behind the other
     struct bytes link;           // what ties its rounds together, in the arena
@@ -169,6 +176,9 @@ struct exchange {
     struct bytes certs[CERTS_MAX]; // of the peer, in the message
     uint8_t cert_count;
     struct bytes ppk_id;       // RFC 8784: what the peer calls its key, in the arena
+    struct ppk_names *ppks;    // RFC 9867: keys that are named in it, in the arena
+    struct bytes ppk_taken;    // … and the one that both have
+    struct secret ppk_d;       // CREATE_CHILD_SA: SK_d with that one in it
     enum fault first_fault;    // of the first connection that did not fit the peer
     const char *first_why;     // in the arena
     bool another_follows;      // the peer says that this is not the last of its rounds

@@ -91,6 +91,9 @@ struct ike_answer {
     struct path path;              // RESOLVE: where to send from and to
     bool more;                     // RESOLVE: there is a candidate behind this one
     bool found;                    // PPK: there is such a key; MIX: then `shared` has the mixed keys
+    uint8_t chosen;                // PPK, MIX: which of the names
+    uint16_t names; // PPK, 1 << each: those that are there; MIX: those that are, but do not fit
+                    // CONFIRM: `data` has a proof for each name, of nothing for those that are not
     uint8_t login; // LOGIN: enum ike_login_state; data: EAP message to send; DONE: `shared` is the
                    // MSK, if the method makes one, and `scheme` says which it was
     bool mutual;   // LOGIN, DONE: both ends were proved
@@ -169,7 +172,8 @@ enum ike_operation_kind {
     IKE_OP_LOGIN
 };
 enum ike_prove_kind { IKE_PROVE_SIGN = 1, IKE_PROVE_MAC, IKE_PROVE_MAC_CHECK };
-enum ike_ppk_kind { IKE_PPK_FIND = 1, IKE_PPK_MIX };
+enum ike_ppk_kind { IKE_PPK_FIND = 1, IKE_PPK_CONFIRM, IKE_PPK_MIX };
+enum { IKE_PPK_NAMES_MAX = CONN_PPKS_MAX + 1, IKE_PPK_PROOF_SIZE = 8 };
 // BEGIN: the server's first message is wanted; MESSAGE: one of the peer's came. Whoever does these
 // forgets a session for which nothing comes any more.
 enum ike_login_kind { IKE_LOGIN_BEGIN = 1, IKE_LOGIN_MESSAGE };
@@ -218,10 +222,13 @@ struct ike_operation {
         uint16_t local_port, remote_port;
         uint32_t try; // 0, 1, …: the nth candidate: addresses as they are named, and those of names
     } resolve;
-    struct {              // PPK: a post-quantum pre-shared key (RFC 8784)
+    struct {              // PPK: a post-quantum pre-shared key (RFC 8784, RFC 9867)
         uint8_t kind;     // enum ike_ppk_kind
-        uint16_t prf;     // MIX
-        struct bytes id;  // of the key; FIND: empty for any
+        uint16_t prf;     // CONFIRM, MIX
+        uint8_t count;    // of names; FIND: 0 for any key at all
+        struct bytes names[IKE_PPK_NAMES_MAX]; // MIX: the first that is there and fits is taken
+        struct bytes octets; // what is proved by a key: CONFIRM, and MIX with proofs
+        struct bytes proofs[IKE_PPK_NAMES_MAX]; // MIX: prf(PPK, octets) of each must begin with it
         struct bytes keys[3]; // MIX: each becomes prf+(PPK, it) of the same size, in one secret
     } ppk;
     struct {              // LOGIN: a step of EAP (RFC 3748)
@@ -358,6 +365,7 @@ struct ike_child_info {
     const char *mode_why; // why it is not the mode asked for; NULL: it is
     bool encap, esn;
     uint16_t cpi_in, cpi_out; // RFC 3173; 0: packets are not compressed
+    bool ppk;          // RFC 9867: a post-quantum pre-shared key of its own went into its keys
     bool per_resource; // RFC 9611: it may have others like it beside it
     uint16_t resource; // for which it is, from 1; 0: for any
     struct path path;    // of its packets
@@ -381,6 +389,8 @@ struct ike_sa_info {
     const struct identity *local_id, *remote_id;
     bool nat_local, nat_remote, nat_any;
     bool ppk; // a post-quantum pre-shared key is in its keys
+    bool ppk_early;          // RFC 9867: before IKE_AUTH, so that identities are protected by it
+    const char *ppk_name;    // NULL: none, or it came with a session that was resumed
     struct suite suite;
     nsec established, rekey_at, reauth_at;
     uint8_t vip_count, remote_vip_count, dns_count;

@@ -252,14 +252,23 @@ void packets_send(struct ike *ike, const struct sa *sa, const struct path *path,
 void packets_free(struct ike *ike, struct packets *packets);
 const struct payload *message_first(const struct message *message, uint8_t type);
 bool message_notify(const struct message *message, uint16_t type, struct notify *notify);
+bool message_notify_next(const struct message *message, size_t *place, struct notify *notify);
 bool message_error(const struct message *message, struct notify *notify); // the first error notify
 struct sealer sa_sealer(const struct sa *sa, bool outbound);
 
 // keymat.c
 enum fault keymat_ike(struct exchange *x, struct sa *sa, struct bytes ni, struct bytes nr,
                       const struct secret *shared, const struct sa *old);
-enum fault keymat_child(const struct sa *sa, const struct suite *suite, struct bytes shared,
-                        struct bytes ni, struct bytes nr, struct bytes more, struct secret *out);
+// The same in its parts: the seed that follows from SK_d, all keys out of a seed (SK_d comes first),
+// and their taking.
+enum fault keymat_seed(const struct exchange *x, const struct sa *old, struct bytes ni,
+                       struct bytes nr, const struct secret *shared, struct secret *seed);
+enum fault keymat_expand(const struct sa *sa, struct bytes ni, struct bytes nr,
+                         const struct secret *seed, struct secret *all);
+enum fault keymat_take(struct sa *sa, const struct secret *all);
+enum fault keymat_child(const struct sa *sa, const struct suite *suite, struct bytes d,
+                        struct bytes shared, struct bytes ni, struct bytes nr, struct bytes more,
+                        struct secret *out);
 void keymat_child_sizes(const struct suite *suite, size_t *encr, size_t *integ);
 struct bytes sk_d(const struct sa *sa);
 

@@ -6,7 +6,8 @@
 //     KEYMAT = prf+(SK_d, [g^ir |] Ni | Nr | more)
 //
 // more: the secrets of additional key exchanges (RFC 9370 2.2.4). Those of the first IKE SA are
-// mixed in one after the other, each as if the SA were rekeyed in its place (RFC 9370 2.2.2).
+// mixed in one after the other, each as if the SA were rekeyed in its place (RFC 9370 2.2.2). What
+// post-quantum pre-shared keys do to SK_d and SKEYSEED is in ext/ppk.c and ext/ppk_int.c.
 #include "ike/internal.h"
 #include <assert.h>
 
@@ -48,39 +49,58 @@ static bool key_sizes(const struct suite *suite, size_t *a, size_t *e, size_t *d
     return true;
 }
 
+// RFC 7296 2.18: the seed is made with the PRF of the old SA, all else with the new one. RFC 9867
+// 3.2: with a post-quantum pre-shared key the SK_d is the one that it went into.
+enum fault keymat_seed(const struct exchange *x, const struct sa *old, struct bytes ni,
+                       struct bytes nr, const struct secret *shared, struct secret *seed)
+{
+    struct bytes d = x->ppk_d.size ? secret_bytes(&x->ppk_d) : sk_d(old);
+    return prf(old->suite.prf, d, PIECES(secret_bytes(shared), ni, nr, secret_bytes(&x->ke_more)),
+               seed);
+}
+
+enum fault keymat_expand(const struct sa *sa, struct bytes ni, struct bytes nr,
+                         const struct secret *seed, struct secret *all)
+{
+    size_t a, e, d;
+    uint8_t spis[16];
+    struct wr out = wr_over(spis, sizeof spis);
+    if (!key_sizes(&sa->suite, &a, &e, &d)) return FAULT_UNSUPPORTED_CIPHER;
+    wr_u64(&out, sa->spi_i);
+    wr_u64(&out, sa->spi_r);
+    return prf_plus(sa->suite.prf, secret_bytes(seed), PIECES(ni, nr, wr_done(&out)),
+                    3 * d + 2 * a + 2 * e, all);
+}
+
+enum fault keymat_take(struct sa *sa, const struct secret *all)
+{
+    size_t a, e, d;
+    if (!key_sizes(&sa->suite, &a, &e, &d)) return FAULT_UNSUPPORTED_CIPHER;
+    size_t kept = d + 2 * a + 2 * e;
+    secret_set(&sa->keys.all, bytes_of(all->at, kept));
+    sa->keys.d = (uint16_t)d;
+    sa->keys.a = (uint16_t)a;
+    sa->keys.e = (uint16_t)e;
+    if (sa->handshake) {
+        secret_set(&sa->handshake->sk_pi, bytes_of(all->at + kept, d));
+        secret_set(&sa->handshake->sk_pr, bytes_of(all->at + kept + d, d));
+    }
+    rng_fill(sa->ike->rng, &sa->iv_counter, sizeof sa->iv_counter);
+    keylog_ike(sa);
+    return OK;
+}
+
 enum fault keymat_ike(struct exchange *x, struct sa *sa, struct bytes ni, struct bytes nr,
                       const struct secret *shared, const struct sa *old)
 {
     SECRET(seed);
     SECRET(all);
-    size_t a, e, d;
-    if (!key_sizes(&sa->suite, &a, &e, &d)) return FAULT_UNSUPPORTED_CIPHER;
-    // RFC 7296 2.18: the seed is made with the PRF of the old SA, all else with the new one.
     if (old)
-        TRY(prf(old->suite.prf, sk_d(old),
-                PIECES(secret_bytes(shared), ni, nr, secret_bytes(&x->ke_more)), &seed));
+        TRY(keymat_seed(x, old, ni, nr, shared, &seed));
     else
         TRY(skeyseed_first(sa->suite.prf, ni, nr, shared, &seed));
-
-    uint8_t spis[16];
-    struct wr out = wr_over(spis, sizeof spis);
-    wr_u64(&out, sa->spi_i);
-    wr_u64(&out, sa->spi_r);
-    size_t kept = d + 2 * a + 2 * e;
-    TRY(prf_plus(sa->suite.prf, secret_bytes(&seed), PIECES(ni, nr, wr_done(&out)), kept + 2 * d,
-                 &all));
-
-    secret_set(&sa->keys.all, bytes_of(all.at, kept));
-    sa->keys.d = (uint16_t)d;
-    sa->keys.a = (uint16_t)a;
-    sa->keys.e = (uint16_t)e;
-    if (sa->handshake) {
-        secret_set(&sa->handshake->sk_pi, bytes_of(all.at + kept, d));
-        secret_set(&sa->handshake->sk_pr, bytes_of(all.at + kept + d, d));
-    }
-    rng_fill(sa->ike->rng, &sa->iv_counter, sizeof sa->iv_counter);
-    keylog_ike(sa);
-    return OK;
+    TRY(keymat_expand(sa, ni, nr, &seed, &all));
+    return keymat_take(sa, &all);
 }
 
 void keymat_child_sizes(const struct suite *suite, size_t *encr, size_t *integ)
@@ -95,10 +115,11 @@ void keymat_child_sizes(const struct suite *suite, size_t *encr, size_t *integ)
 
 // RFC 7296 2.17: keys of what the exchange's initiator sends come first; in each half the cipher's
 // before the integrity's.
-enum fault keymat_child(const struct sa *sa, const struct suite *suite, struct bytes shared,
-                        struct bytes ni, struct bytes nr, struct bytes more, struct secret *out)
+enum fault keymat_child(const struct sa *sa, const struct suite *suite, struct bytes d,
+                        struct bytes shared, struct bytes ni, struct bytes nr, struct bytes more,
+                        struct secret *out)
 {
     size_t encr, integ;
     keymat_child_sizes(suite, &encr, &integ);
-    return prf_plus(sa->suite.prf, sk_d(sa), PIECES(shared, ni, nr, more), 2 * (encr + integ), out);
+    return prf_plus(sa->suite.prf, d, PIECES(shared, ni, nr, more), 2 * (encr + integ), out);
 }

@@ -297,7 +297,7 @@ const struct payload *message_first(const struct message *message, uint8_t type)
     return payloads_first(message->payloads, type);
 }
 
-static bool next_notify(const struct message *message, size_t *place, struct notify *notify)
+bool message_notify_next(const struct message *message, size_t *place, struct notify *notify)
 {
     for (; *place < message->payloads->count; ++*place) {
         const struct payload *payload = &message->payloads->at[*place];
@@ -311,7 +311,7 @@ static bool next_notify(const struct message *message, size_t *place, struct not
 bool message_notify(const struct message *message, uint16_t type, struct notify *notify)
 {
     size_t place = 0;
-    while (next_notify(message, &place, notify))
+    while (message_notify_next(message, &place, notify))
         if (notify->type == type) return true;
     return false;
 }
@@ -321,7 +321,7 @@ bool message_notify(const struct message *message, uint16_t type, struct notify 
 bool message_error(const struct message *message, struct notify *notify)
 {
     size_t place = 0;
-    while (next_notify(message, &place, notify))
+    while (message_notify_next(message, &place, notify))
         if (notify->type > 0 && notify->type < 16384) return true;
     return false;
 }

@@ -142,7 +142,7 @@ void sa_inherit(struct sa *fresh, struct sa *old)
 {
     uint32_t kept = PEER_FRAGMENTS | PEER_CHILDLESS | NAT_LOCAL | NAT_REMOTE | NAT_SEEN |
                     ENCAP_FORCED | BY_PEER | PEER_MOBIKE | PEER_AUTHENTICATED | SELF_PROVED |
-                    PPK_USED | PEER_UNKNOWN | PEER_REDIRECTS;
+                    PPK_USED | PPK_EARLY | PEER_PPK_INT | PEER_UNKNOWN | PEER_REDIRECTS;
     fresh->bits |= old->bits & kept;
     fresh->path = old->path;
     path_inherit(fresh, old);
@@ -152,6 +152,8 @@ void sa_inherit(struct sa *fresh, struct sa *old)
     fresh->remote_id = identity_copy(&old->remote_id);
     memcpy(fresh->peer_scheme, old->peer_scheme, sizeof fresh->peer_scheme);
     fresh->redirects = old->redirects;
+    mem_drop(&fresh->ppk_name);
+    if (old->ppk_name.size) fresh->ppk_name = mem_copy(old->ppk_name);
 }
 
 void sa_linger(struct sa *sa, const struct sa *by)
@@ -343,6 +345,7 @@ void sa_free(struct sa *sa)
     free(sa->remote_vips);
     ticket_free(sa->ticket);
     mem_drop(&sa->qcd_token);
+    mem_drop(&sa->ppk_name);
     free(sa->ticket_given);
     conn_release(sa->conn);
     free(sa);

@@ -164,6 +164,7 @@ struct child {
     uint8_t state; // enum child_state
     uint8_t protocol, mode;
     bool takes_no_padding; // RFC 4303 2.7: the peer
+    bool ppk;              // RFC 9867
     uint16_t cpi_in, cpi_out; // RFC 3173: of compressed packets; 0: there are none
     bool per_resource;     // RFC 9611: there may be further ones like it
     uint16_t resource;     // for which it is; 0: for any
@@ -231,13 +232,25 @@ enum sa_bits {
     PEER_UNKNOWN = 1 << 19,      // RFC 7619: in one of its rounds it did not prove who it is
     PEER_MOBIKE = 1 << 21,       // RFC 4555
     PPK_USED = 1 << 24,          // RFC 8784
+    PPK_EARLY = 1 << 22,         // RFC 9867: before IKE_AUTH
+    PEER_PPK_INT = 1 << 23,      // … it does that, and so in CREATE_CHILD_SA
     PEER_REDIRECTS = 1 << 25,    // RFC 5685: the peer, who began, lets itself be sent elsewhere
 };
 
-// RFC 8784: what became of the post-quantum pre-shared key.
-enum ppk_state { PPK_UNKNOWN = 0, PPK_ABSENT, PPK_OFFERED, PPK_AGREED, PPK_MIXED };
+// RFC 8784, RFC 9867: what became of the post-quantum pre-shared key.
+enum ppk_state {
+    PPK_UNKNOWN = 0,
+    PPK_ABSENT,
+    PPK_OFFERED,
+    PPK_AGREED, // RFC 8784: with IKE_AUTH
+    PPK_MIXED,
+    PPK_INT_AGREED, // RFC 9867: in the last IKE_INTERMEDIATE
+    PPK_INT_DONE,   // … with or without
+};
 struct ppk_use {
     uint8_t state;           // enum ppk_state
+    uint16_t there;          // 1 << each of the names of the connection whose key is there
+    bool differs;            // INT_DONE: the peer has another key of the name
     bool is_named;           // in the request that is under way
     struct secret d, pi, pr; // MIXED: the keys without it
     struct bytes without;    // our AUTH data without it; owned
@@ -263,7 +276,7 @@ struct ticket {
     struct suite suite;
     struct identity local, remote; // owned
     char scheme[32];               // how the peer was authenticated
-    bool ppk;
+    bool ppk, ppk_early, peer_ppk_int;
     uint8_t number[TICKET_NUMBER_SIZE]; // gateway: by which it is known
     uint64_t spi;                       // gateway: our SPI of the IKE SA that it is of
     const char *conn;                   // gateway: in the step
@@ -376,6 +389,7 @@ struct sa {
     uint64_t spi_i, spi_r;
     struct path path;
     struct identity local_id, remote_id; // owned
+    struct bytes ppk_name;               // of the post-quantum key that went in last; owned
     struct suite suite;
     struct sa_keys keys;
     uint64_t iv_counter;

@@ -8,7 +8,7 @@
 #include "model/proposal.h"
 #include "model/sa.h"
 
-enum { CONN_HOSTS_MAX = 16, CONN_ROUNDS_MAX = 4, CONN_CERTS_MAX = 8, CONN_CHILDREN_MAX = 1024, CONN_VIPS_MAX = 8, CONN_POOLS_MAX = 8, CONN_POLICIES_MAX = 8 };
+enum { CONN_HOSTS_MAX = 16, CONN_ROUNDS_MAX = 4, CONN_CERTS_MAX = 8, CONN_CHILDREN_MAX = 1024, CONN_VIPS_MAX = 8, CONN_POOLS_MAX = 8, CONN_POLICIES_MAX = 8, CONN_PPKS_MAX = 8 };
 
 enum host_kind { HOST_ANY = 1, HOST_RANGE, HOST_NAME };
 struct host_pattern {
@@ -89,6 +89,8 @@ enum conn_tcp { TCP_NEVER = 0, TCP_FALLBACK, TCP_ALWAYS };   // RFC 9329, of ini
 enum fragmentation { FRAGMENTATION_NO = 0, FRAGMENTATION_YES, FRAGMENTATION_ACCEPT, FRAGMENTATION_FORCE };
 enum childless { CHILDLESS_ALLOW = 0, CHILDLESS_PREFER, CHILDLESS_FORCE, CHILDLESS_NEVER };
 enum persist { PERSIST_NO = 0, PERSIST_YES, PERSIST_ALWAYS };       // what is to be up is tried until it is; ALWAYS: whatever fails
+enum ppk_int { PPK_INT_PREFER = 0, PPK_INT_ONLY, PPK_INT_NEVER };       // RFC 9867 instead of RFC 8784
+enum ppk_rekey { PPK_REKEY_NO = 0, PPK_REKEY_YES, PPK_REKEY_REQUIRED };  // RFC 9867: in CREATE_CHILD_SA as well
 enum unique { UNIQUE_NO = 0, UNIQUE_NEVER, UNIQUE_KEEP, UNIQUE_REPLACE };
 
 struct conn {
@@ -106,6 +108,8 @@ struct conn {
     const char *redirect_to;     // as responder: address or name of another gateway; NULL: peers stay here
     bool path_mtu_probes;
     struct identity ppk_id;      // RFC 8784: of the key to use; as responder a pattern, type 0 for any
+    uint8_t ppk_int, ppk_rekey, ppk_count;
+    struct identity ppk_ids[CONN_PPKS_MAX];  // further keys, in the order in which they are preferred
     uint8_t send_cert, fragmentation, childless, unique, dscp, tcp;
     bool break_before_make;
     uint32_t keyingtries;        // 0: for ever

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Post-quantum pre-shared keys (RFC 8784) with Debian's strongSwan, in both roles: who has the key, who insists on it."""
+"""Post-quantum pre-shared keys: RFC 8784 with Debian's strongSwan, in both roles: who has the key, who insists on it; RFC 9867 with cygnet at both ends."""
 import strongswan
 from cases import Skip, cases, config, gateways, traffic
 from lab import Failure, check, wait_for
@@ -63,3 +63,65 @@ def mixing(lab, ours_initiates, our_key, peer_key, we_insist, peer_insists, up, 
         wait_for("other SPIs", lambda: len(ours.sas()) == 1 and len(ours.children()) == 1 and
                  (ours.children()[0]["spi-in"], ours.sas()[0][1]["initiator-spi"]) != before, 15)
     traffic(a, b, count=1)
+
+
+# a's lines, b's lines, b's key -> comes up, with it, before IKE_AUTH
+EARLY_ROWS = [
+    ("both", "", "", K, True, True, True),
+    ("both-insist-on-it", "ppk_int = only\nppk_required = yes", "ppk_int = only\nppk_required = yes", K, True, True, True),
+    ("with-an-additional-key-exchange", "proposals = aes256gcm16-prfsha384-curve25519-ke1_mlkem768", "proposals = aes256gcm16-prfsha384-curve25519-ke1_mlkem768",
+     K, True, True, True),
+    ("b-knows-the-old-way-alone", "ppk_required = yes", "ppk_int = never", K, True, True, False),
+    ("the-keys-differ", "", "", L, True, False, False),
+    ("the-keys-differ-and-b-insists", "", "ppk_required = yes", L, False, False, False),
+]
+
+
+def own_conf(me, peer, key, lines):
+    words = [line for line in lines.split("\n") if "proposals" not in line]
+    chosen = {"ike": lines.split("= ")[1]} if "proposals" in lines else {}
+    return config(me, peer, conn="\n".join([f"ppk_id = {NAME}", *words]), **chosen).replace("secrets {", f"secrets {{\n    ppk-1 {{\n        id = {NAME}\n        secret = {key}\n    }}")
+
+
+@cases([(name, *row) for name, *row in EARLY_ROWS])
+def mixing_before_ike_auth(lab, a_lines, b_lines, b_key, up, used, early):
+    """RFC 9867 3.1 test."""
+    a, b = gateways(lab)
+    theirs = b.cygnet(own_conf("b", "a", b_key, b_lines))
+    ours = a.cygnet(own_conf("a", "b", K, a_lines))
+    try:
+        ours.cygnet("up", "net4", "--timeout", "8")
+    except Failure:
+        check(not up, "it did not come up")
+        theirs.wait_log("the peer has another post-quantum pre-shared key of that name than we have")
+        check(not theirs.children(), "there is a child all the same")
+        return
+    check(up, "it came up")
+    for end in (ours, theirs):
+        _, sa = end.sas()[0]
+        check((sa.get("ppk") == "yes", sa.get("ppk-early") == "yes") == (used, early), f"{sa}")
+        check(sa.get("ppk-id") == (NAME if used else None), f"{sa}")
+    if used:
+        check(f"post-quantum key {NAME}" in ours.cygnet("list"), ours.cygnet("list"))
+    traffic(a, b)
+
+
+@cases([("a-rekeys", True), ("b-rekeys", False)])
+def a_key_is_replaced_while_up(lab, by_a):
+    """RFC 9867 3.2 test: the secret is loaded anew, and the next rekeying takes it in."""
+    a, b = gateways(lab)
+    ends = [a.cygnet(own_conf("a", "b", K, "ppk_rekey = required")), b.cygnet(own_conf("b", "a", K, "ppk_rekey = required"))]
+    ends[0].cygnet("up", "net4")
+    traffic(a, b)
+    for end, (me, peer) in zip(ends, (("a", "b"), ("b", "a"))):
+        (end.etc / "swanctl.conf").write_text(own_conf(me, peer, L, "ppk_rekey = required"))
+        end.cygnet("reload")
+    who = ends[0 if by_a else 1]
+    for what in (("--child", "net4"), ("--ike", "gw"), ("--child", "net4")):
+        before = (who.children()[0]["spi-in"], who.sas()[0][1]["initiator-spi"])
+        who.cygnet("rekey", *what)
+        wait_for("other SPIs", lambda: len(who.sas()) == 1 and len(who.children()) == 1 and
+                 (who.children()[0]["spi-in"], who.sas()[0][1]["initiator-spi"]) != before, 15)
+        traffic(a, b, count=1)
+    for end in ends:
+        check(end.children()[0].get("ppk") == "yes", f"{end.children()}")

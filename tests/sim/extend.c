@@ -12,12 +12,14 @@ static bool ppk_used(const struct sim_host *host)
 
 static void a_ppk_is_mixed_in(struct sim *sim, uint64_t seed)
 {
-    sim_pair(sim, seed, PPK_LINES "\n  ppk_required = yes", "");
+    bool early = seed % 2;
+    sim_pair(sim, seed, early ? PPK_LINES "\n  ppk_required = yes" : PPK_LINES "\n  ppk_required = yes\n  ppk_int = never", "");
     SIM_A(sim)->ppk = SIM_B(sim)->ppk = "a key of both";
     play_up(sim);
     play_one_of_all(sim);
     CHECK(sim, ppk_used(SIM_A(sim)) && ppk_used(SIM_B(sim)));
-    CHECK(sim, SIM_A(sim)->sent == 2 && SIM_B(sim)->sent == 2);   // RFC 8784 3 test: no further message
+    // RFC 8784 3 test: no further message. RFC 9867 3.1 test: one more, when nothing else needs it.
+    CHECK(sim, SIM_A(sim)->sent == 2u + early && SIM_B(sim)->sent == 2u + early);
 }
 
 // RFC 8784 3 test: where it is optional and one end lacks it, both go on without.
@@ -32,7 +34,10 @@ static void a_ppk_that_one_end_lacks_is_left_out(struct sim *sim, uint64_t seed)
 
 static void a_ppk_meets_loss(struct sim *sim, uint64_t seed)
 {
-    sim_pair(sim, seed, seed % 2 ? PPK_LINES "\n  proposals = aes128gcm16-prfsha256-curve25519-ke1_mlkem512" : PPK_LINES, "");
+    static const char *const lines[] = {PPK_LINES, PPK_LINES "\n  ppk_int = never",
+                                        PPK_LINES "\n  proposals = aes128gcm16-prfsha256-curve25519-ke1_mlkem512",
+                                        PPK_LINES "\n  ppk_rekey = yes\n  proposals = aes128gcm16-prfsha256-curve25519-ke1_mlkem512"};
+    sim_pair(sim, seed, lines[seed % 4], "");
     SIM_A(sim)->ppk = SIM_B(sim)->ppk = "a key of both";
     sim_start(sim);
     sim_command(SIM_A(sim), "up lan");
@@ -42,6 +47,71 @@ static void a_ppk_meets_loss(struct sim *sim, uint64_t seed)
     sim_run(sim, nsec_seconds(60));
     sim_quiesce(sim);
     CHECK(sim, sim_paired(sim) && ppk_used(SIM_A(sim)) && ppk_used(SIM_B(sim)));
+}
+
+// RFC 9867 3.2 test: keys are replaced while the connection is up, and both ends rekey at once, whatever gets lost.
+static void keys_are_replaced_while_up(struct sim *sim, uint64_t seed)
+{
+    static const char *const keys[] = {"the first key", "the second key", "the third key", "the fourth key"};
+    static const char *const commands[] = {"rekey lan", "rekey ike"};
+    bool lossy = seed % 2;
+    sim_pair(sim, seed, PPK_LINES "\n  ppk_required = yes\n  ppk_rekey = required", "");
+    SIM_A(sim)->ppk = SIM_B(sim)->ppk = keys[0];
+    play_up(sim);
+    for (unsigned i = 1; i < 4; i++) {
+        SIM_A(sim)->ppk = SIM_B(sim)->ppk = keys[i];
+        sim->loss_percent = lossy ? 20 : 0;
+        sim->jitter = nsec_ms(100);
+        sim_command(SIM_A(sim), commands[i % 2]);
+        if (seed % 3) sim_command(SIM_B(sim), commands[seed % 3 == 1 ? i % 2 : 1 - i % 2]);
+        sim_run(sim, nsec_seconds(60));
+        sim->loss_percent = 0;
+        sim_run(sim, nsec_seconds(60));
+    }
+    sim_quiesce(sim);
+    play_one_of_all(sim);
+    CHECK(sim, ppk_used(SIM_A(sim)) && ppk_used(SIM_B(sim)));
+}
+
+// RFC 9867 3.1 test: another key of the same name is told by its name; who does not insist goes on without.
+static void a_ppk_that_differs_is_named(struct sim *sim, uint64_t seed)
+{
+    bool insists = seed % 2;
+    sim_pair(sim, seed, insists ? PPK_LINES "\n  ppk_required = yes" : PPK_LINES, "");
+    SIM_A(sim)->ppk = "a key";
+    SIM_B(sim)->ppk = "another key";
+    sim_start(sim);
+    uint32_t command = sim_command(SIM_A(sim), "up lan");
+    sim_run(sim, nsec_seconds(60));
+    enum fault fault;
+    CHECK(sim, sim_done(SIM_A(sim), command, &fault) && (fault == FAULT_PPK_REQUIRED) == insists);
+    CHECK(sim, SIM_B(sim)->fault_counts[FAULT_PPK_DIFFERS] == 1);
+    if (insists) {
+        play_nothing_of_all(sim);
+        return;
+    }
+    sim_quiesce(sim);
+    play_one_of_all(sim);
+    CHECK(sim, !ppk_used(SIM_A(sim)) && !ppk_used(SIM_B(sim)));
+}
+
+// An end that loses its state, or its key with it, in the middle of it comes up again, as far as the keys let it.
+static void a_ppk_meets_a_crash(struct sim *sim, uint64_t seed)
+{
+    sim_pair(sim, seed, PPK_LINES "\n  dpd_delay = 10s\n  ppk_rekey = yes", "dpd_action = start");
+    SIM_A(sim)->ppk = SIM_B(sim)->ppk = "a key of both";
+    sim_start(sim);
+    sim_command(SIM_A(sim), "up lan");
+    sim_run(sim, nsec_ms(10 + (nsec)(seed % 40) * 10));
+    sim_reload(seed % 2 ? SIM_B(sim) : SIM_A(sim));
+    sim_command(SIM_A(sim), "up lan");
+    sim_run(sim, nsec_seconds(200));
+    if (seed % 3 == 0) SIM_B(sim)->ppk = NULL;
+    sim_reload(SIM_B(sim));
+    sim_run(sim, nsec_seconds(300));
+    sim_quiesce(sim);
+    play_one_of_all(sim);
+    CHECK(sim, ppk_used(SIM_A(sim)) == (seed % 3 != 0) && ppk_used(SIM_B(sim)) == (seed % 3 != 0));
 }
 
 static void eap_pair(struct sim *sim, uint64_t seed)
@@ -59,7 +129,8 @@ static void a_login_by_eap_comes_up(struct sim *sim, uint64_t seed)
     eap_pair(sim, seed);
     play_up(sim);
     play_one_of_all(sim);
-    CHECK(sim, SIM_A(sim)->sent == 6 && SIM_B(sim)->sent == 6);   // IDi, three answers, AUTH
+    unsigned sent = seed % 4 == 3 ? 7 : 6;   // IDi, three answers, AUTH; before them the key's own
+    CHECK(sim, SIM_A(sim)->sent == sent && SIM_B(sim)->sent == sent);
     CHECK(sim, ppk_used(SIM_A(sim)) == (seed % 4 == 3) && ppk_used(SIM_B(sim)) == (seed % 4 == 3));
 }
 
@@ -343,5 +414,8 @@ const struct scenario scenarios_extend[] = {
     SCENARIO(children_for_single_processors_meet_loss),
     SCENARIO(a_ppk_that_one_end_lacks_is_left_out),
     SCENARIO(a_ppk_meets_loss),
+    SCENARIO(a_ppk_meets_a_crash),
+    SCENARIO(a_ppk_that_differs_is_named),
+    SCENARIO(keys_are_replaced_while_up),
     {0},
 };

@@ -196,18 +196,34 @@ static void prove(struct sim_host *host, const struct ike_operation *operation, 
         answer->fault = FAULT_PSK_WRONG;
 }
 
+// Every name is that of the host's one key.
 static void ppk(const struct sim_host *host, const struct ike_operation *operation, struct ike_answer *answer)
 {
-    AUTOFREE_BUF struct buf all = BUF(256);
+    uint16_t all = (uint16_t)((1u << operation->ppk.count) - 1);
+    struct bytes key = bytes_of_text(host->ppk ? host->ppk : "");
+    SECRET(tag);
+    SECRET(mixed);
+    AUTOFREE_BUF struct buf out = BUF(256);
     answer->found = host->ppk != NULL;
-    if (!answer->found || operation->ppk.kind != IKE_PPK_MIX) return;
-    for (unsigned i = 0; i < 3 && !answer->fault; i++) {
-        SECRET(mixed);
-        struct bytes key = operation->ppk.keys[i];
-        answer->fault = prf_plus(operation->ppk.prf, bytes_of_text(host->ppk), PIECES(key), key.size, &mixed);
-        buf_add(&all, secret_bytes(&mixed));
+    if (operation->ppk.octets.size) answer->fault = prf(operation->ppk.prf, key, PIECES(operation->ppk.octets), &tag);
+    struct bytes proof = bytes_of(tag.at, tag.size ? IKE_PPK_PROOF_SIZE : 0);
+    if (operation->ppk.kind != IKE_PPK_MIX) {
+        answer->names = answer->found ? all : 0;
+        if (operation->ppk.kind == IKE_PPK_FIND) return;
+        for (unsigned i = 0; i < operation->ppk.count; i++) buf_add(&out, proof);
+        answer->data = mem_copy(buf_bytes(&out));
+        return;
     }
-    secret_set(&answer->shared, buf_bytes(&all));
+    if (answer->found && operation->ppk.proofs[0].size && !bytes_equal(proof, operation->ppk.proofs[0])) {
+        answer->found = false;
+        answer->names = 1;
+    }
+    for (unsigned i = 0; i < 3 && operation->ppk.keys[i].size && answer->found && !answer->fault; i++) {
+        struct bytes piece = operation->ppk.keys[i];
+        answer->fault = prf_plus(operation->ppk.prf, key, PIECES(piece), piece.size, &mixed);
+        buf_add(&out, secret_bytes(&mixed));
+    }
+    if (answer->found) secret_set(&answer->shared, buf_bytes(&out));
 }
 
 // A made-up method of EAP: three requests, whose identifiers count them, and then the ends' secret is the key.

@@ -109,7 +109,8 @@ void percpu_gone(struct child *child);
 // ext/intermediate.c
 extern const struct plan plan_intermediate;
 extern const struct recipe intermediate_answer;
-bool intermediate_is_due(const struct sa *sa);         // before IKE_AUTH
+bool intermediate_is_due(const struct sa *sa);
+bool intermediate_rounds_left(const struct sa *sa); // without which IKE_AUTH is not taken         // before IKE_AUTH
 void intermediate_withdraw(struct proposals *offered); // what needs it, where the peer lacks it
 // Adds a message to what IKE_AUTH authenticates; first, plain: the payloads inside.
 enum fault intermediate_sum(struct sa *sa, bool of_initiator, const struct ike_header *message,
@@ -181,7 +182,14 @@ enum fault ppk_found(struct exchange *x, struct ike_answer *answer);
 enum fault ppk_find_any(struct exchange *x); // responder, with the first message
 enum fault ppk_found_any(struct exchange *x, struct ike_answer *answer);
 void ppk_offer(const struct sa *sa, struct draft *draft);
+void ppk_agree_write(const struct sa *sa, struct draft *draft);
 enum fault ppk_agree(struct exchange *x);
+// Names that an initiator can say, in the order in which they are preferred.
+uint8_t ppk_names_of(const struct conn *conn, struct bytes names[IKE_PPK_NAMES_MAX]);
+bool ppk_allowed(const struct conn *conn, struct bytes id);
+const char *ppk_text(const struct sa *sa, struct bytes id);
+struct ike_operation *ppk_wait(struct exchange *x, enum ike_ppk_kind kind);
+void ppk_used(struct sa *sa, struct bytes name);
 bool ppk_wants_two_proofs(const struct sa *sa);
 enum fault ppk_proved_without(struct exchange *x); // keeps x->auth_data as that proof
 enum fault ppk_ask_mix(struct exchange *x);        // from here on the SA's keys hold it
@@ -192,6 +200,25 @@ enum fault ppk_choose(struct exchange *x); // before the peer is judged: with wh
 enum fault ppk_chosen(struct exchange *x, struct ike_answer *answer);
 void ppk_answer(const struct sa *sa, struct draft *draft);
 void ppk_wipe(struct ppk_use *ppk);
+
+// ext/ppk_int.c
+bool ppk_int_is_offered(const struct sa *sa);
+bool ppk_int_is_due(const struct sa *sa);
+enum fault ppk_int_confirm(struct exchange *x); // initiator, before its last IKE_INTERMEDIATE
+enum fault ppk_names_confirmed(struct exchange *x, struct ike_answer *answer);
+void ppk_names_write(const struct exchange *x, struct draft *draft);
+enum fault ppk_int_agree(struct exchange *x);
+enum fault ppk_int_mixed(struct exchange *x, struct ike_answer *answer);
+enum fault ppk_int_choose(struct exchange *x); // responder, behind the key exchange of that one
+enum fault ppk_int_chosen(struct exchange *x, struct ike_answer *answer);
+void ppk_taken_write(const struct exchange *x, struct draft *draft);
+enum fault ppk_int_check(struct exchange *x);     // … when the connection is known
+enum fault ppk_rekey_confirm(struct exchange *x); // makes the nonce, too
+enum fault ppk_rekey_agree(struct exchange *x);
+enum fault ppk_rekey_mixed(struct exchange *x, struct ike_answer *answer);
+void ppk_rekey_close(const struct exchange *x, struct sa *fresh);
+enum fault ppk_rekey_choose(struct exchange *x);
+enum fault ppk_rekey_chosen(struct exchange *x, struct ike_answer *answer);
 
 // ext/multi_ke.c
 uint8_t round_after(const struct suite *suite, uint8_t round); // 0: there is none

@@ -8,7 +8,8 @@
 //                                     <--  HDR, SK{… AUTH …, N(PPK_IDENTITY)}
 //
 // The key itself stays with the keys role. The core names it and gives SK_d', SK_pi' and SK_pr'; it
-// gets the mixed ones back and keeps the others until it is known which of them count.
+// gets the mixed ones back and keeps the others until it is known which of them count. The other way,
+// before IKE_AUTH (RFC 9867), is in ppk_int.c; which of the two it is, is agreed on here.
 #include "ike/internal.h"
 
 enum { PPK_ID_OPAQUE = 1, PPK_ID_FIXED = 2 };
@@ -22,25 +23,68 @@ static bool names_one(const struct identity *id)
            !memchr(id->bytes.at, '*', id->bytes.size);
 }
 
-static struct ike_operation *ppk_wait(struct exchange *x, enum ike_ppk_kind kind, struct bytes id)
+uint8_t ppk_names_of(const struct conn *conn, struct bytes names[IKE_PPK_NAMES_MAX])
+{
+    uint8_t count = 0;
+    if (names_one(&conn->ppk_id)) names[count++] = conn->ppk_id.bytes;
+    for (unsigned i = 0; i < conn->ppk_count; i++)
+        if (names_one(&conn->ppk_ids[i])) names[count++] = conn->ppk_ids[i].bytes;
+    return count;
+}
+
+// The first of the connection's names whose key is there, which is the one for RFC 8784.
+static struct bytes ppk_first(const struct sa *sa)
+{
+    struct bytes names[IKE_PPK_NAMES_MAX];
+    uint8_t count = ppk_names_of(sa->conn, names);
+    for (unsigned i = 0; i < count; i++)
+        if (sa->handshake->ppk.there >> i & 1) return names[i];
+    return BYTES_NONE;
+}
+
+// What a key is called, in the step's memory; only printable bytes are shown.
+const char *ppk_text(const struct sa *sa, struct bytes id)
+{
+    const struct identity name = {.type = ID_KEY_ID, .bytes = id};
+    bool plain = id.size > 0;
+    for (size_t i = 0; i < id.size; i++) plain &= id.at[i] > ' ' && id.at[i] < 0x7f;
+    return plain ? arena_text(&sa->ike->arena, id) : identity_text(sa->ike, &name);
+}
+
+bool ppk_allowed(const struct conn *conn, struct bytes id)
+{
+    const struct identity *own = &conn->ppk_id;
+    if (own->type == IDENTITY_ANY && !conn->ppk_count) return true;
+    for (unsigned i = 0; i <= conn->ppk_count; i++) {
+        const struct identity *pattern = i ? &conn->ppk_ids[i - 1] : own;
+        const struct identity claimed = {.type = pattern->type, .bytes = id};
+        if (pattern->type != IDENTITY_ANY && identity_matches(pattern, &claimed)) return true;
+    }
+    return false;
+}
+
+struct ike_operation *ppk_wait(struct exchange *x, enum ike_ppk_kind kind)
 {
     struct ike_operation *operation = exchange_wait(x, IKE_OP_PPK);
     operation->ppk.kind = (uint8_t)kind;
     operation->ppk.prf = x->sa->suite.prf;
-    operation->ppk.id = id;
     return operation;
 }
 
-// Before the first message: is the key there that the connection names? RFC 8784 3: whoever says
+// Before the first message: is a key there that the connection names? RFC 8784 3: whoever says
 // USE_PPK must name one later.
 enum fault ppk_find(struct exchange *x)
 {
     const struct conn *conn = x->sa->conn;
     struct ppk_use *ppk = &x->sa->handshake->ppk;
+    struct bytes names[IKE_PPK_NAMES_MAX];
+    uint8_t count = ppk_names_of(conn, names);
     if (ppk->state != PPK_UNKNOWN) return OK; // the same request, with a cookie
     ppk->state = PPK_ABSENT;
-    if (names_one(&conn->ppk_id)) {
-        ppk_wait(x, IKE_PPK_FIND, conn->ppk_id.bytes);
+    if (count) {
+        struct ike_operation *operation = ppk_wait(x, IKE_PPK_FIND);
+        operation->ppk.count = count;
+        memcpy(operation->ppk.names, names, sizeof names);
         return OK;
     }
     if (!conn->ppk_required) return OK;
@@ -50,23 +94,42 @@ enum fault ppk_find(struct exchange *x)
 enum fault ppk_found(struct exchange *x, struct ike_answer *answer)
 {
     struct sa *sa = x->sa;
-    const char *name = identity_text(sa->ike, &sa->conn->ppk_id);
-    if (answer->found) {
-        sa->handshake->ppk.state = PPK_OFFERED;
+    struct ppk_use *ppk = &sa->handshake->ppk;
+    struct bytes names[IKE_PPK_NAMES_MAX];
+    uint8_t count = ppk_names_of(sa->conn, names);
+    ppk->there = (uint16_t)(answer->names & ((1u << count) - 1));
+    if (ppk->there) {
+        ppk->state = PPK_OFFERED;
         return OK;
     }
+    const char *name = ppk_text(sa, names[0]), *others = count > 1 ? " or one of the others" : "";
     if (sa->conn->ppk_required)
-        return exchange_why(x, FAULT_PPK_MISSING, "no ppk secret has the id %s", name);
-    report(
-        sa->ike, ABOUT_SA(sa), IKE_INFO, FAULT_PPK_MISSING,
-        "no ppk secret has the id %s; the connection goes on without, as it does not require one",
-        name);
+        return exchange_why(x, FAULT_PPK_MISSING, "no ppk secret has the id %s%s", name, others);
+    report(sa->ike, ABOUT_SA(sa), IKE_INFO, FAULT_PPK_MISSING,
+           "no ppk secret has the id %s%s; the connection goes on without, as it does not require one",
+           name, others);
     return OK;
 }
 
 void ppk_offer(const struct sa *sa, struct draft *draft)
 {
-    if (sa->handshake->ppk.state >= PPK_OFFERED) draft_notify(draft, NOTIFY_USE_PPK, BYTES_NONE);
+    if (sa->handshake->ppk.state != PPK_OFFERED) return;
+    // RFC 9867 3.1: both may be offered, the responder takes one of them.
+    if (sa->conn->ppk_int != PPK_INT_NEVER) draft_notify(draft, NOTIFY_USE_PPK_INT, BYTES_NONE);
+    if (sa->conn->ppk_int != PPK_INT_ONLY) draft_notify(draft, NOTIFY_USE_PPK, BYTES_NONE);
+}
+
+// RFC 9867 3.1: it goes by IKE_INTERMEDIATE, so both notifies count together.
+static bool says_early(const struct sa *sa, const struct message *message)
+{
+    struct notify notify;
+    return sa->bits & PEER_INTERMEDIATE && message_notify(message, NOTIFY_USE_PPK_INT, &notify);
+}
+
+static void agree_early(struct sa *sa)
+{
+    sa->handshake->ppk.state = PPK_INT_AGREED;
+    sa->bits |= PEER_PPK_INT;
 }
 
 // RFC 8784 3: a responder that has no such key at all passes USE_PPK over.
@@ -75,26 +138,50 @@ enum fault ppk_find_any(struct exchange *x)
     struct notify notify;
     struct ppk_use *ppk = &x->sa->handshake->ppk;
     ppk->state = PPK_ABSENT;
-    if (message_notify(&x->in, NOTIFY_USE_PPK, &notify)) ppk_wait(x, IKE_PPK_FIND, BYTES_NONE);
+    if (says_early(x->sa, &x->in) || message_notify(&x->in, NOTIFY_USE_PPK, &notify))
+        ppk_wait(x, IKE_PPK_FIND);
     return OK;
 }
 
+// RFC 9867 3.1: of what is offered the responder takes one; what protects more goes first.
 enum fault ppk_found_any(struct exchange *x, struct ike_answer *answer)
 {
-    if (answer->found) x->sa->handshake->ppk.state = PPK_AGREED;
+    struct sa *sa = x->sa;
+    struct notify notify;
+    if (!answer->found) return OK;
+    if (sa->conn->ppk_int != PPK_INT_NEVER && says_early(sa, &x->in))
+        agree_early(sa);
+    else if (sa->conn->ppk_int != PPK_INT_ONLY && message_notify(&x->in, NOTIFY_USE_PPK, &notify))
+        sa->handshake->ppk.state = PPK_AGREED;
     return OK;
+}
+
+void ppk_agree_write(const struct sa *sa, struct draft *draft)
+{
+    uint8_t state = sa->handshake->ppk.state;
+    if (state == PPK_INT_AGREED) draft_notify(draft, NOTIFY_USE_PPK_INT, BYTES_NONE);
+    if (state == PPK_AGREED) draft_notify(draft, NOTIFY_USE_PPK, BYTES_NONE);
 }
 
 // Does the responder want one, too? RFC 8784 3: else it is done without, or not at all.
 enum fault ppk_agree(struct exchange *x)
 {
     struct notify notify;
-    struct ppk_use *ppk = &x->sa->handshake->ppk;
+    struct sa *sa = x->sa;
+    struct ppk_use *ppk = &sa->handshake->ppk;
     if (ppk->state != PPK_OFFERED) return OK;
-    bool agreed = message_notify(&x->in, NOTIFY_USE_PPK, &notify);
-    ppk->state = agreed ? PPK_AGREED : PPK_ABSENT;
-    if (agreed || !x->sa->conn->ppk_required) return OK;
-    return exchange_why(x, FAULT_PPK_REQUIRED, "it does not answer USE_PPK");
+    bool early = sa->conn->ppk_int != PPK_INT_NEVER && says_early(sa, &x->in);
+    bool late = sa->conn->ppk_int != PPK_INT_ONLY &&
+                message_notify(&x->in, NOTIFY_USE_PPK, &notify);
+    if (early && late) return FAULT_PPK_BOTH;
+    ppk->state = late ? PPK_AGREED : PPK_ABSENT;
+    if (early) agree_early(sa);
+    if (!early && sa->conn->ppk_rekey == PPK_REKEY_REQUIRED)
+        return exchange_why(x, FAULT_PPK_REQUIRED,
+                            "it does not answer USE_PPK_INT, which ppk_rekey needs");
+    if (early || late || !sa->conn->ppk_required) return OK;
+    return exchange_why(x, FAULT_PPK_REQUIRED, "it does not answer USE_PPK%s",
+                        sa->conn->ppk_int == PPK_INT_ONLY ? "_INT" : "");
 }
 
 // --- mixing
@@ -102,10 +189,19 @@ enum fault ppk_agree(struct exchange *x)
 static void ppk_mix(struct exchange *x, struct bytes id)
 {
     const struct sa *sa = x->sa;
-    struct ike_operation *operation = ppk_wait(x, IKE_PPK_MIX, id);
+    struct ike_operation *operation = ppk_wait(x, IKE_PPK_MIX);
+    operation->ppk.count = 1;
+    operation->ppk.names[0] = id;
     operation->ppk.keys[0] = sk_d(sa);
     operation->ppk.keys[1] = secret_bytes(&sa->handshake->sk_pi);
     operation->ppk.keys[2] = secret_bytes(&sa->handshake->sk_pr);
+}
+
+void ppk_used(struct sa *sa, struct bytes name)
+{
+    sa->bits |= PPK_USED;
+    mem_drop(&sa->ppk_name);
+    sa->ppk_name = mem_copy(name);
 }
 
 static void secrets_swap(struct secret *a, struct secret *b)
@@ -128,7 +224,7 @@ static void keys_swap(struct sa *sa)
 }
 
 // RFC 8784 3: SK_d = prf+(PPK, SK_d'), and likewise the two SK_p, each as long as before.
-static enum fault ppk_take(struct exchange *x, const struct secret *mixed)
+static enum fault ppk_take(struct exchange *x, const struct secret *mixed, struct bytes name)
 {
     struct sa *sa = x->sa;
     struct ppk_use *ppk = &sa->handshake->ppk;
@@ -139,7 +235,7 @@ static enum fault ppk_take(struct exchange *x, const struct secret *mixed)
     secret_set(&ppk->pr, bytes_of(mixed->at + 2 * size, size));
     keys_swap(sa);
     ppk->state = PPK_MIXED;
-    sa->bits |= PPK_USED;
+    ppk_used(sa, name);
     return OK;
 }
 
@@ -171,7 +267,7 @@ enum fault ppk_proved_without(struct exchange *x)
 enum fault ppk_ask_mix(struct exchange *x)
 {
     const struct sa *sa = x->sa;
-    if (sa->handshake->ppk.state == PPK_AGREED) ppk_mix(x, sa->conn->ppk_id.bytes);
+    if (sa->handshake->ppk.state == PPK_AGREED) ppk_mix(x, ppk_first(sa));
     return OK;
 }
 
@@ -179,8 +275,8 @@ enum fault ppk_ask_mixed(struct exchange *x, struct ike_answer *answer)
 {
     if (!answer->found)
         return exchange_why(x, FAULT_PPK_MISSING, "the ppk secret %s was unloaded meanwhile",
-                            identity_text(x->sa->ike, &x->sa->conn->ppk_id));
-    return ppk_take(x, &answer->shared);
+                            ppk_text(x->sa, ppk_first(x->sa)));
+    return ppk_take(x, &answer->shared, ppk_first(x->sa));
 }
 
 void ppk_write(struct sa *sa, struct draft *draft)
@@ -191,7 +287,7 @@ void ppk_write(struct sa *sa, struct draft *draft)
     if (ppk->state != PPK_MIXED) return;
     ppk->is_named = true;
     wr_u8(&out, PPK_ID_FIXED);
-    wr_bytes(&out, sa->conn->ppk_id.bytes);
+    wr_bytes(&out, sa->ppk_name);
     draft_notify(draft, NOTIFY_PPK_IDENTITY, wr_done(&out));
     if (ppk->without.at) draft_notify(draft, NOTIFY_NO_PPK_AUTH, ppk->without);
 }
@@ -208,32 +304,18 @@ enum fault ppk_heed(struct exchange *x)
     if (message_notify(&x->in, NOTIFY_PPK_IDENTITY, &notify)) return OK;
     if (!ppk->without.at)
         return exchange_why(x, FAULT_PPK_REQUIRED, "it has no key with the id %s for us",
-                            identity_text(sa->ike, &sa->conn->ppk_id));
+                            ppk_text(sa, sa->ppk_name));
     keys_swap(sa);
     ppk->state = PPK_ABSENT;
     sa->bits &= ~(uint32_t)PPK_USED;
     report(sa->ike, ABOUT_SA(sa), IKE_INFO, OK,
            "the peer has no post-quantum pre-shared key with the id %s; both go on without",
-           identity_text(sa->ike, &sa->conn->ppk_id));
+           ppk_text(sa, sa->ppk_name));
+    mem_drop(&sa->ppk_name);
     return OK;
 }
 
 // --- answer
-
-static bool id_allowed(const struct conn *conn, struct bytes id)
-{
-    const struct identity claimed = {.type = conn->ppk_id.type, .bytes = id};
-    return conn->ppk_id.type == IDENTITY_ANY || identity_matches(&conn->ppk_id, &claimed);
-}
-
-// What the peer calls its key, in the step's memory; only printable bytes are shown.
-static const char *id_text(const struct exchange *x, struct bytes id)
-{
-    const struct identity name = {.type = ID_KEY_ID, .bytes = id};
-    bool plain = id.size > 0;
-    for (size_t i = 0; i < id.size; i++) plain &= id.at[i] > ' ' && id.at[i] < 0x7f;
-    return plain ? arena_text(&x->sa->ike->arena, id) : identity_text(x->sa->ike, &name);
-}
 
 // RFC 8784 3: without the key that the peer names, its proof without a key counts, if it gave one
 // and we do not insist.
@@ -243,10 +325,10 @@ static enum fault ppk_do_without(struct exchange *x)
     struct notify notify;
     sa->handshake->ppk.state = PPK_ABSENT;
     if (sa->conn->ppk_required || !message_notify(&x->in, NOTIFY_NO_PPK_AUTH, &notify))
-        return exchange_why(x, FAULT_PPK_MISSING, "the peer names %s", id_text(x, x->ppk_id));
+        return exchange_why(x, FAULT_PPK_MISSING, "the peer names %s", ppk_text(x->sa, x->ppk_id));
     report(sa->ike, ABOUT_SA(sa), IKE_INFO, OK,
            "there is no post-quantum pre-shared key %s for this peer; both go on without",
-           id_text(x, x->ppk_id));
+           ppk_text(x->sa, x->ppk_id));
     x->auth_data = notify.data;
     return OK;
 }
@@ -255,9 +337,14 @@ enum fault ppk_choose(struct exchange *x)
 {
     const struct sa *sa = x->sa;
     struct notify notify;
+    uint8_t state = sa->handshake->ppk.state;
     // RFC 8784 3: a resumed session has it in its SK_d, or the ticket would not have been taken.
     if (is_resumed(sa)) return OK;
-    if (sa->handshake->ppk.state != PPK_AGREED)
+    if (state == PPK_INT_AGREED || state == PPK_INT_DONE) return ppk_int_check(x);
+    if (sa->conn->ppk_rekey == PPK_REKEY_REQUIRED)
+        return exchange_why(x, FAULT_PPK_REQUIRED,
+                            "USE_PPK_INT, which ppk_rekey needs, was not agreed on");
+    if (state != PPK_AGREED)
         return sa->conn->ppk_required
                    ? exchange_why(x, FAULT_PPK_REQUIRED, "USE_PPK was not agreed on in IKE_SA_INIT")
                    : OK;
@@ -269,7 +356,8 @@ enum fault ppk_choose(struct exchange *x)
     // RFC 8784 5.1: type 1 is for whatever both ends have agreed on; we have agreed on nothing.
     bool readable = type == PPK_ID_FIXED && id.size > 0 && id.size <= IDENTITY_SIZE_MAX;
     x->ppk_id = readable ? arena_copy(&x->arena, id) : BYTES_NONE;
-    if (!readable || !id_allowed(sa->conn, id)) return ppk_do_without(x);
+    if (!readable || !ppk_allowed(sa->conn, id) || sa->conn->ppk_int == PPK_INT_ONLY)
+        return ppk_do_without(x);
     ppk_mix(x, x->ppk_id);
     return OK;
 }
@@ -277,9 +365,9 @@ enum fault ppk_choose(struct exchange *x)
 enum fault ppk_chosen(struct exchange *x, struct ike_answer *answer)
 {
     if (!answer->found) return ppk_do_without(x);
-    TRY(ppk_take(x, &answer->shared));
+    TRY(ppk_take(x, &answer->shared, x->ppk_id));
     report(x->sa->ike, ABOUT_SA(x->sa), IKE_DETAIL, OK,
-           "the post-quantum pre-shared key %s is mixed in", id_text(x, x->ppk_id));
+           "the post-quantum pre-shared key %s is mixed in", ppk_text(x->sa, x->ppk_id));
     return OK;
 }
 

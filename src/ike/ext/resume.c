@@ -43,6 +43,8 @@ void ticket_take(struct exchange *x)
     ticket->expires = sa->ike->now + nsec_seconds(seconds);
     ticket->reauth_at = sa->timers[TIMER_REAUTH];
     ticket->ppk = sa->bits & PPK_USED;
+    ticket->ppk_early = sa->bits & PPK_EARLY;
+    ticket->peer_ppk_int = sa->bits & PEER_PPK_INT;
     ticket->suite = sa->suite;
     ticket->local = identity_copy(&sa->local_id);
     ticket->remote = identity_copy(&sa->remote_id);
@@ -78,7 +80,8 @@ static bool still_fits(const struct ticket *ticket, const struct conn *conn)
     const struct identity *theirs = &conn->remote[conn->remote_rounds - 1].id;
     bool own_fits = own->type == IDENTITY_ANY || identity_equal(own, &ticket->local);
     return conn->resumption && own_fits && identity_matches(theirs, &ticket->remote) &&
-           conn_allows_suite(conn, &ticket->suite) && (ticket->ppk || !conn->ppk_required);
+           conn_allows_suite(conn, &ticket->suite) && (ticket->ppk || !conn->ppk_required) &&
+           (ticket->peer_ppk_int || conn->ppk_rekey != PPK_REKEY_REQUIRED);
 }
 
 void resume_prepare(struct loaded *loaded, struct sa *sa)
@@ -117,6 +120,8 @@ static enum fault resume_derive(struct exchange *x)
     sa->handshake->local_done = (uint8_t)(sa->conn->local_rounds - 1);
     sa->handshake->remote_done = (uint8_t)(sa->conn->remote_rounds - 1);
     if (ticket->ppk) sa->bits |= PPK_USED;
+    if (ticket->ppk_early) sa->bits |= PPK_EARLY;
+    if (ticket->peer_ppk_int) sa->bits |= PEER_PPK_INT;
     first_nonces(x);
     TRY(keymat_ike(x, sa, exchange_ni(x), exchange_nr(x), &word, &old));
     return OK;

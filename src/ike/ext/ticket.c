@@ -148,7 +148,8 @@ static void content_put(const struct sa *sa, const struct ticket_mark *mark, str
     wr_bytes(out, bytes_of(mark->number, sizeof mark->number));
     wr_u64(out, sa_own_spi(sa));
     wr_u64(out, (uint64_t)reauth_of(sa));
-    wr_u8(out, sa->bits & PPK_USED ? 1 : 0);
+    wr_u8(out, (uint8_t)((sa->bits & PPK_USED ? 1 : 0) | (sa->bits & PPK_EARLY ? 2 : 0) |
+                         (sa->bits & PEER_PPK_INT ? 4 : 0)));
     suite_put(out, &sa->suite);
     piece_put(out, sk_d(sa));
     identity_put(out, &sa->local_id);
@@ -249,7 +250,10 @@ static enum fault content_get(struct ike *ike, struct bytes plain, struct ticket
     rd_copy(&in, out->number, sizeof out->number);
     out->spi = rd_u64(&in);
     out->reauth_at = (nsec)rd_u64(&in);
-    out->ppk = rd_u8(&in) & 1;
+    uint8_t ppk = rd_u8(&in);
+    out->ppk = ppk & 1;
+    out->ppk_early = ppk & 2;
+    out->peer_ppk_int = ppk & 4;
     suite_get(&in, &out->suite);
     secret_set(&out->d, piece_get(&in));
     out->local = identity_get(&in);

@@ -297,7 +297,7 @@ static enum fault auth_read(struct exchange *x)
 {
     const struct payload *wanted = message_first(&x->in, PAYLOAD_IDR);
     struct notify notify;
-    if (intermediate_is_due(x->sa)) return FAULT_KE_ROUND;
+    if (intermediate_rounds_left(x->sa)) return FAULT_KE_ROUND;
     x->sa->path = x->in.path; // RFC 7296 2.23: the initiator may have changed ports
     certreqs_heed(x->sa, &x->in);
     if (message_notify(&x->in, NOTIFY_MULTIPLE_AUTH_SUPPORTED, &notify)) x->sa->bits |= PEER_ROUNDS;

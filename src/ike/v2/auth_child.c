@@ -9,7 +9,7 @@ enum fault first_child_keys(const struct exchange *x, struct secret *keymat)
     const struct handshake *handshake = x->sa->handshake;
     struct bytes ni = bytes_of(handshake->ni, handshake->ni_size),
                  nr = bytes_of(handshake->nr, handshake->nr_size);
-    return keymat_child(x->sa, &x->suite, BYTES_NONE, ni, nr, BYTES_NONE, keymat);
+    return keymat_child(x->sa, &x->suite, sk_d(x->sa), BYTES_NONE, ni, nr, BYTES_NONE, keymat);
 }
 
 void first_child_failed(struct exchange *x)

@@ -26,16 +26,17 @@ static enum fault child_begin(struct exchange *x)
 static enum fault child_ask(struct exchange *x)
 {
     struct draft draft;
-    exchange_nonce(x, true);
     draft_begin(x->sa->ike, &draft);
     child_offer(x, &draft, x->task->flow, PROPOSAL_WITH_KE);
+    ppk_names_write(x, &draft);
     request(x, &draft);
     return OK;
 }
 
 static const struct step child_ask_steps[] = {
     STEP(child_begin),
-    WAIT(child_make_key, ke_make_done), // waits: KE_MAKE, with PFS
+    WAIT(child_make_key, ke_make_done),            // waits: KE_MAKE, with PFS
+    WAIT(ppk_rekey_confirm, ppk_names_confirmed),  // waits: PPK, where keys are mixed in here, too
     STEP(child_ask),
     END,
 };
@@ -86,8 +87,10 @@ enum fault child_take_answer(struct exchange *x)
 
 enum fault child_keys(struct exchange *x, struct secret *keymat)
 {
-    TRY(keymat_child(x->sa, &x->suite, secret_bytes(&x->ke_shared), exchange_ni(x), exchange_nr(x),
-                     secret_bytes(&x->ke_more), keymat));
+    struct bytes d = x->ppk_d.size ? secret_bytes(&x->ppk_d) : sk_d(x->sa);
+    TRY(keymat_child(x->sa, &x->suite, d, secret_bytes(&x->ke_shared), exchange_ni(x),
+                     exchange_nr(x), secret_bytes(&x->ke_more), keymat));
+    x->child->ppk = x->ppk_d.size;
     secret_later(x->sa->ike, &x->ke_shared);
     secret_later(x->sa->ike, &x->ke_more);
     return OK;
@@ -107,7 +110,8 @@ static enum fault child_conclude(struct exchange *x)
 
 static const struct step child_conclude_steps[] = {
     STEP(child_heed_new),                                         // INVALID_KE_PAYLOAD: asks again
-    STEP(child_take_answer), WAIT(ke_share_start, ke_share_done), // waits: KE_SHARE, with PFS
+    STEP(child_take_answer), WAIT(ppk_rekey_agree, ppk_rekey_mixed), // waits: PPK
+    WAIT(ke_share_start, ke_share_done),                          // waits: KE_SHARE, with PFS
     STEP(followup_begin), STEP(child_conclude), END,
 };
 
@@ -172,6 +176,7 @@ enum fault child_answer_first(struct exchange *x, const struct recipe *resume)
     if (!suite_has_rounds(&x->suite)) return OK;
     draft_begin(x->sa->ike, &draft);
     child_write_answer(x, &draft);
+    ppk_taken_write(x, &draft);
     followup_park(x, &draft, resume);
     return OK;
 }
@@ -185,10 +190,12 @@ void child_answer_last(struct exchange *x)
 {
     struct draft draft;
     draft_begin(x->sa->ike, &draft);
-    if (x->round)
+    if (x->round) {
         followup_write(x, &draft);
-    else
+    } else {
         child_write_answer(x, &draft);
+        ppk_taken_write(x, &draft);
+    }
     respond(x, &draft);
     sa_unconfirmed(x->sa);
 }
@@ -207,7 +214,8 @@ static const struct step child_answer_steps[] = {
     STEP(child_admit),
     STEP(child_read_request),
     STEP(child_choose_new),
-    WAIT(ke_answer_start, ke_answer_done), // waits: KE_ANSWER, with PFS
+    WAIT(ppk_rekey_choose, ppk_rekey_chosen), // waits: PPK, if the peer names some
+    WAIT(ke_answer_start, ke_answer_done),    // waits: KE_ANSWER, with PFS
     STEP(child_answer_nonce),
     STEP(child_answer_begin), // with additional key exchanges: until the next request
     STEP(child_answer_write),

@@ -50,7 +50,6 @@ static enum fault rekey_ask(struct exchange *x)
         exchange_give_up(x);
         return OK;
     }
-    exchange_nonce(x, true);
     uint8_t spi[4];
     struct wr out = wr_over(spi, sizeof spi);
     wr_u32(&out, old->spi_in);
@@ -58,13 +57,15 @@ static enum fault rekey_ask(struct exchange *x)
     // RFC 7296 1.3.3: the SPI is the one that we receive with.
     draft_notify_spi(&draft, old->protocol, wr_done(&out), NOTIFY_REKEY_SA, BYTES_NONE);
     child_offer(x, &draft, NULL, PROPOSAL_WITH_KE);
+    ppk_names_write(x, &draft);
     request(x, &draft);
     return OK;
 }
 
 static const struct step rekey_ask_steps[] = {
     STEP(rekey_begin),
-    WAIT(child_make_key, ke_make_done), // waits: KE_MAKE, with PFS
+    WAIT(child_make_key, ke_make_done),           // waits: KE_MAKE, with PFS
+    WAIT(ppk_rekey_confirm, ppk_names_confirmed), // waits: PPK, where keys are mixed in here, too
     STEP(rekey_ask),
     END,
 };
@@ -161,7 +162,8 @@ static enum fault rekey_followup(struct exchange *x)
 
 static const struct step rekey_conclude_steps[] = {
     STEP(rekey_heed),                                             // INVALID_KE_PAYLOAD: asks again
-    STEP(child_take_answer), WAIT(ke_share_start, ke_share_done), // waits: KE_SHARE, with PFS
+    STEP(child_take_answer), WAIT(ppk_rekey_agree, ppk_rekey_mixed), // waits: PPK
+    WAIT(ke_share_start, ke_share_done),                          // waits: KE_SHARE, with PFS
     STEP(rekey_followup), STEP(rekey_conclude), END,
 };
 
@@ -303,7 +305,8 @@ static const struct step rekey_answer_steps[] = {
     STEP(rekey_find),
     STEP(child_read_request),
     STEP(rekey_choose),
-    WAIT(ke_answer_start, ke_answer_done), // waits: KE_ANSWER, with PFS
+    WAIT(ppk_rekey_choose, ppk_rekey_chosen), // waits: PPK, if the peer names some
+    WAIT(ke_answer_start, ke_answer_done),    // waits: KE_ANSWER, with PFS
     STEP(child_answer_nonce),
     STEP(rekey_answer_begin), // with additional key exchanges: until the next request
     STEP(rekey_answer_write),

@@ -49,6 +49,7 @@ static enum fault fresh_make(struct exchange *x, bool initiator, uint64_t peer_s
     secret_later(sa->ike, &x->ke_shared);
     secret_later(sa->ike, &x->ke_more);
     sa_inherit(fresh, sa);
+    if (x->ppk_d.size) ppk_used(fresh, x->ppk_taken);
     return OK;
 }
 
@@ -100,18 +101,19 @@ static enum fault ike_ask(struct exchange *x)
         exchange_give_up(x);
         return OK;
     }
-    exchange_nonce(x, true);
     x->offered = arena_new(&x->arena, sizeof *x->offered);
     *x->offered = sa->conn->ike;
     spi_set(x->offered, x->fresh->spi_i);
     payloads_write(x, &draft, x->offered, exchange_ni(x), x->ke);
+    ppk_names_write(x, &draft);
     request(x, &draft);
     return OK;
 }
 
 static const struct step ike_ask_steps[] = {
     STEP(ike_begin),
-    WAIT(ike_make_key, ke_make_done), // waits: KE_MAKE
+    WAIT(ike_make_key, ke_make_done),             // waits: KE_MAKE
+    WAIT(ppk_rekey_confirm, ppk_names_confirmed), // waits: PPK, where keys are mixed in here, too
     STEP(ike_ask),
     END,
 };
@@ -184,6 +186,7 @@ static enum fault ike_conclude(struct exchange *x)
     qcd_renew(fresh);
     take_over(old, fresh);
     task_add(old, TASK_DELETE_IKE);
+    ppk_rekey_close(x, fresh);
     sa_pump(fresh);
     return OK;
 }
@@ -213,7 +216,8 @@ static enum fault ike_followup(struct exchange *x)
 
 static const struct step ike_conclude_steps[] = {
     STEP(ike_heed),                                          // INVALID_KE_PAYLOAD: asks again
-    STEP(ike_agree),    WAIT(ke_share_start, ke_share_done), // waits: KE_SHARE
+    STEP(ike_agree),    WAIT(ppk_rekey_agree, ppk_rekey_mixed), // waits: PPK
+    WAIT(ke_share_start, ke_share_done),                     // waits: KE_SHARE
     STEP(ike_followup), STEP(ike_conclude), END,
 };
 
@@ -287,6 +291,7 @@ static void ike_answer_draft(struct exchange *x, struct draft *draft)
     suite_proposal(&x->suite, &answer->at[0]);
     spi_set(answer, x->fresh->spi_r);
     payloads_write(x, draft, answer, exchange_nr(x), x->suite.ke);
+    ppk_taken_write(x, draft);
 }
 
 // RFC 9370 2.2.4: with additional key exchanges the new SA is there only after the last of them.
@@ -345,7 +350,8 @@ static void ike_answer_failed(struct exchange *x, enum fault fault)
 static const struct step ike_answer_steps[] = {
     STEP(ike_admit),
     STEP(ike_choose),
-    WAIT(ke_answer_start, ke_answer_done), // waits: KE_ANSWER
+    WAIT(ppk_rekey_choose, ppk_rekey_chosen), // waits: PPK, if the peer names some
+    WAIT(ke_answer_start, ke_answer_done),    // waits: KE_ANSWER
     STEP(ike_answer_begin), // with additional key exchanges: until the next request
     STEP(ike_answer_write),
     END,

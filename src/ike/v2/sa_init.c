@@ -191,7 +191,7 @@ static void first_request_fill(struct exchange *x, struct draft *draft)
         draft_notify(draft, NOTIFY_IKEV2_FRAGMENTATION_SUPPORTED, BYTES_NONE);
     // RFC 9370 2.2.1: whoever offers additional key exchanges says that it does the exchange for
     // them.
-    if (proposals_have_rounds(&sa->conn->ike))
+    if (proposals_have_rounds(&sa->conn->ike) || ppk_int_is_offered(sa))
         draft_notify(draft, NOTIFY_INTERMEDIATE_EXCHANGE_SUPPORTED, BYTES_NONE);
     hashes_write(draft);
     redirect_offer(sa, draft);
@@ -549,10 +549,10 @@ static enum fault sa_init_write(struct exchange *x)
     nat_offer(sa, &draft, sa->spi_i, sa->spi_r, &x->in.path);
     if (sa->bits & PEER_FRAGMENTS)
         draft_notify(&draft, NOTIFY_IKEV2_FRAGMENTATION_SUPPORTED, BYTES_NONE);
-    if (suite_has_rounds(&x->suite))
+    if (suite_has_rounds(&x->suite) || ppk_int_is_due(sa))
         draft_notify(&draft, NOTIFY_INTERMEDIATE_EXCHANGE_SUPPORTED, BYTES_NONE);
     if (sa->handshake->peer_hashes) hashes_write(&draft);
-    ppk_offer(sa, &draft);
+    ppk_agree_write(sa, &draft);
     draft_notify(&draft, NOTIFY_MULTIPLE_AUTH_SUPPORTED, BYTES_NONE);
     if (sa->conn->childless != CHILDLESS_NEVER)
         draft_notify(&draft, NOTIFY_CHILDLESS_IKEV2_SUPPORTED, BYTES_NONE);

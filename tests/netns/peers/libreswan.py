@@ -47,11 +47,11 @@ def connection(me="b", peer="a", auth="secret", outer=4, inner=(4,), ike="defaul
 
 
 class Libreswan(Daemon):
-    def __init__(self, host, config, certs=None, secret=SECRET, setup=(), me="b"):
+    def __init__(self, host, config, certs=None, secret=SECRET, setup=(), me="b", secrets=()):
         super().__init__(host, "libreswan", None, {})
         lines = "".join(f"\n    {line}" for line in setup)
         (self.etc / "ipsec.conf").write_text(f"config setup\n    logfile={self.log_path}{lines}\n{config}")
-        (self.etc / "ipsec.secrets").write_text(f': PSK "{secret}"\n')
+        (self.etc / "ipsec.secrets").write_text("".join(f"{line}\n" for line in (f': PSK "{secret}"', *secrets)))
         nss = "/run/nss"
         host.shell(f"mkdir -p /run/pluto /run/ipsec.d {nss} && certutil -N -d sql:{nss} --empty-password && ln -sfn {WHERE} /usr/libexec/ipsec && "
                    "ln -sfn /opt/libreswan/usr/sbin/ipsec /usr/sbin/ipsec")

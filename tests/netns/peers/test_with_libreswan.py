@@ -134,3 +134,37 @@ def what_we_refuse_it_understands(lab, ours, words):
     wanted = next((name for key, name in notify.items() if key in str(ours)), None)
     if wanted:
         peer.wait_log(wanted)
+
+
+PPK = "a post-quantum key of both ends, as long as it should be"
+# our lines, Libreswan's line, its key, who insists -> comes up. Version 5.2 has the way of RFC 9867 under numbers of its own, so that of RFC 8784 is taken.
+PPK_ROWS = [
+    ("both-insist", "", "intermediate=no", PPK, True, True),
+    ("optional", "", "intermediate=no", PPK, False, True),
+    ("the-old-way-alone", "ppk_int = never", "intermediate=yes", PPK, True, True),
+    ("another-key", "", "intermediate=no", "another key, which is as long as it should be", True, False),
+]
+
+
+@cases([(f"{row[0]}-{name}", *row[1:], ours) for row in PPK_ROWS for name, ours in both("libreswan")])
+def post_quantum_keys(lab, line, their_line, their_key, insist, up, ours_initiates):
+    """RFC 8784 3 test."""
+    a, b = hosts(lab, "libreswan")
+    required = "yes" if insist else "no"
+    conf = config("a", "b", ike="aes256gcm16-prfsha384-curve25519", esp="aes256gcm16",
+                  conn=f"ppk_id = ppk@example.org\nppk_required = {required}\n{line}")
+    cygnet = a.cygnet(conf.replace("secrets {", f'secrets {{\n ppk-1 {{\n id = ppk@example.org\n secret = "{PPK}"\n }}'))
+    extra = (f"ppk={'insist' if insist else 'yes'}", 'ppk-ids="ppk@example.org"', their_line)
+    peer = libreswan.Libreswan(b, libreswan.connection(ike="aes256gcm16-prfsha384-curve25519", esp="aes256gcm16", extra=extra),
+                               secrets=(f'@a.example.org @b.example.org : PPKS "ppk@example.org" "{their_key}"',))
+    if not up:
+        cygnet.cygnet("up", "net4", "--timeout", "8", check_status=False) if ours_initiates else peer.whack("--name", "gw4", "--initiate", "--asynchronous")
+        cygnet.wait_log("AUTHENTICATION_FAILED" if ours_initiates else "the peer has another pre-shared key than we have", 20)
+        check(not cygnet.children(), "it came up")
+        return
+    cygnet.cygnet("up", "net4") if ours_initiates else peer.initiate("net4")
+    wait_for("the child", lambda: len(cygnet.children()) == 1, 20)
+    _, sa = cygnet.sas()[0]
+    check((sa.get("ppk"), sa.get("ppk-early")) == ("yes", None), f"{sa}")
+    carries(a, b)
+    rekeys_by_each(a, b, cygnet, peer)

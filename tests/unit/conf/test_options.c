@@ -224,6 +224,12 @@ static void sections_that_lack_something_are_pointed_at(void **state)
                 "test.conf:3:2: local needs certs or pubkeys to prove its identity with, or auth = psk\n     local { } }\n     ^\n");
     check_whole("secrets {\n ike-1 { id = a }\n}\n",
                 "test.conf:2:2: secrets.ike-1 needs secret\n     ike-1 { id = a }\n     ^\n");
+    check_whole("connections { a { ppk_rekey = yes\n ppk_int = never\n local { auth = psk } remote { auth = psk } } }",
+                "test.conf:1:19: ppk_rekey needs what ppk_int = never leaves out\n"
+                "    connections { a { ppk_rekey = yes\n                      ^\n");
+    check_whole("connections { a { ppk_ids = a@example.org, %any\n local { auth = psk } remote { auth = psk } } }",
+                "test.conf:1:19: ppk_ids: \"%any\" names no key\n"
+                "    connections { a { ppk_ids = a@example.org, %any\n                      ^\n");
     check_whole("pools { lab { dns = 192.0.2.1 } }",
                 "test.conf:1:9: pools.lab needs addrs\n    pools { lab { dns = 192.0.2.1 } }\n            ^\n");
     check_whole("authorities { ca { } }",
@@ -278,7 +284,7 @@ static void the_table_is_whole_and_every_row_has_its_help(void **state)
     static const char *const ours[] = {"follow_redirects", "iptfs_accept_fragments", "iptfs_dont_frag",
                                        "iptfs_drop_time", "iptfs_init_delay", "iptfs_packet_size",
                                        "iptfs_rate", "iptfs_reorder_window", "make_before_break", "redirect_early", "redirect_to",
-                                       "resumption", "strict", "tcp",
+                                       "ppk_ids", "ppk_int", "ppk_rekey", "resumption", "strict", "tcp",
                                        "fragments", "path_mtu_probes", "persist", "tcp_mss"}; // strongSwan 6 has 165
     size_t own = 0;
     for (size_t i = 0; i < count; i++) {

@@ -152,22 +152,50 @@ static void mac(const char *key, const struct auth_octets *octets, struct secret
                      OK);
 }
 
-static void ppk_do(const struct host *host, const struct ike_operation *operation,
-                   struct ike_answer *answer)
+static const char *ppk_of(const struct host *host, struct bytes name)
 {
-    struct bytes id = operation->ppk.id;
-    answer->found = host->ppk && (!id.size || bytes_equal(id, bytes_of_text(host->ppk_id)));
-    if (!answer->found || operation->ppk.kind != IKE_PPK_MIX) return;
+    if (host->ppk && (!name.size || bytes_equal(name, bytes_of_text(host->ppk_id)))) return host->ppk;
+    return host->ppk2 && bytes_equal(name, bytes_of_text(host->ppk2_id)) ? host->ppk2 : NULL;
+}
+
+static void ppk_mix(const char *key, const struct ike_operation *operation, struct ike_answer *answer)
+{
     AUTOFREE_BUF struct buf all = BUF(256);
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < 3 && operation->ppk.keys[i].size; i++) {
         SECRET(mixed);
-        struct bytes key = operation->ppk.keys[i];
-        assert_int_equal(prf_plus(operation->ppk.prf, bytes_of_text(host->ppk), PIECES(key),
-                                  key.size, &mixed),
-                         OK);
+        struct bytes piece = operation->ppk.keys[i];
+        assert_int_equal(prf_plus(operation->ppk.prf, bytes_of_text(key), PIECES(piece), piece.size, &mixed), OK);
         buf_add(&all, secret_bytes(&mixed));
     }
     secret_set(&answer->shared, buf_bytes(&all));
+    answer->found = true;
+}
+
+static void ppk_do(struct host *host, const struct ike_operation *operation, struct ike_answer *answer,
+                   struct buf *proofs)
+{
+    if (operation->ppk.kind == IKE_PPK_MIX && operation->ppk.octets.size) {
+        host->ppk_octets_size = operation->ppk.octets.size;
+        memcpy(host->ppk_octets, operation->ppk.octets.at, host->ppk_octets_size);
+        host->ppk_key_size = operation->ppk.keys[0].size;
+        memcpy(host->ppk_key, operation->ppk.keys[0].at, host->ppk_key_size);
+    }
+    if (operation->ppk.kind == IKE_PPK_FIND && !operation->ppk.count) answer->found = host->ppk;
+    for (unsigned i = 0; i < operation->ppk.count && !answer->shared.at; i++) {
+        SECRET(tag);
+        const char *key = ppk_of(host, operation->ppk.names[i]);
+        struct bytes proof = operation->ppk.proofs[i];
+        if (operation->ppk.octets.size)
+            assert_int_equal(prf(operation->ppk.prf, bytes_of_text(key ? key : ""),
+                                 PIECES(operation->ppk.octets), &tag),
+                             OK);
+        bool fits = key && (!proof.size || bytes_equal(proof, bytes_of(tag.at, IKE_PPK_PROOF_SIZE)));
+        if (operation->ppk.kind == IKE_PPK_CONFIRM) buf_add(proofs, bytes_of(tag.at, IKE_PPK_PROOF_SIZE));
+        if (operation->ppk.kind != IKE_PPK_MIX ? key != NULL : key && !fits)
+            answer->names |= (uint16_t)(1 << i);
+        answer->chosen = (uint8_t)i;
+        if (operation->ppk.kind == IKE_PPK_MIX && fits) ppk_mix(key, operation, answer);
+    }
 }
 
 // Identifiers count the requests. The answer's data go into out.
@@ -247,7 +275,7 @@ static void operation_do(struct host *host, const struct ike_operation *operatio
         login_do(host, operation, &answer, &public);
         break;
     case IKE_OP_PPK:
-        ppk_do(host, operation, &answer);
+        ppk_do(host, operation, &answer, &public);
         break;
     case IKE_OP_RESOLVE:
         host->resolve_tries++;
@@ -529,6 +557,10 @@ struct conn *conn_make(const struct host *local, const struct host *remote,
     conn->reauth_time = text->reauth_time;
     conn->over_time = text->over_time;
     conn->ppk_required = text->ppk_required;
+    conn->ppk_int = text->ppk_int;
+    conn->ppk_rekey = text->ppk_rekey;
+    for (unsigned i = 0; i < 4 && text->ppk_ids[i]; i++)
+        assert_int_equal(identity_parse(text->ppk_ids[i], &conn->arena, &conn->ppk_ids[conn->ppk_count++]), OK);
     conn->resumption = text->resumption;
     conn->follow_redirects = !text->stays;
     conn->redirect_to = text->redirect_to;

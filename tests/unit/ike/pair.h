@@ -48,6 +48,9 @@ struct host {
     struct addr addr;
     const char *psk; // of PROVE with a MAC
     const char *ppk_id, *ppk; // a post-quantum pre-shared key; NULL: none
+    const char *ppk2_id, *ppk2; // another one
+    uint8_t ppk_octets[640], ppk_key[64]; // of the last operation that mixed one with a proof
+    size_t ppk_octets_size, ppk_key_size;
     bool refuse_sign, refuse_judge;
     // A made-up method of EAP: the server asks so many times (0: twice) and believes every answer.
     unsigned eap_requests;
@@ -140,6 +143,8 @@ struct conf_text {
     bool ipcomp;
     const char *vip, *pools[2];
     const char *ppk_id;
+    const char *ppk_ids[4];
+    uint8_t ppk_int, ppk_rekey;
     const char *remote_range; // instead of the other host's address
     const char *redirect_to;
     bool redirect_early, stays; // stays: follows no redirection

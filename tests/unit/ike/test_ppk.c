@@ -5,7 +5,7 @@
 static struct pair *ppk_pair(const char *a_key, const char *b_key, bool a_required, bool b_required)
 {
     struct pair *p = pair_new();
-    struct conf_text a = {.ppk_id = "ppk@example.org", .ppk_required = a_required},
+    struct conf_text a = {.ppk_id = "ppk@example.org", .ppk_required = a_required, .ppk_int = PPK_INT_NEVER},
                      b = {.ppk_required = b_required};
     p->a.ppk_id = p->b.ppk_id = "ppk@example.org";
     p->a.ppk = a_key;
@@ -85,7 +85,7 @@ static void a_name_outside_the_pattern_is_not_taken(void **state)
 {
     (void)state;
     struct pair *p = pair_new();
-    struct conf_text a = {.ppk_id = "ppk@example.org", .ppk_required = true},
+    struct conf_text a = {.ppk_id = "ppk@example.org", .ppk_required = true, .ppk_int = PPK_INT_NEVER},
                      b = {.ppk_id = "*@example.com"};
     p->a.ppk_id = p->b.ppk_id = "ppk@example.org";
     p->a.ppk = p->b.ppk = "k";
@@ -120,7 +120,7 @@ static void cookies_and_further_key_exchanges_go_along(void **state)
     (void)state;
     struct pair *p = pair_new();
     const char *hybrid = "aes128gcm16-prfsha256-x25519-ke1_mlkem512";
-    struct conf_text a = {.ppk_id = "keyid:group", .ppk_required = true, .proposals = hybrid},
+    struct conf_text a = {.ppk_id = "keyid:group", .ppk_required = true, .proposals = hybrid, .ppk_int = PPK_INT_NEVER},
                      b = {.ppk_required = true, .proposals = hybrid};
     p->settings.cookie_threshold = 0;
     ike_free(p->b.core);
@@ -143,7 +143,7 @@ static void signatures_go_with_it_as_well(void **state)
     (void)state;
     for (unsigned same = 0; same < 2; same++) {
         struct pair *p = pair_new();
-        struct conf_text both = {.auth = "pubkey", .ppk_id = "ppk.example.org"};
+        struct conf_text both = {.auth = "pubkey", .ppk_id = "ppk.example.org", .ppk_int = PPK_INT_NEVER};
         p->a.ppk_id = p->b.ppk_id = "ppk.example.org";
         p->a.ppk =
             "a key of some length, longer than one block of the hash is, which makes it hashed";
