@@ -4,6 +4,7 @@
 #include "daemon/ike.h"
 #include "conf/options.h"
 #include "crypto/crypto.h"
+#include "os/rtnl.h"
 #include <assert.h>
 #include <event2/event.h>
 #include <stdio.h>
@@ -742,6 +743,7 @@ int role_ike(const struct role_options *options)
     int code = role_loop(role.base, options->alive);
     ike_free(role.core);
     free(role.mtus);
+    rtnl_free(role.rtnl);
     free(role.space);
     return code;
 }

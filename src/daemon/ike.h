@@ -7,6 +7,7 @@
 enum { LISTS_MAX = 32, REPORT_MAX = 60000, IKE_DATAGRAM_MAX = 65535 };
 
 struct event;
+struct rtnl;
 
 // A RESOLVE that waits for names, or for nothing.
 enum { RESOLVED_MAX = 64 };   // addresses of a peer
@@ -83,6 +84,7 @@ struct ike_role {
     size_t send_count, send_room;
     struct mtu_news *mtus;
     size_t mtu_count, mtu_room;
+    struct rtnl *rtnl;  // asks for routes; made at its first use
     uint64_t started;   // seconds since 1970
     bool stopping;
     uint8_t *space;     // IPC_MESSAGE_MAX bytes to write a message into

@@ -13,7 +13,9 @@ enum {
 
 uint16_t ike_mtu_ask(struct ike_role *role, uint32_t spi, const struct path *path)
 {
-    uint16_t mtu = rtnl_mtu(&path->remote.addr, ROUTING_MARK);
+    if (!role->rtnl) role->rtnl = rtnl_new();
+    if (!role->rtnl) return 0;
+    uint16_t mtu = rtnl_mtu(role->rtnl, &path->remote.addr, ROUTING_MARK, role_now());
     if (!mtu) return 0;
     if (role->mtu_count == role->mtu_room) {
         role->mtu_room = role->mtu_room ? role->mtu_room * 2 : 16;

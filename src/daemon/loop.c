@@ -18,6 +18,8 @@ enum {
     PACK_HEAD = 4,
     LINKS_MAX = ROLE_COUNT,
     REFUSALS_LOGGED = 10,
+    STOCK_SIZE = 256, // bytes of randomness
+    STOCK_PIECE_MAX = 16,
     STOP_WAIT_MS = 3000, // how long roles without a hook wait for the ike role
 };
 
@@ -317,9 +319,8 @@ nsec role_now(void)
     return now.tv_sec * NSEC_PER_SECOND + now.tv_nsec;
 }
 
-static void system_fill(struct rng *rng, void *out, size_t size)
+static void system_random(void *out, size_t size)
 {
-    (void)rng;
     uint8_t *at = out;
     while (size > 0) {
         ssize_t got = getrandom(at, size, 0);
@@ -331,8 +332,28 @@ static void system_fill(struct rng *rng, void *out, size_t size)
     }
 }
 
+// Small pieces (SPIs, IVs) come out of a stock that is fetched in one call; what has been given is wiped from it. Keys and nonces
+// come fresh from the kernel. A thread has its own stock, and there is none before the loop runs, so nothing that is forked has one.
+static void stock_fill(struct rng *rng, void *out, size_t size)
+{
+    (void)rng;
+    static _Thread_local uint8_t stock[STOCK_SIZE];
+    static _Thread_local size_t left;
+    if (!loop.base || size > STOCK_PIECE_MAX) {
+        system_random(out, size);
+        return;
+    }
+    if (size > left) {
+        system_random(stock, sizeof stock);
+        left = sizeof stock;
+    }
+    left -= size;
+    memcpy(out, stock + left, size);
+    memory_wipe(stock + left, size);
+}
+
 struct rng *role_rng(void)
 {
-    static struct rng rng = {.fill = system_fill};
+    static struct rng rng = {.fill = stock_fill};
     return &rng;
 }

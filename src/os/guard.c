@@ -150,6 +150,49 @@ static bool levels_rebuild(struct guard *guard)
     return fits;
 }
 
+// --- fronts
+
+struct guard_front *guard_front_of(struct guard *guard, const struct guard_item *item)
+{
+    if (item->front < 0) return NULL;
+    return &guard->fronts[item->box.local.low.family == ADDR_V6][item->front];
+}
+
+static bool front_fits(const struct guard_front *front, const struct range *local)
+{
+    return addr_equal(&front->local.low, &local->low) &&
+           addr_equal(&front->local.high, &local->high);
+}
+
+// Passing is left to the maps of boxes: their verdict leaves the chain that all levels are in.
+static void item_take_front(struct guard *guard, struct guard_item *item)
+{
+    const struct range *local = &item->box.local, *remote = &item->box.remote;
+    struct guard_front *fronts = guard->fronts[local->low.family == ADDR_V6];
+    int free_place = -1;
+    item->front = -1;
+    if (item->kind != GUARD_PAIR || item->verdict != GUARD_DROP) return;
+    if (!addr_equal(&remote->low, &remote->high)) return;
+    for (int i = GUARD_FRONTS_MAX; i-- > 0 && item->front < 0;) {
+        if (!fronts[i].count) free_place = i;
+        if (fronts[i].count && front_fits(&fronts[i], local)) item->front = (int8_t)i;
+    }
+    if (item->front < 0 && free_place >= 0) {
+        item->front = (int8_t)free_place;
+        fronts[free_place] = (struct guard_front){.local = *local};
+    }
+    if (item->front >= 0) fronts[item->front].count++;
+}
+
+static void item_free(struct guard *guard, struct guard_item *item)
+{
+    struct guard_front *front = guard_front_of(guard, item);
+    if (front) front->count--;
+    free(item);
+}
+
+// --- items
+
 static void item_append(struct guard *guard, struct guard_item *item)
 {
     if (guard->count == guard->room) {
@@ -189,6 +232,7 @@ enum fault guard_add(struct guard *guard, enum guard_kind kind, const struct box
                                 .references = 1,
                                 .level = -1,
                                 .placed = -1};
+    item_take_front(guard, item);
     struct gap gap = {.high = GUARD_LEVELS_MAX};
     guard_index_visit(guard->index, &box->remote, gap_narrow_for, &(struct gap_for){&gap, item});
     item_append(guard, item);
@@ -197,7 +241,7 @@ enum fault guard_add(struct guard *guard, enum guard_kind kind, const struct box
         item_set_level(guard, item, level);
     } else if (!levels_rebuild(guard)) {
         item_take_out(guard, item);
-        free(item);
+        item_free(guard, item);
         return FAULT_GUARD_FULL;
     }
     map_put(&guard->items, key, item);
@@ -224,7 +268,9 @@ void guard_settled(struct guard *guard)
         item->dirty = false;
         item->next_dirty = NULL;
         item->placed = item->level;
-        if (item->references == 0) free(item);
+        struct guard_front *front = guard_front_of(guard, item);
+        if (front && item->level >= 0) front->written |= UINT64_C(1) << item->level;
+        if (item->references == 0) item_free(guard, item);
     }
     guard->dirty = NULL;
 }
@@ -237,4 +283,6 @@ void guard_lost(struct guard *guard)
     }
     // Those that were to be deleted are gone already.
     for (struct guard_item *item = guard->dirty; item; item = item->next_dirty) item->placed = -1;
+    for (unsigned which = 0; which < 2; which++)
+        for (unsigned i = 0; i < GUARD_FRONTS_MAX; i++) guard->fronts[which][i].written = 0;
 }

@@ -13,7 +13,12 @@
 #include "base/fault.h"
 #include "base/map.h"
 
-enum { GUARD_LEVELS_MAX = 64 };
+//
+// Most peers of a gateway have one address each behind it, all before the same few local networks.
+// Inserting into a map of boxes costs the kernel the more the map holds, so pairs of a local range
+// with one remote address that are to be dropped go to a hashed set of addresses: a level has one
+// for each of the first few local ranges, its *fronts*.
+enum { GUARD_LEVELS_MAX = 64, GUARD_FRONTS_MAX = 4 };
 enum guard_verdict { GUARD_DROP = 1, GUARD_PASS };
 // Pairs look at addresses only; flows at protocol and ports too; fragments at addresses of packets
 // that show no ports.
@@ -31,6 +36,7 @@ struct guard_item {
     uint8_t kind, verdict;
     unsigned references;
     int8_t level, placed; // where it should be and where the kernel has it; -1: nowhere
+    int8_t front;         // whose set it is in; -1: in the map of boxes
     bool dirty;
     struct guard_item *next_dirty;
     size_t place; // in the array
@@ -40,8 +46,15 @@ struct guard_item {
     const struct addr *reach; // the highest remote address here and below
 };
 
+struct guard_front { // a local range with single remote addresses
+    struct range local;
+    size_t count;     // items, those included that the kernel is to forget yet
+    uint64_t written; // levels in which the kernel knows of the range
+};
+
 struct guard {
     struct map items; // by content
+    struct guard_front fronts[2][GUARD_FRONTS_MAX]; // IPv4, IPv6
     struct guard_item **at;
     size_t count, room;
     struct guard_item *index; // by remote range
@@ -61,6 +74,8 @@ void guard_del(struct guard *guard, enum guard_kind kind, const struct box *box,
 void guard_settled(struct guard *guard);
 // The kernel has lost everything: all items are to be written again.
 void guard_lost(struct guard *guard);
+
+struct guard_front *guard_front_of(struct guard *guard, const struct guard_item *item); // NULL: none
 
 // guard_index.c: calls for each item whose remote range meets `remote`.
 void guard_index_add(struct guard_item **root, struct guard_item *item);

@@ -8,6 +8,8 @@
 //     check_*: for each level   f4_N, f6_N  flows: addresses, protocol, ports
 //                               p4_N, p6_N  pairs: addresses only
 //                               h4_N, h6_N  fragments that show no ports: addresses, protocol
+//                               s4_N_K, s6_N_K  remote addresses before the K-th front, each with
+//                               a chain for both ways that asks for the front's local range
 //
 // Both forward and postrouting are checked, so that a packet is stopped by its addresses before and
 // after address translation. What our own sockets send carries the mark and is let through; what
@@ -102,6 +104,58 @@ static const struct {
 };
 // clang-format on
 
+static void write_range(struct buf *out, const struct range *range)
+{
+    char low[ADDR_TEXT], high[ADDR_TEXT];
+    struct prefix prefix;
+    addr_print(&range->low, low);
+    if (range_is_prefix(range, &prefix))
+        buf_printf(out, "%s/%u", low, prefix.bits);
+    else
+        buf_printf(out, "%s-%s", low, addr_print(&range->high, high));
+}
+
+// The chains are empty as long as a front has no range.
+static void write_level_fronts(struct buf *out, const struct nft_settings *settings, unsigned level,
+                               unsigned which)
+{
+    const char *table = settings->table;
+    char family = families[which].family;
+    for (unsigned i = 0; i < GUARD_FRONTS_MAX; i++) {
+        buf_printf(out, "add set inet %s s%c_%u_%u { type %s; }\n", table, family, level, i,
+                   families[which].type);
+        for (unsigned in = 0; in < 2; in++) {
+            const char *way = in ? "in" : "out";
+            buf_printf(out, "add chain inet %s s%c_%u_%u_%s\n", table, family, level, i, way);
+            buf_printf(out, "add rule inet %s check_%s jump s%c_%u_%u_%s\n", table, way, family,
+                       level, i, way);
+        }
+    }
+}
+
+// Another range may have stood there before.
+static void write_front(struct buf *out, const struct nft_settings *settings, unsigned level,
+                        unsigned which, unsigned place, const struct range *local)
+{
+    const char *table = settings->table;
+    char family = families[which].family;
+    struct prefix prefix;
+    bool all = range_is_prefix(local, &prefix) && prefix.bits == 0;
+    for (unsigned in = 0; in < 2; in++) {
+        const char *way = in ? "in" : "out";
+        buf_printf(out, "flush chain inet %s s%c_%u_%u_%s\n", table, family, level, place, way);
+        buf_printf(out, "add rule inet %s s%c_%u_%u_%s ", table, family, level, place, way);
+        if (!all) {
+            buf_printf(out, "%s ", in ? families[which].remote_out : families[which].local_out);
+            write_range(out, local);
+            buf_add_text(out, " ");
+        }
+        buf_printf(out, "%s @s%c_%u_%u drop\n",
+                   in ? families[which].local_out : families[which].remote_out, family, level,
+                   place);
+    }
+}
+
 static void write_level_family(struct buf *out, const struct nft_settings *settings, unsigned level,
                                unsigned which)
 {
@@ -133,17 +187,7 @@ static void write_level_family(struct buf *out, const struct nft_settings *setti
                     local, remote, families[which].protocol, family, level);
         rule_printf(out, settings, chain, "%s . %s vmap @p%c_%u", local, remote, family, level);
     }
-}
-
-static void write_range(struct buf *out, const struct range *range)
-{
-    char low[ADDR_TEXT], high[ADDR_TEXT];
-    struct prefix prefix;
-    addr_print(&range->low, low);
-    if (range_is_prefix(range, &prefix))
-        buf_printf(out, "%s/%u", low, prefix.bits);
-    else
-        buf_printf(out, "%s-%s", low, addr_print(&range->high, high));
+    write_level_fronts(out, settings, level, which);
 }
 
 static void write_numbers(struct buf *out, unsigned low, unsigned high)
@@ -173,6 +217,79 @@ static void write_item(struct buf *out, const struct nft_settings *settings,
     buf_printf(out, " : %s }\n", item->verdict == GUARD_PASS ? "return" : "drop");
 }
 
+// What is to be written of the items in sets: the levels of each front, as bits.
+struct front_levels {
+    uint64_t at[2][GUARD_FRONTS_MAX];
+};
+
+static unsigned item_family(const struct guard_item *item)
+{
+    return item->box.local.low.family == ADDR_V6;
+}
+
+enum change { CHANGE_DELETE, CHANGE_ADD };
+
+// The level that is concerned; -1: none.
+static int item_change(const struct guard_item *item, enum change change)
+{
+    if (item->placed == item->level) return -1;
+    return change == CHANGE_ADD ? item->level : item->placed;
+}
+
+static struct front_levels fronts_touched(const struct guard *guard, enum change change)
+{
+    struct front_levels levels = {0};
+    for (const struct guard_item *item = guard->dirty; item; item = item->next_dirty) {
+        int level = item->front < 0 ? -1 : item_change(item, change);
+        if (level >= 0) levels.at[item_family(item)][item->front] |= UINT64_C(1) << level;
+    }
+    return levels;
+}
+
+// All addresses that come to one set, or leave it, in one command: each costs a line's parsing otherwise.
+static void write_set(struct buf *out, const struct nft_settings *settings, const struct guard *guard,
+                      enum change change, unsigned which, unsigned place, unsigned level)
+{
+    const char *before = "";
+    buf_printf(out, "%s element inet %s s%c_%u_%u { ", change == CHANGE_ADD ? "add" : "delete",
+               settings->table, families[which].family, level, place);
+    for (const struct guard_item *item = guard->dirty; item; item = item->next_dirty) {
+        char text[ADDR_TEXT];
+        if (item->front != (int)place || item_family(item) != which) continue;
+        if (item_change(item, change) != (int)level) continue;
+        buf_printf(out, "%s%s", before, addr_print(&item->box.remote.low, text));
+        before = ", ";
+    }
+    buf_add_text(out, " }\n");
+}
+
+static void write_sets(struct buf *out, const struct nft_settings *settings, const struct guard *guard,
+                       enum change change)
+{
+    struct front_levels touched = fronts_touched(guard, change);
+    for (unsigned which = 0; which < 2; which++) {
+        for (unsigned place = 0; place < GUARD_FRONTS_MAX; place++) {
+            const struct guard_front *front = &guard->fronts[which][place];
+            for (unsigned level = 0; level < GUARD_LEVELS_MAX; level++) {
+                if (!(touched.at[which][place] >> level & 1)) continue;
+                if (change == CHANGE_ADD && !(front->written >> level & 1))
+                    write_front(out, settings, level, which, place, &front->local);
+                write_set(out, settings, guard, change, which, place, level);
+            }
+        }
+    }
+}
+
+static void write_boxes(struct buf *out, const struct nft_settings *settings, const struct guard *guard,
+                        enum change change)
+{
+    const char *verb = change == CHANGE_ADD ? "add" : "delete";
+    for (const struct guard_item *item = guard->dirty; item; item = item->next_dirty) {
+        int level = item->front < 0 ? item_change(item, change) : -1;
+        if (level >= 0) write_item(out, settings, item, verb, level);
+    }
+}
+
 void nft_write_changes(const struct nft_settings *settings, const struct guard *guard,
                        unsigned *levels, struct buf *out)
 {
@@ -182,12 +299,10 @@ void nft_write_changes(const struct nft_settings *settings, const struct guard *
     for (; (int)*levels <= highest; ++*levels)
         for (unsigned which = 0; which < 2; which++)
             write_level_family(out, settings, *levels, which);
-    for (const struct guard_item *item = guard->dirty; item; item = item->next_dirty)
-        if (item->placed >= 0 && item->placed != item->level)
-            write_item(out, settings, item, "delete", item->placed);
-    for (const struct guard_item *item = guard->dirty; item; item = item->next_dirty)
-        if (item->level >= 0 && item->placed != item->level)
-            write_item(out, settings, item, "add", item->level);
+    for (enum change change = CHANGE_DELETE; change <= CHANGE_ADD; change++) {
+        write_boxes(out, settings, guard, change);
+        write_sets(out, settings, guard, change);
+    }
 }
 
 // --- running

@@ -20,6 +20,7 @@ enum {
     MONITOR_BUFFER = 1024 * 1024,
     BATCH_MAX = 64, // requests sent at once: all may be refused, and their answers have to fit the socket
     WAYS_AT_ONCE = 256,
+    SIZE_HOLDS_NS = 50 * 1000 * 1000, // shorter than what passes until a change is told
     RULE_GROUPS = 1 << (RTNLGRP_IPV4_RULE - 1) | 1 << (RTNLGRP_IPV6_RULE - 1),
 };
 
@@ -27,6 +28,11 @@ struct rtnl {
     struct mnl_socket *socket;
     unsigned sequence;
     int error;
+    struct device_size { // of the last device that was asked about
+        unsigned device, mtu;
+        nsec until;
+    } size;
+    int ioctl_fd;
     uint8_t space[RECEIVE_MAX] __attribute__((aligned(8)));
 };
 
@@ -147,6 +153,7 @@ struct rtnl *rtnl_new(void)
     }
     struct rtnl *rtnl = NEW(struct rtnl);
     rtnl->socket = socket;
+    rtnl->ioctl_fd = -1;
     return rtnl;
 }
 
@@ -154,6 +161,7 @@ void rtnl_free(struct rtnl *rtnl)
 {
     if (!rtnl) return;
     mnl_socket_close(rtnl->socket);
+    if (rtnl->ioctl_fd >= 0) close(rtnl->ioctl_fd);
     free(rtnl);
 }
 
@@ -470,11 +478,9 @@ static int source_note(const struct nlmsghdr *message, void *context)
 }
 
 // Asks for the route to `remote`, as it is configured or as it is used now.
-static bool route_ask(const struct addr *remote, uint32_t mark, unsigned flags, mnl_cb_t note,
-                      void *context)
+static bool route_ask(struct rtnl *rtnl, const struct addr *remote, uint32_t mark, unsigned flags,
+                      mnl_cb_t note, void *context)
 {
-    struct rtnl *rtnl = rtnl_new();
-    if (!rtnl) return false;
     union message_space space;
     memset(&space, 0, sizeof space);
     struct nlmsghdr *message = mnl_nlmsg_put_header(&space);
@@ -486,16 +492,16 @@ static bool route_ask(const struct addr *remote, uint32_t mark, unsigned flags, 
     body->rtm_flags = flags;
     put_addr(message, RTA_DST, remote);
     mnl_attr_put_u32(message, RTA_MARK, mark);
-    bool answered = exchange(rtnl, message, note, context);
-    rtnl_free(rtnl);
-    return answered;
+    return exchange(rtnl, message, note, context);
 }
 
 enum fault rtnl_source(const struct addr *remote, uint32_t mark, struct addr *source)
 {
     *source = (struct addr){0};
-    if (!route_ask(remote, mark, 0, source_note, source)) return FAULT_NO_ROUTE;
-    return source->family == ADDR_NONE ? FAULT_NO_ROUTE : OK;
+    struct rtnl *rtnl = rtnl_new();
+    bool answered = rtnl && route_ask(rtnl, remote, mark, 0, source_note, source);
+    rtnl_free(rtnl);
+    return !answered || source->family == ADDR_NONE ? FAULT_NO_ROUTE : OK;
 }
 
 // --- how large packets may be
@@ -522,22 +528,30 @@ static int mtu_note(const struct nlmsghdr *message, void *context)
     return MNL_CB_STOP;
 }
 
-static unsigned device_mtu(unsigned device)
+static unsigned device_mtu(struct rtnl *rtnl, unsigned device)
 {
     struct ifreq request = {.ifr_ifindex = (int)device};
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) return 0;
-    bool good =
-        ioctl(fd, SIOCGIFNAME, &request) == 0 && ioctl(fd, SIOCGIFMTU, &request) == 0;
-    close(fd);
+    if (rtnl->ioctl_fd < 0) rtnl->ioctl_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (rtnl->ioctl_fd < 0) return 0;
+    bool good = ioctl(rtnl->ioctl_fd, SIOCGIFNAME, &request) == 0 &&
+                ioctl(rtnl->ioctl_fd, SIOCGIFMTU, &request) == 0;
     return good && request.ifr_mtu > 0 ? (unsigned)request.ifr_mtu : 0;
 }
 
-uint16_t rtnl_mtu(const struct addr *remote, uint32_t mark)
+// Many peers come at once, all by the same device.
+static unsigned device_mtu_recent(struct rtnl *rtnl, unsigned device, nsec now)
+{
+    struct device_size *size = &rtnl->size;
+    if (size->device != device || now >= size->until)
+        *size = (struct device_size){device, device_mtu(rtnl, device), now + SIZE_HOLDS_NS};
+    return size->mtu;
+}
+
+uint16_t rtnl_mtu(struct rtnl *rtnl, const struct addr *remote, uint32_t mark, nsec now)
 {
     struct way way = {0};
-    if (!route_ask(remote, mark, RTM_F_FIB_MATCH, mtu_note, &way) || !way.device) return 0;
-    unsigned mtu = device_mtu(way.device);
+    if (!route_ask(rtnl, remote, mark, RTM_F_FIB_MATCH, mtu_note, &way) || !way.device) return 0;
+    unsigned mtu = device_mtu_recent(rtnl, way.device, now);
     if (way.mtu && way.mtu < mtu) mtu = way.mtu;
     return (uint16_t)(mtu > UINT16_MAX ? UINT16_MAX : mtu);
 }

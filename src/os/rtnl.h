@@ -6,6 +6,7 @@
 #pragma once
 #include "base/addr.h"
 #include "base/fault.h"
+#include "base/nsec.h"
 
 struct nlmsghdr;
 struct rtnl;
@@ -76,6 +77,7 @@ int rtnl_ways_open(void);
 bool rtnl_ways_read(int fd);
 
 // The MTU of the way by which it sends; without what the kernel learned of the path beyond. 0: not known. Needs no privilege.
-uint16_t rtnl_mtu(const struct addr *remote, uint32_t mark);
+// What a device takes may be old by some milliseconds.
+uint16_t rtnl_mtu(struct rtnl *rtnl, const struct addr *remote, uint32_t mark, nsec now);
 // The address from which the kernel sends to `remote` what carries the mark. Needs no privilege.
 CHECKED enum fault rtnl_source(const struct addr *remote, uint32_t mark, struct addr *source);

@@ -39,7 +39,9 @@ static void check_commands(struct guard *guard, unsigned *levels, const char *ex
     guard_settled(guard);
 }
 
-enum { COMMANDS_A_LEVEL = 2 * (3 + 2 * 4) }; // families * (maps + directions * rules)
+// families * (maps + directions * rules + fronts * (set + directions * (chain + jump)))
+enum { COMMANDS_A_LEVEL = 2 * (3 + 2 * 4 + GUARD_FRONTS_MAX * (1 + 2 * 2)) };
+enum { COMMANDS_A_FRONT = 2 * 2 }; // directions * (flush + rule)
 
 static void changes_are_written_as_the_difference(void **state)
 {
@@ -78,6 +80,77 @@ static void changes_are_written_as_the_difference(void **state)
                    "delete element inet cygnet_swan0 f4_0 { 10.1.0.0/16 . 10.2.0.1/32 . 6 . "
                    "0-65535 . 443 : return }\n",
                    0);
+    guard_wipe(&guard);
+}
+
+static void single_remote_addresses_go_to_sets_before_their_front(void **state)
+{
+    (void)state;
+    struct guard guard;
+    unsigned levels = 0;
+    guard_init(&guard, 1, 2);
+    add(&guard, GUARD_PAIR, box_of("10.1.0.0/16", "10.2.0.1/32"), GUARD_DROP, 9);
+    add(&guard, GUARD_PAIR, box_of("10.1.0.0/16", "10.2.0.2/32"), GUARD_DROP, 9);
+    add(&guard, GUARD_PAIR, box_of("::/0", "2001:db8::1/128"), GUARD_DROP, 9);
+    check_commands(&guard, &levels,
+                   "add element inet cygnet_swan0 s4_0_0 { 10.2.0.2, 10.2.0.1 }\n"
+                   "add element inet cygnet_swan0 s6_0_0 { 2001:db8::1 }\n",
+                   COMMANDS_A_LEVEL + 2 * COMMANDS_A_FRONT);
+    // The front is known; another local range is another front; what passes is no matter of sets.
+    struct box third = box_of("10.1.0.0/16", "10.2.0.3/32"),
+               other = box_of("10.9.0.0/16", "10.2.0.3/32");
+    add(&guard, GUARD_PAIR, third, GUARD_DROP, 9);
+    add(&guard, GUARD_PAIR, other, GUARD_DROP, 9);
+    add(&guard, GUARD_PAIR, box_of("10.1.0.0/16", "10.2.0.4/32"), GUARD_PASS, 9);
+    check_commands(
+        &guard, &levels,
+        "add element inet cygnet_swan0 p4_0 { 10.1.0.0/16 . 10.2.0.4/32 : return }\n"
+        "add element inet cygnet_swan0 s4_0_0 { 10.2.0.3 }\n"
+        "add element inet cygnet_swan0 s4_0_1 { 10.2.0.3 }\n",
+        COMMANDS_A_FRONT);
+    // What overlaps with another verdict stands on another level, in a set as in a map.
+    struct box wide = box_of("10.1.0.0/16", "10.2.0.0/24");
+    add(&guard, GUARD_PAIR, wide, GUARD_PASS, 1);
+    check_commands(
+        &guard, &levels,
+        "delete element inet cygnet_swan0 p4_0 { 10.1.0.0/16 . 10.2.0.4/32 : return }\n"
+        "delete element inet cygnet_swan0 s4_0_0 { 10.2.0.3, 10.2.0.2, 10.2.0.1 }\n"
+        "add element inet cygnet_swan0 p4_1 { 10.1.0.0/16 . 10.2.0.4/32 : return }\n"
+        "add element inet cygnet_swan0 p4_0 { 10.1.0.0/16 . 10.2.0.0/24 : return }\n"
+        "add element inet cygnet_swan0 s4_1_0 { 10.2.0.3, 10.2.0.2, 10.2.0.1 }\n",
+        COMMANDS_A_LEVEL + COMMANDS_A_FRONT);
+    guard_wipe(&guard);
+}
+
+static void a_front_makes_room_when_its_last_address_is_gone(void **state)
+{
+    (void)state;
+    struct guard guard;
+    unsigned levels = 0;
+    AUTOFREE_BUF struct buf first = BUF(1000000), text = BUF(1000000);
+    guard_init(&guard, 1, 2);
+    struct box boxes[GUARD_FRONTS_MAX + 2];
+    for (unsigned i = 0; i < GUARD_FRONTS_MAX + 2; i++) {
+        char local[32];
+        snprintf(local, sizeof local, "10.%u.0.0/16", i);
+        boxes[i] = box_of(local, "10.200.0.1/32");
+        if (i <= GUARD_FRONTS_MAX) add(&guard, GUARD_PAIR, boxes[i], GUARD_DROP, 9);
+    }
+    nft_write_changes(&settings, &guard, &levels, &first);
+    guard_settled(&guard);
+    // One more than there are fronts: it is in the map of boxes.
+    assert_non_null(strstr(buf_text(&first), "p4_0 { 10.4.0.0/16 . 10.200.0.1/32 : drop }"));
+    guard_del(&guard, GUARD_PAIR, &boxes[2], GUARD_DROP, 9);
+    check_commands(&guard, &levels, "delete element inet cygnet_swan0 s4_0_2 { 10.200.0.1 }\n", 0);
+    add(&guard, GUARD_PAIR, boxes[GUARD_FRONTS_MAX + 1], GUARD_DROP, 9);
+    nft_write_changes(&settings, &guard, &levels, &text);
+    guard_settled(&guard);
+    assert_string_equal(buf_text(&text),
+                        "flush chain inet cygnet_swan0 s4_0_2_out\n"
+                        "add rule inet cygnet_swan0 s4_0_2_out ip saddr 10.5.0.0/16 ip daddr @s4_0_2 drop\n"
+                        "flush chain inet cygnet_swan0 s4_0_2_in\n"
+                        "add rule inet cygnet_swan0 s4_0_2_in ip daddr 10.5.0.0/16 ip saddr @s4_0_2 drop\n"
+                        "add element inet cygnet_swan0 s4_0_2 { 10.200.0.1 }\n");
     guard_wipe(&guard);
 }
 
@@ -124,10 +197,15 @@ static void the_kernel_takes_it_all(void **state)
     add(&guard, GUARD_FLOW, flow, GUARD_DROP, 5);
     add(&guard, GUARD_FLOW, flow6, GUARD_PASS, 5);
     add(&guard, GUARD_FRAGMENT, box_of("0.0.0.0/0", "10.2.0.0/16"), GUARD_DROP, 0);
+    struct box single = box_of("10.1.0.0-10.1.0.9", "192.0.2.1/32");
+    add(&guard, GUARD_PAIR, single, GUARD_DROP, 9);
+    add(&guard, GUARD_PAIR, box_of("0.0.0.0/0", "192.0.2.2/32"), GUARD_DROP, 9);
+    add(&guard, GUARD_PAIR, box_of("2001:db8::/32", "2001:db9::1/128"), GUARD_DROP, 9);
     CHECK_FAULT(nft_sync(nft, &settings, &guard, &levels, &restored), OK);
     assert_null(guard.dirty);
     guard_del(&guard, GUARD_FLOW, &flow, GUARD_DROP, 5);
     guard_del(&guard, GUARD_FLOW, &flow6, GUARD_PASS, 5);
+    guard_del(&guard, GUARD_PAIR, &single, GUARD_DROP, 9);
     CHECK_FAULT(nft_sync(nft, &settings, &guard, &levels, &restored), OK);
     assert_false(restored);
     // Somebody flushes all rules.
@@ -150,6 +228,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(changes_are_written_as_the_difference),
+        cmocka_unit_test(single_remote_addresses_go_to_sets_before_their_front),
+        cmocka_unit_test(a_front_makes_room_when_its_last_address_is_gone),
         cmocka_unit_test(what_comes_and_goes_between_two_writings_is_not_written),
         cmocka_unit_test(the_kernel_takes_it_all),
     };
