@@ -471,6 +471,15 @@ static void between_push(struct judging *judging, X509 *x509)
     sk_X509_push(judging->between, x509);
 }
 
+// Most CAs that a peer sends or a connection names are loaded; reading one takes as long as verifying with it.
+static enum fault cert_read_known(const struct trust_store *store, struct bytes der, struct cert **out)
+{
+    const struct held_cert *held = store_find(store, der);
+    if (!held) return cert_parse(der, out);
+    *out = cert_hold(held->cert);
+    return OK;
+}
+
 // What stands between a peer and an anchor: what the peer sent behind its own certificate, and CAs that are loaded.
 // RFC 4945 3.3.10.2, 3.3.10.5: certificates that cannot be decoded or have nothing to do with the chain are passed over.
 static enum fault between_gather(struct judging *judging)
@@ -481,7 +490,7 @@ static enum fault between_gather(struct judging *judging)
     }
     for (size_t i = 1; i < judging->in->cert_count; i++) {
         struct cert *cert;
-        if (cert_parse(judging->in->certs[i], &cert)) continue;
+        if (cert_read_known(judging->store, judging->in->certs[i], &cert)) continue;
         between_push(judging, cert->x509);
         cert_free(cert);
     }
@@ -496,7 +505,7 @@ static enum fault anchors_gather(struct judging *judging)
 {
     const struct auth_conf *auth = judging->in->auth;
     for (unsigned i = 0; i < auth->ca_count; i++) {
-        TRY(cert_parse(auth->cas[i].der, &judging->cas[judging->ca_count]));
+        TRY(cert_read_known(judging->store, auth->cas[i].der, &judging->cas[judging->ca_count]));
         sk_X509_push(judging->anchors, judging->cas[judging->ca_count++]->x509);
     }
     for (int i = 0; auth->ca_count == 0 && i < sk_X509_num(judging->store->anchors); i++)
