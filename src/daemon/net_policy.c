@@ -215,12 +215,28 @@ static uint64_t precedence_of(const struct policy_spec *spec, const struct box *
     return ((UINT64_C(1) << 33) + wide * 4 + any_protocol * 2 + any_port) * 2;
 }
 
+// RFC 7296 3.13.1.
+static bool is_opaque(const struct selector *selector)
+{
+    return selector->port_low > selector->port_high;
+}
+
+// RFC 4301 4.4.1.1: of protocols that have ports, what shows none is later fragments. Of others it
+// is all.
+static bool is_for_fragments(const struct selector *local, const struct selector *remote)
+{
+    static const uint8_t with_ports[] = {
+        IPPROTO_NUMBER_TCP,  IPPROTO_NUMBER_UDP,  IPPROTO_NUMBER_ICMP,   IPPROTO_NUMBER_ICMPV6,
+        IPPROTO_NUMBER_SCTP, IPPROTO_NUMBER_DCCP, IPPROTO_NUMBER_UDPLITE};
+    uint8_t protocol = local->protocol ? local->protocol : remote->protocol;
+    return (is_opaque(local) || is_opaque(remote)) &&
+           memchr(with_ports, protocol, sizeof with_ports);
+}
+
 static void ports_of(const struct selector *selector, uint16_t *low, uint16_t *high)
 {
-    bool opaque =
-        selector->port_low > selector->port_high; // RFC 7296 3.13.1: OPAQUE; guarded like any
-    *low = opaque ? 0 : selector->port_low;
-    *high = opaque ? 65535 : selector->port_high;
+    *low = is_opaque(selector) ? 0 : selector->port_low;
+    *high = is_opaque(selector) ? 65535 : selector->port_high;
 }
 
 // False when no packet can match both.
@@ -280,10 +296,11 @@ static enum fault guard_fragments(struct net_role *role, const struct box *box, 
 }
 
 static enum fault guard_pair(struct net_role *role, const struct policy_spec *spec,
-                             const struct box *box, int step)
+                             const struct box *box, bool fragments, int step)
 {
     enum guard_verdict verdict = spec->action == POLICY_BYPASS ? GUARD_PASS : GUARD_DROP;
     enum guard_kind kind = box_kind(box);
+    if (fragments) return verdict == GUARD_PASS ? OK : guard_fragments(role, box, step);
     TRY(guard_count(role, kind, box, verdict, precedence_of(spec, box), step));
     if (kind == GUARD_PAIR || verdict == GUARD_PASS) return OK;
     enum fault fault = guard_fragments(role, box, step);
@@ -312,8 +329,9 @@ static enum fault policy_guards(struct net_role *role, const struct policy_spec 
     for (unsigned i = 0; i < spec->local.count; i++) {
         for (unsigned j = 0; j < spec->remote.count && !fault && count < limit; j++) {
             struct box box;
-            if (!box_of(&spec->local.at[i], &spec->remote.at[j], &box)) continue;
-            fault = guard_pair(role, spec, &box, step);
+            const struct selector *local = &spec->local.at[i], *remote = &spec->remote.at[j];
+            if (!box_of(local, remote, &box)) continue;
+            fault = guard_pair(role, spec, &box, is_for_fragments(local, remote), step);
             if (!fault) count++;
         }
         for (unsigned j = 0;

@@ -51,6 +51,8 @@ struct traffic {
 struct traffic *traffic_new(const struct selectors *local, const struct selectors *remote);
 // Is all that inner has in outer, too?
 bool traffic_within(const struct traffic *inner, const struct traffic *outer);
+enum traffic_ports { PORTS_ANY, PORTS_SOME, PORTS_OPAQUE }; // of one of the selectors at least
+enum traffic_ports traffic_ports(const struct traffic *traffic);
 // Does a packet from `local` to `remote` match?
 bool traffic_match(const struct traffic *traffic, const struct flow *flow);
 bool selector_pair_match(const struct selector *source, const struct selector *destination,
@@ -454,6 +456,7 @@ void whole_limit(const struct sa_run *run, struct packet *packet);
 // join.c: true when the packet is to go on: it is no fragment, or is whole now, or may remain one.
 // False: it has its verdict.
 bool packet_join(struct plane *plane, nsec now, struct packet *packet);
+void reassembly_room(struct plane *plane);
 // ah.c
 enum fault ah_check(const struct sa_spec *spec);
 uint32_t ah_size(uint32_t icv_size, uint8_t family); // of the header with its ICV

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fragments that must be whole before they go on: those of packets that are protected whole, and of
-// ESP between gateways in transport mode, which nobody else puts together since it is addressed to
-// the hosts behind us.
+// Fragments that must be whole before they go on: those of packets that are protected whole or by
+// their ports, and of ESP between gateways in transport mode, which nobody else puts together since
+// it is addressed to the hosts behind us.
 #include "esp/internal.h"
+
+void reassembly_room(struct plane *plane)
+{
+    if (!plane->reassembly) plane->reassembly = reassembler_new();
+}
 
 // True when the packet was the last fragment that was missing and is whole now.
 static bool fragment_take(struct plane *plane, nsec now, struct packet *packet)
@@ -25,15 +30,35 @@ static bool wants_whole(const struct policy *policy, uint8_t family)
     return family == ADDR_V4 || sa->run->mode != MODE_BEET;
 }
 
+// RFC 4301 7.3: fragments behind the first show no ports; which policy is theirs the whole packet
+// tells. RFC 4301 7.2: where there is a policy for what shows no ports, it is theirs.
+static bool wants_ports(const struct policy *policy, uint8_t family)
+{
+    (void)family;
+    return traffic_ports(policy->traffic) == PORTS_SOME;
+}
+
+static bool wants_opaque(const struct policy *policy, uint8_t family)
+{
+    (void)family;
+    return traffic_ports(policy->traffic) == PORTS_OPAQUE;
+}
+
+static bool is_joined(const struct policy_index *index, const struct flow *flow)
+{
+    if (policy_index_any(index, flow, wants_whole)) return true;
+    return policy_index_any(index, flow, wants_ports) &&
+           !policy_index_any(index, flow, wants_opaque);
+}
+
 bool packet_join(struct plane *plane, nsec now, struct packet *packet)
 {
     uint32_t total;
     if (ip_check(packet->at, packet->size, &total) || !is_fragment(packet->at, total)) return true;
     struct flow flow = {0};
     ip_addrs(packet->at, &flow.source, &flow.destination);
-    // Devices of route-based tunnels have no mode but tunnel mode.
-    const struct policy_index *index = packet->device ? NULL : plane->spd.indexes[0];
-    if (!index || !policy_index_any(index, &flow, wants_whole)) return true;
+    const struct policy_index *index = plane->spd.indexes[packet->device];
+    if (!index || !is_joined(index, &flow)) return true;
     packet->size = total;
     return fragment_take(plane, now, packet);
 }

@@ -4,7 +4,7 @@
 //     it must not be cut (DF, IPv6)     its sender is told (RFC 1191, RFC 4443), and it is dropped
 //     it may be cut                     cut before it is sealed, or the sealed one is cut
 //     copy_df = no                      the sealed one is cut: the operator wants it so
-//     it came in fragments              the sealed one is cut: its sender cuts already
+//     it came in fragments              it may be cut: its sender cuts already
 //                                       (where no policy is for it: it is cut again as it came)
 //     IPv6 of at most 1280 bytes        the sealed one is cut: its sender cannot make it smaller
 //
@@ -261,7 +261,8 @@ uint32_t fragment_next(struct fragmenting *at, uint8_t *out)
     if (!left) return 0;
     uint32_t payload = left < at->payload ? left : at->payload;
     memcpy(out, at->ip, at->header);
-    uint32_t size = (at->ip[0] >> 4 == 4 ? ipv4_piece : ipv6_piece)(at, out, payload, payload == left);
+    uint32_t size =
+        (at->ip[0] >> 4 == 4 ? ipv4_piece : ipv6_piece)(at, out, payload, payload == left);
     ip_set_size(out, size);
     at->next += payload;
     return size;
@@ -270,18 +271,10 @@ uint32_t fragment_next(struct fragmenting *at, uint8_t *out)
 // The choice --------------------------------------------------------------------------------------
 
 // Fragments behind the first show no ports.
-static bool knows_ports(const struct traffic *traffic)
-{
-    unsigned count = (unsigned)traffic->local_count + traffic->remote_count;
-    for (unsigned i = 0; i < count; i++)
-        if (traffic->at[i].port_low != 0 || traffic->at[i].port_high != UINT16_MAX) return true;
-    return false;
-}
-
 static bool inner_is_cut(const struct sa_run *run, const struct packet *packet)
 {
     return run->mode == MODE_TUNNEL && run->sa->fragments == FRAGMENTS_INNER &&
-           !knows_ports(run->sa->traffic) && packet->size <= MTU_BUFFER;
+           traffic_ports(run->sa->traffic) == PORTS_ANY && packet->size <= MTU_BUFFER;
 }
 
 // RFC 8200 5: no sender of IPv6 can be asked for packets of less than 1280 bytes.
@@ -305,11 +298,11 @@ static void sender_tell(struct plane *plane, nsec now, const struct sa_run *run,
 bool mtu_admits(struct plane *plane, nsec now, const struct sa_run *run, struct packet *packet)
 {
     bool v6 = packet->at[0] >> 4 == 6;
-    bool whole = v6 || get_u16(packet->at + 6) & IPV4_DONT_FRAGMENT;
+    bool whole = !packet->joined && (v6 || get_u16(packet->at + 6) & IPV4_DONT_FRAGMENT);
     bool wanted = run->mode != MODE_TRANSPORT && run->mode != MODE_GATEWAY_TRANSPORT &&
                   copy_df(run->copy) == DF_CLEAR;
-    packet->oversize = wanted || packet->joined || (v6 && packet->size <= MTU_LEAST_V6) ||
-                       (!whole && !inner_is_cut(run, packet));
+    packet->oversize =
+        wanted || (v6 && packet->size <= MTU_LEAST_V6) || (!whole && !inner_is_cut(run, packet));
     if (packet->oversize) return true;
     if (whole) {
         sender_tell(plane, now, run, packet);
@@ -329,7 +322,8 @@ bool mtu_admits(struct plane *plane, nsec now, const struct sa_run *run, struct 
 void whole_limit(const struct sa_run *run, struct packet *packet)
 {
     uint16_t path = run->sa->path_mtu, came = packet->limit;
-    bool as_it_came = packet->joined && run->mode == MODE_GATEWAY_TRANSPORT && packet->at[0] >> 4 == 6;
+    bool as_it_came =
+        packet->joined && run->mode == MODE_GATEWAY_TRANSPORT && packet->at[0] >> 4 == 6;
     packet->limit = packet->oversize ? path : 0;
     if (!as_it_came) return;
     if (came < MTU_LEAST_V6) came = MTU_LEAST_V6;

@@ -267,7 +267,7 @@ enum fault plane_sa_add(struct plane *plane, const struct sa_spec *spec)
     struct sa_run *run = &sad->runs[number];
     sa_new(plane, run, spec, &key);
     if (spec->mode == MODE_GATEWAY_TRANSPORT) transit_room(plane);
-    if (spec->mode != MODE_TUNNEL && !plane->reassembly) plane->reassembly = reassembler_new();
+    if (spec->mode != MODE_TUNNEL) reassembly_room(plane);
     if (spec->cpi) ipcomp_room(plane);
     spi_table_add(spec->direction == SA_IN ? &sad->in : &sad->out, spec->spi, number + 1);
     if (spec->direction == SA_OUT) sa_serve(plane, run->sa, spec->policy);

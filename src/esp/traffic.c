@@ -60,6 +60,18 @@ static bool selector_within_any(const struct selector *inner, const struct selec
     return false;
 }
 
+enum traffic_ports traffic_ports(const struct traffic *traffic)
+{
+    unsigned count = (unsigned)traffic->local_count + traffic->remote_count;
+    enum traffic_ports found = PORTS_ANY;
+    for (unsigned i = 0; i < count; i++) {
+        const struct selector *selector = &traffic->at[i];
+        if (selector_is_opaque(selector)) return PORTS_OPAQUE;
+        if (selector->port_low != 0 || selector->port_high != UINT16_MAX) found = PORTS_SOME;
+    }
+    return found;
+}
+
 bool traffic_within(const struct traffic *inner, const struct traffic *outer)
 {
     const struct selector *remote = outer->at + outer->local_count;

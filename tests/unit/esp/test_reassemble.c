@@ -381,30 +381,42 @@ static void the_plane_joins_what_must_be_whole(void **state)
     }
 }
 
-// An SA for ports: later fragments show none, whole the packet does.
+// RFC 4301 7.3 test: a policy for ports: later fragments show none, whole the packet does, in any
+// mode. RFC 4301 7.2 test: not where a policy is for what shows none.
 static void the_ports_of_the_whole_are_looked_at(void **state)
 {
     (void)state;
     static const struct {
+        uint8_t mode, action;
         const char *remote;
-        uint8_t verdict;
-    } rows[] = {{"10.2.0.0/16[udp/2000]", VERDICT_SEND}, {"10.2.0.0/16[udp/2001]", VERDICT_BYPASS}};
+        uint8_t first, last; // verdicts; the last fragment comes first
+    } rows[] = {
+        {MODE_TRANSPORT, POLICY_PROTECT, "10.2.0.0/16[udp/2000]", VERDICT_SEND, VERDICT_HELD},
+        {MODE_TRANSPORT, POLICY_PROTECT, "10.2.0.0/16[udp/2001]", VERDICT_BYPASS, VERDICT_HELD},
+        {MODE_TUNNEL, POLICY_PROTECT, "10.2.0.0/16[udp/2000]", VERDICT_SEND, VERDICT_HELD},
+        {MODE_TUNNEL, POLICY_PROTECT, "10.2.0.0/16[udp/1000-1999]", VERDICT_BYPASS, VERDICT_HELD},
+        {MODE_TUNNEL, POLICY_PROTECT, "10.2.0.0/16[udp]", VERDICT_SEND, VERDICT_SEND},
+        {MODE_TUNNEL, POLICY_PROTECT, "10.2.0.0/16[tcp]", VERDICT_BYPASS, VERDICT_BYPASS},
+        {MODE_TUNNEL, POLICY_PROTECT, "10.2.0.0/16[udp/opaque]", VERDICT_BYPASS, VERDICT_SEND},
+        {MODE_TUNNEL, POLICY_BYPASS, "10.2.0.0/16[udp/2000]", VERDICT_BYPASS, VERDICT_HELD},
+        {MODE_TUNNEL, POLICY_DISCARD, "10.2.0.0/16[udp/2000]", VERDICT_DROP, VERDICT_HELD},
+    };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct rig rig;
         assert_true(rig_start(&rig, BATCH_EVP));
         rig.spec = spec_of(&ciphers[0], SA_OUT, SPI_AB);
-        rig.spec.mode = MODE_TRANSPORT;
+        rig.spec.mode = rows[i].mode;
         rig.spec.remote = selectors_of(rows[i].remote);
         struct policy_spec policy =
-            policy_of(POLICY, POLICY_PROTECT, "10.1.0.0/16", rows[i].remote);
+            policy_of(POLICY, rows[i].action, "10.1.0.0/16", rows[i].remote);
         CHECK_FAULT(plane_policy_add(rig.a, &policy), OK);
         rig_add_sa(&rig);
         original_make(0, 3000);
         seal_one(rig.a, box_put(&box, cut(&(struct piece){1200, 1780, false}, 3)));
-        assert_int_equal(box.packet.verdict, VERDICT_HELD);
+        assert_int_equal(box.packet.verdict, rows[i].last);
         seal_one(rig.a, box_put(&box, cut(&(struct piece){0, 1200, true}, 3)));
-        assert_int_equal(box.packet.verdict, rows[i].verdict);
-        if (rows[i].verdict == VERDICT_BYPASS) {
+        assert_int_equal(box.packet.verdict, rows[i].first);
+        if (rows[i].first == VERDICT_BYPASS && rows[i].last == VERDICT_HELD) {
             check_original();
             assert_true(box.packet.joined); // it goes on as it came
             assert_int_equal(box.packet.limit, head_of() + 1780);

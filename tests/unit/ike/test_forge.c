@@ -257,6 +257,34 @@ static void wrong_requests_get_the_right_answer(void **state)
     }
 }
 
+static void child_with_offers(struct draft *draft)
+{
+    static const uint16_t offers[] = {NOTIFY_NON_FIRST_FRAGMENTS_ALSO, NOTIFY_USE_WESP_MODE};
+    for (size_t i = 0; i < 2; i++) draft_notify(draft, offers[i], BYTES_NONE);
+    write_child(draft);
+}
+
+// RFC 7296 3.10.1 test, RFC 4301 7.2 test, RFC 5840 2.3 test: later fragments in an SA for ports, and
+// wrapped ESP, are declined by silence; the child comes without.
+static void what_is_not_done_is_not_agreed_to(void **state)
+{
+    (void)state;
+    struct pair *p = pair_up();
+    send_request(p, EXCHANGE_CREATE_CHILD_SA, child_with_offers);
+    assert_int_equal(children(&p->b), 2);
+    struct flight *flight = &p->flights[p->flight_count - 1];
+    struct message message = {.raw = bytes_of(flight->bytes, flight->size)};
+    struct arena arena = {0};
+    struct notify notify;
+    assert_int_equal(ike_header_read(message.raw, &message.header), OK);
+    assert_int_equal(message_open(sa_of(&p->a), &message, &arena), OK);
+    assert_non_null(message_first(&message, PAYLOAD_TSR));
+    assert_false(message_notify(&message, NOTIFY_NON_FIRST_FRAGMENTS_ALSO, &notify));
+    assert_false(message_notify(&message, NOTIFY_USE_WESP_MODE, &notify));
+    arena_free(&arena);
+    pair_free(p);
+}
+
 // --- forged and damaged
 
 // RFC 7296 2.21.4 test: nothing that is not protected changes an established SA.
@@ -828,6 +856,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_peer_may_ask_for_the_version),
         cmocka_unit_test(wrong_requests_get_the_right_answer),
+        cmocka_unit_test(what_is_not_done_is_not_agreed_to),
         cmocka_unit_test(what_is_not_sealed_changes_nothing),
         cmocka_unit_test(every_flipped_bit_is_noticed),
         cmocka_unit_test(an_old_request_is_answered_as_before_or_not_at_all),
