@@ -62,6 +62,17 @@ static void list_print(const char *label, const struct tree *section, const char
     TREE_EACH(item, list) printf(" %.*s", (int)item->value.size, (const char *)item->value.at);
 }
 
+// A security label is text with a NUL behind it, in hexadecimal.
+static void label_print(const struct tree *child)
+{
+    const char *hex = tree_text(child, "label", NULL);
+    unsigned value;
+    if (!hex) return;
+    printf(", label ");
+    for (; sscanf(hex, "%2x", &value) == 1 && strlen(hex) >= 2; hex += 2)
+        if (value) printf(value >= ' ' && value <= '~' ? "%c" : "\\x%02x", value);
+}
+
 // --- SAs
 
 static void suite_print(const struct tree *sa)
@@ -95,6 +106,7 @@ static void child_print(const struct tree *child)
            tree_text(child, "mode", "?"), encap ? " in UDP" : "");
     suite_print(child);
     if (tree_text(child, "cpi-out", NULL)) printf(", compressed");
+    label_print(child);
     if (tree_text(child, "cpu", NULL)) printf(", processor %s", tree_text(child, "cpu", ""));
     if (tree_text(child, "mode-asked", NULL)) 
         printf("  (asked for: %s; %s)", tree_text(child, "mode-asked", ""), tree_text(child, "mode-reason", ""));
@@ -174,6 +186,7 @@ static void conn_print(const struct tree *conn)
     }
     TREE_EACH(child, tree_section(conn, "children")) {
         printf("  %s: %s", child->name, tree_text(child, "mode", "?"));
+        label_print(child);
         list_print(", local", child, "local-ts");
         list_print(", remote", child, "remote-ts");
         printf("\n");

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <strings.h>
 
+enum { LABEL_MAX = 255 };
+
 static void ts_compile(struct compiling *c, const struct tree *section, const char *name,
                        struct selectors *set, uint32_t *dynamic)
 {
@@ -208,6 +210,22 @@ static void ipcomp_check(struct compiling *c, const struct tree *section,
                                     : "ipcomp makes sizes tell of what tfc_padding hides");
 }
 
+// Labels are compared when a child is negotiated; packets in a TUN device have none.
+static void label_compile(struct compiling *c, const struct tree *section, struct child_conf *child)
+{
+    const char *label = tree_text(section, "label", ""), *mode = tree_text(section, "label_mode", "system");
+    if (!*label) return;
+    if (strcasecmp(mode, "simple") != 0)
+        option_complain(c->complaints, FAULT_OPTION_CONFLICT, c->where, place_of(section, "label"),
+                        "label needs label_mode = simple: the system's labels of packets (SELinux) do not "
+                        "reach the data plane, so they could not be enforced");
+    else if (strlen(label) > LABEL_MAX)
+        option_complain(c->complaints, FAULT_OPTION_VALUE, c->where, place_of(section, "label"),
+                        "label is longer than %u bytes", (unsigned)LABEL_MAX);
+    else
+        child->label = arena_text(c->arena, bytes_of_text(label));
+}
+
 static uint16_t packet_size_of(struct compiling *c, const struct tree *section)
 {
     uint64_t size = number_of(section, "iptfs_packet_size", UINT16_MAX, 0);
@@ -281,6 +299,7 @@ static void child_compile(struct compiling *c, const struct tree *section, const
     child->tfc_padding = padding_of(c, section);
     devices_compile(c, conn, section, child);
     ipcomp_check(c, section, child);
+    label_compile(c, section, child);
     child_iptfs_compile(c, section, child);
     child->tcp_mss = mss_of(c, section);
     bool outer = strcasecmp(tree_text(section, "fragments", "inner"), "outer") == 0;

@@ -75,6 +75,7 @@ static void child_add(struct arena *arena, struct tree *to, const struct child_c
     static const char *const after[] = {"clear", "trap", "restart"};
     struct tree *section = tree_add_section(arena, to, child->name);
     tree_add_text(arena, section, "mode", child_mode_text(child));
+    if (child->label) label_add(arena, section, child->label);
     if (child->rekey_time) seconds_add(arena, section, "rekey_time", child->rekey_time);
     if (child->rekey_bytes) tree_add_printf(arena, section, "rekey_bytes", "%llu", (unsigned long long)child->rekey_bytes);
     if (child->rekey_packets) tree_add_printf(arena, section, "rekey_packets", "%llu", (unsigned long long)child->rekey_packets);

@@ -108,7 +108,7 @@ static void child_add(const struct ike_child_info *child, struct arena *arena, s
     nsec now = role_now();
     tree_add_text(arena, to, "name", child->name);
     number_add(arena, to, "uniqueid", child->id);
-    number_add(arena, to, "reqid", child->policy);
+    number_add(arena, to, "reqid", child->conf->reqid ? child->conf->reqid : child->policy);
     tree_add_text(arena, to, "state", child->state);
     tree_add_text(arena, to, "mode", mode_text(child->mode));
     if (child->mode_why) {
@@ -118,6 +118,7 @@ static void child_add(const struct ike_child_info *child, struct arena *arena, s
     tree_add_text(arena, to, "protocol", child->protocol == PROTOCOL_AH ? "AH" : "ESP");
     flag_add(arena, to, "encap", child->encap);
     flag_add(arena, to, "ppk", child->ppk);
+    if (child->conf->label) label_add(arena, to, child->conf->label);
     flag_add(arena, to, "per-cpu-sas", child->per_resource);
     if (child->resource) number_add(arena, to, "cpu", child->resource - 1u);
     tree_add_printf(arena, to, "spi-in", "%08x", child->spi_in);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the core has beside SAs, for VICI clients: pools and their leases, policies of the configuration, counters, statistics.
 #include "daemon/ike_view.h"
+#include "daemon/vici.h"
 #include <stdio.h>
 #include <time.h>
 
@@ -125,7 +126,8 @@ static void policy_send(struct ike_role *role, uint64_t number, const struct ike
     struct tree *section = tree_add_section(&arena, root, name);
     tree_add_text(&arena, section, "child", policy->child->name);
     tree_add_text(&arena, section, "ike", policy->conn->name);
-    number_add(&arena, section, "reqid", policy->number);
+    number_add(&arena, section, "reqid", policy->child->reqid ? policy->child->reqid : policy->number);
+    if (policy->child->label) label_add(&arena, section, policy->child->label);
     tree_add_text(&arena, section, "mode", child_mode_text(policy->child));
     selectors_list(&arena, section, "local-ts", policy->local);
     selectors_list(&arena, section, "remote-ts", policy->remote);

@@ -92,6 +92,14 @@ static void packet_send(struct vici_client *client, uint8_t type, const char *na
     client_close(client);
 }
 
+// As strongSwan shows security labels: in hexadecimal, with the NUL that is sent to peers.
+void label_add(struct arena *arena, struct tree *to, const char *label)
+{
+    size_t size = strlen(label) + 1;
+    char *hex = arena_new(arena, 2 * size + 3);
+    tree_add_text(arena, to, "label", bytes_hex(bytes_of(label, size), hex, 2 * size + 3));
+}
+
 void vici_respond_bytes(struct vici *vici, uint32_t number, struct bytes message)
 {
     struct vici_client *client = client_find(vici, number);

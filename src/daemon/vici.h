@@ -26,6 +26,7 @@ struct vici *vici_new(struct event_base *base, int listening_fd, const struct vi
 void vici_open(struct vici *vici);
 void vici_free(struct vici *vici);
 void vici_respond(struct vici *vici, uint32_t client, const struct tree *message);   // NULL: empty
+void label_add(struct arena *arena, struct tree *to, const char *label);
 void vici_respond_bytes(struct vici *vici, uint32_t client, struct bytes message);
 void vici_event_to(struct vici *vici, uint32_t client, enum vici_event_kind kind, struct bytes message);  // if it subscribed
 void vici_event_all(struct vici *vici, enum vici_event_kind kind, struct bytes message);

@@ -161,6 +161,7 @@ struct exchange {
     uint32_t gone[GONE_MAX];          // SPIs that the peer deleted and we did not know, meanwhile
     uint8_t gone_count;
     struct selectors *local, *remote; // of that child, in the arena
+    struct ts_labels *labels_i, *labels_r; // that the peer has sent, in the arena
     uint8_t mode;                     // of that child, enum sa_mode
     const char *mode_why;             // why it is not the mode asked for; NULL: it is
     uint16_t cpi_in, cpi_out;         // of that child

@@ -119,24 +119,26 @@ static void tidy(struct selectors *set)
     }
 }
 
-static void ts_put(struct draft *draft, uint8_t type, const struct selectors *set)
+static void ts_put(struct draft *draft, uint8_t type, const struct selectors *set,
+                   struct bytes label)
 {
-    ts_write(draft_open(draft, type), set);
+    ts_write_labelled(draft_open(draft, type), set, label);
     draft_close(draft);
 }
 
 // Of the two TS payloads TSi is always the side of whoever asked.
-static void ts_pair_put(struct draft *draft, const struct selectors *initiator,
-                        const struct selectors *responder)
+static void ts_pair_put(struct draft *draft, const struct child_conf *conf,
+                        const struct selectors *initiator, const struct selectors *responder)
 {
-    ts_put(draft, PAYLOAD_TSI, initiator);
-    ts_put(draft, PAYLOAD_TSR, responder);
+    ts_put(draft, PAYLOAD_TSI, initiator, label_wire(conf));
+    ts_put(draft, PAYLOAD_TSR, responder, label_wire(conf));
 }
 
 static enum fault ts_pair_get(struct exchange *x, struct selectors *initiator,
                               struct selectors *responder)
 {
     TRY(ts_read(message_first(&x->in, PAYLOAD_TSI)->body, initiator));
+    TRY(labels_take(x));
     return ts_read(message_first(&x->in, PAYLOAD_TSR)->body, responder);
 }
 
@@ -212,7 +214,7 @@ void child_offer(struct exchange *x, struct draft *draft, const struct flow *flo
         packet_first(x->local, &flow->source, flow, flow->source_port);
         packet_first(x->remote, &flow->destination, flow, flow->destination_port);
     }
-    ts_pair_put(draft, x->local, x->remote);
+    ts_pair_put(draft, conf, x->local, x->remote);
     mode_offer(x, conf, like);
     mode_write(x, draft);
     ipcomp_offer(x, conf);
@@ -230,12 +232,22 @@ static unsigned child_fits(const struct exchange *x, const struct child_conf *co
                            struct selectors *local, struct selectors *remote)
 {
     struct selectors own, peer;
-    if (conf->action > POLICY_PROTECT) return 0;
+    if (conf->action > POLICY_PROTECT || !label_fits(x, conf)) return 0;
     conf_selectors(x->sa, conf, &own, &peer);
     if (!selectors_narrow(&own, ours, local) || !selectors_narrow(&peer, theirs, remote)) return 0;
     tidy(local);
     tidy(remote);
     return selectors_equal(local, ours) && selectors_equal(remote, theirs) ? 2 : 1;
+}
+
+// It would fit but for its label.
+static bool label_is_all(const struct exchange *x, const struct child_conf *conf,
+                         const struct selectors *theirs, const struct selectors *ours)
+{
+    struct selectors own, peer, local, remote;
+    if (conf->action > POLICY_PROTECT || label_fits(x, conf)) return false;
+    conf_selectors(x->sa, conf, &own, &peer);
+    return selectors_narrow(&own, ours, &local) && selectors_narrow(&peer, theirs, &remote);
 }
 
 // No child fits: explains it with the one that comes nearest, the first.
@@ -245,6 +257,9 @@ static enum fault selectors_fault(struct exchange *x, const struct selectors *th
     const struct sa *sa = x->sa;
     if (sa->conn->child_count == 0)
         return exchange_why(x, FAULT_TS_UNACCEPTABLE, "the connection has no children");
+    for (uint32_t i = 0; i < sa->conn->child_count; i++)
+        if (label_is_all(x, &sa->conn->children[i], theirs, ours))
+            return label_fault(x, &sa->conn->children[i]);
     char *text = arena_new(&x->arena, EXPLAIN_MAX + 1);
     struct wr out = wr_over(text, EXPLAIN_MAX);
     struct selectors own, peer;
@@ -371,7 +386,7 @@ void child_write_answer(struct exchange *x, struct draft *draft)
     }
     struct selectors theirs = *x->remote, ours = *x->local;
     mode_translate_back(x, &theirs, &ours);
-    ts_pair_put(draft, &theirs, &ours);
+    ts_pair_put(draft, x->child->conf, &theirs, &ours);
     mode_write(x, draft);
     ipcomp_write(x, draft);
     percpu_write(x, draft);
@@ -396,6 +411,7 @@ enum fault child_agree(struct exchange *x, enum proposal_ke with_ke)
         return FAULT_TS_NOT_OFFERED;
     tidy(&ours);
     tidy(&theirs);
+    TRY(label_agree(x));
     bool narrowed = !selectors_equal(&ours, x->local) || !selectors_equal(&theirs, x->remote);
     if (narrowed && !x->task) alert(x->sa->ike, x->sa, "ts-narrowed");
     *x->local = ours;

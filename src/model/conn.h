@@ -68,6 +68,7 @@ struct child_conf {
     uint64_t rekey_bytes, life_bytes, rand_bytes, rekey_packets, life_packets, rand_packets;
     uint32_t replay_window, priority, reqid;
     const char *updown;                      // NULL: none
+    const char *label;                       // RFC 9478, compared as it is; NULL: none
     bool hostaccess, copy_df, copy_ecn, policies, sha256_96, ipcomp;
     bool strict_mode;                        // refused rather than carried in another mode than the one asked for
     uint16_t tfc_padding;                    // bytes, or TFC_MTU

@@ -87,6 +87,14 @@ CHECKED enum fault delete_read(struct bytes body, struct delete_payload *out);
 void delete_write(struct wr *out, const struct delete_payload *delete);
 // --- TSi, TSr (3.13). Selectors of unknown type are skipped; more than SELECTORS_MAX usable ones are cut off.
 CHECKED enum fault ts_read(struct bytes body, struct selectors *out);
+// Security labels among them (RFC 9478); more than TS_LABELS_MAX are left out.
+enum { TS_LABELS_MAX = 16 };
+struct ts_labels {
+    uint8_t count;
+    struct bytes at[TS_LABELS_MAX];
+};
+CHECKED enum fault ts_labels_read(struct bytes body, struct ts_labels *out);
+void ts_write_labelled(struct wr *out, const struct selectors *selectors, struct bytes label);
 void ts_write(struct wr *out, const struct selectors *selectors);
 // --- CP (3.15). Attributes that are not understood are kept; those beyond CP_ATTRIBUTES_MAX are left out.
 enum { CP_ATTRIBUTES_MAX = 64 };

@@ -143,6 +143,15 @@ static enum fault ts_payload_print(struct bytes body, struct wr *out)
     struct selectors selectors;
     TRY(ts_read(body, &selectors));
     selectors_print(&selectors, out);
+    struct ts_labels labels;
+    TRY(ts_labels_read(body, &labels));
+    for (unsigned i = 0; i < labels.count; i++) {
+        struct bytes label = labels.at[i];
+        if (label.at[label.size - 1] == 0) label.size--;
+        wr_text(out, " label ");
+        if (text_is_printable(label)) wr_printf(out, "\"%.*s\"", (int)label.size, (const char *)label.at);
+        else size_print(out, label.size);
+    }
     return OK;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Traffic selector payloads. Only address ranges are understood; other types are passed over by
-// their length.
+// Traffic selector payloads: address ranges, and security labels beside them; other types are passed
+// over by their length.
 #include "wire/payload.h"
 #include <assert.h>
 
@@ -82,10 +82,42 @@ static void selector_write(struct wr *out, const struct selector *selector)
     wr_bytes(out, addr_bytes(&range->high));
 }
 
-void ts_write(struct wr *out, const struct selectors *selectors)
+// RFC 9478 2.1: what is sent has at least one byte; an empty one is passed over, as what it may mean
+// is not said.
+enum fault ts_labels_read(struct bytes body, struct ts_labels *out)
+{
+    struct rd in = rd_over(body);
+    *out = (struct ts_labels){0};
+    size_t count = rd_u8(&in);
+    rd_skip(&in, 3);
+    for (size_t i = 0; i < count; i++) {
+        uint8_t type = rd_u8(&in);
+        rd_skip(&in, 1); // reserved
+        size_t length = rd_u16(&in);
+        TRY(rd_so_far(&in));
+        if (length < TS_HEAD || length - TS_HEAD > in.left) return FAULT_TS_LENGTH;
+        struct bytes label = rd_bytes(&in, length - TS_HEAD);
+        if (type == TS_SECLABEL && label.size && out->count < TS_LABELS_MAX)
+            out->at[out->count++] = label;
+    }
+    return rd_end(&in);
+}
+
+// RFC 9478 2.2: never alone, always beside addresses.
+void ts_write_labelled(struct wr *out, const struct selectors *selectors, struct bytes label)
 {
     assert(selectors->count && selectors->count <= SELECTORS_MAX);
-    wr_u8(out, selectors->count);
+    wr_u8(out, (uint8_t)(selectors->count + (label.size ? 1 : 0)));
     wr_zeros(out, 3);
     for (size_t i = 0; i < selectors->count; i++) selector_write(out, &selectors->at[i]);
+    if (!label.size) return;
+    wr_u8(out, TS_SECLABEL);
+    wr_zeros(out, 1);
+    wr_u16(out, (uint16_t)(TS_HEAD + label.size));
+    wr_bytes(out, label);
+}
+
+void ts_write(struct wr *out, const struct selectors *selectors)
+{
+    ts_write_labelled(out, selectors, BYTES_NONE);
 }

@@ -188,7 +188,51 @@ static void a_virtual_address_is_kept(struct sim *sim, uint64_t seed)
     }
 }
 
+// RFC 9478 test: children for the same packets are told apart by their labels.
+static void a_label_chooses_the_child(struct sim *sim, uint64_t seed)
+{
+    #define LABELLED "esp_proposals = aes256gcm16\n label_mode = simple\n label = lab:secret:"
+    sim_pair_of(sim, seed, "", LABELLED "1", "", LABELLED "1");
+    play_up(sim);
+    play_one_of_all(sim);
+    sim_command(SIM_A(sim), "rekey lan");
+    sim_command(SIM_B(sim), "rekey ike");
+    sim_quiesce(sim);
+    play_one_of_all(sim);
+    #undef LABELLED
+}
+
+static void labels_differ(struct sim *sim, uint64_t seed, const char *a, const char *b)
+{
+    sim_pair_of(sim, seed, "", a, "", b);
+    sim_start(sim);
+    uint32_t command = sim_command(SIM_A(sim), "up lan");
+    sim_run(sim, nsec_seconds(2));
+    enum fault fault = OK;
+    CHECK(sim, sim_done(SIM_A(sim), command, &fault) && fault == FAULT_PEER_TS_UNACCEPTABLE);
+    CHECK(sim, SIM_B(sim)->fault_counts[FAULT_LABEL_OTHER] == 1 && sim_children(SIM_B(sim), "lan") == 0);
+}
+
+static void another_label_is_refused(struct sim *sim, uint64_t seed)
+{
+    labels_differ(sim, seed, "label_mode = simple\n label = one", "label_mode = simple\n label = on");
+}
+
+static void a_label_is_refused_where_there_is_none(struct sim *sim, uint64_t seed)
+{
+    labels_differ(sim, seed, "label_mode = simple\n label = one", "");
+}
+
+static void none_is_refused_where_there_is_a_label(struct sim *sim, uint64_t seed)
+{
+    labels_differ(sim, seed, "", "label_mode = simple\n label = one");
+}
+
 const struct scenario scenarios_choice[] = {
+    SCENARIO(a_label_chooses_the_child),
+    SCENARIO(another_label_is_refused),
+    SCENARIO(a_label_is_refused_where_there_is_none),
+    SCENARIO(none_is_refused_where_there_is_a_label),
     SCENARIO(a_wrong_secret_is_refused),
     SCENARIO(a_packet_triggers_the_trap),
     SCENARIO(the_responder_narrows),

@@ -84,6 +84,13 @@ nsec mode_inactivity(const struct child *child);       // 0: it may be idle for 
 // BEET: the one pair of addresses that a packet is between. False when the selectors lack it.
 bool mode_pair_of(const struct flow *flow, struct selectors *local, struct selectors *remote);
 
+// ext/label.c
+struct bytes label_wire(const struct child_conf *conf); // as it is sent; empty: there is none
+enum fault labels_take(struct exchange *x);
+bool label_fits(const struct exchange *x, const struct child_conf *conf);
+enum fault label_fault(struct exchange *x, const struct child_conf *conf);
+enum fault label_agree(struct exchange *x);
+
 // ext/ipcomp.c
 void ipcomp_offer(struct exchange *x, const struct child_conf *conf);
 void ipcomp_write(const struct exchange *x, struct draft *draft);

@@ -140,3 +140,13 @@ def packets_are_compressed(lab, mode, outer, ours):
     check(len(pings(20)) == 16, "short packets are lost")
     rekeys(cygnet, lambda: cygnet.cygnet("rekey", "--child", f"net{outer}"), "child")
     check(max(pings(1300)) < 700, "packets are not compressed after rekeying")
+
+
+@cases([(f"{kind}-{name}", kind, ours) for kind in VERSIONS for name, ours in both("strongswan")])
+def a_security_label_is_agreed_on(lab, kind, ours):
+    """RFC 9478 test: the same text at both ends, by whoever asks, and after rekeying."""
+    a, b, cygnet, peer = together(lab, kind, ours, child="label_mode = simple\nlabel = lab:secret:1")
+    carries(a, b)
+    rekeys_by_each(a, b, cygnet, peer)
+    check(all(bytes.fromhex(child["label"]) == b"lab:secret:1\0" for child in cygnet.children()), cygnet.children())
+    check("lab:secret:1" in peer.swanctl("--list-sas"), "the peer shows it, too")

@@ -91,6 +91,48 @@ static void selectors_of_unknown_type_are_passed_over(void **state)
     assert_int_equal(s.count, 0);
 }
 
+// RFC 9478 2.1 test: labels stand beside addresses; an empty one says nothing.
+static void labels_are_found_among_selectors(void **state)
+{
+    (void)state;
+    struct ts_labels labels;
+    struct selectors s = {.count = 1, .at[0] = selector_any(ADDR_V4)};
+    CHECK_FAULT(ts_labels_read(HEX("04 000000 0a 00 0006 6162"
+                                   "07 00 0010 0000 ffff 0a000000 0affffff 0a 00 0004 0a ff 0005 63"),
+                               &labels),
+                OK);
+    assert_int_equal(labels.count, 2);
+    assert_true(bytes_equal(labels.at[0], BYTES("ab")));
+    assert_true(bytes_equal(labels.at[1], BYTES("c")));
+    CHECK_FAULT(ts_labels_read(HEX("01 000000 0a 00 0003 61"), &labels), FAULT_TS_LENGTH);
+    CHECK_FAULT(ts_labels_read(HEX("01 000000 0a 00 0006 61"), &labels), FAULT_TS_LENGTH);
+    CHECK_FAULT(ts_labels_read(HEX("02 000000 0a 00 0005 61"), &labels), FAULT_TRUNCATED);
+
+    uint8_t space[100];
+    struct wr out = wr_over(space, sizeof space);
+    ts_write_labelled(&out, &s, bytes_of("x:y", 4));
+    struct bytes body = wr_done(&out);
+    assert_true(bytes_equal(body, HEX("02 000000 07 00 0010 0000 ffff 00000000 ffffffff 0a 00 0008 783a7900")));
+    CHECK_FAULT(ts_labels_read(body, &labels), OK);
+    assert_int_equal(labels.count, 1);
+    CHECK_FAULT(ts_read(body, &s), OK);
+    assert_int_equal(s.count, 1);
+}
+
+// Many of them do not run over.
+static void labels_beyond_the_maximum_are_left_out(void **state)
+{
+    (void)state;
+    uint8_t space[2048];
+    struct ts_labels labels;
+    struct wr out = wr_over(space, sizeof space);
+    wr_u8(&out, 255);
+    wr_zeros(&out, 3);
+    for (unsigned i = 0; i < 255; i++) wr_bytes(&out, HEX("0a 00 0005 61"));
+    CHECK_FAULT(ts_labels_read(wr_done(&out), &labels), OK);
+    assert_int_equal(labels.count, TS_LABELS_MAX);
+}
+
 static struct bytes many_selectors(unsigned count, uint8_t *space, size_t limit)
 {
     struct wr out = wr_over(space, limit);
@@ -128,6 +170,8 @@ int main(void)
         cmocka_unit_test(truncations_and_changes_do_no_harm),
         cmocka_unit_test(bodies_are_judged_by_these_rules),
         cmocka_unit_test(selectors_of_unknown_type_are_passed_over),
+        cmocka_unit_test(labels_are_found_among_selectors),
+        cmocka_unit_test(labels_beyond_the_maximum_are_left_out),
         cmocka_unit_test(selectors_beyond_the_maximum_are_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
