@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What this OpenSSL can do, fetched once: a fetch by name costs a microsecond and a lock, a
 // handshake needs dozens of them.
+#include "crypto/curve25519.h"
 #include "crypto/internal.h"
 #include "crypto/mlkem.h"
 #include <assert.h>
@@ -92,6 +93,7 @@ static void crypto_fetch(void)
 void crypto_start(void)
 {
     crypto_must(CRYPTO_THREAD_run_once(&fetched_once, crypto_fetch) == 1);
+    curve25519_start();
     (void)mlkem_evp.has(mlkem_of(KE_ML_KEM_768)); // looked for now, not once we are locked in
     crypto_must(fetched.md[MD_SHA1] && fetched.md[MD_SHA2_256] && fetched.aes128_cbc &&
                 fetched.aes128_ecb);

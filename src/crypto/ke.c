@@ -6,6 +6,7 @@
 // What a struct secret `private` holds: MODP the exponent, curves the scalar (both big endian, of
 // fixed size); X25519 and X448 the private key and behind it the public one, which OpenSSL would
 // compute again otherwise; ML-KEM the seed that the key pair is made of.
+#include "crypto/curve25519.h"
 #include "crypto/internal.h"
 #include "crypto/mlkem.h"
 #include <assert.h>
@@ -337,6 +338,28 @@ static enum fault montgomery_share(const struct ke_method *method, EVP_PKEY_CTX 
     return FAULT_KE_VALUE_INVALID;
 }
 
+// X25519 by a library of its own; NULL where OpenSSL does it.
+static const struct curve25519 *x25519_of(const struct ke_method *method)
+{
+    return method->ke == KE_CURVE_25519 ? curve25519() : NULL;
+}
+
+static void x25519_make(const struct curve25519 *x25519, struct rng *rng, struct secret *private)
+{
+    secret_new(private, (size_t)2 * CURVE25519_KEY);
+    rng_fill(rng, private->at, CURVE25519_KEY);
+    x25519->make_public(private->at, private->at + CURVE25519_KEY);
+}
+
+static enum fault x25519_share(const struct curve25519 *x25519, const uint8_t *private, struct bytes peer,
+                               struct secret *shared)
+{
+    secret_new(shared, CURVE25519_KEY);
+    if (x25519->share(private, peer.at, shared->at)) return OK;
+    secret_wipe(shared);
+    return FAULT_KE_VALUE_INVALID;
+}
+
 static enum fault kem_make(const struct mlkem *set, struct rng *rng, struct secret *private,
                            struct buf *public)
 {
@@ -399,7 +422,11 @@ enum fault ke_make(uint16_t ke, struct rng *rng, struct secret *private, struct 
     uint8_t *out = buf_space(public, ke_public_size(method));
     if (!out) return FAULT_NO_ROOM;
     if (method->kind == KE_MONTGOMERY) {
-        EVP_PKEY_CTX_free(montgomery_make(method, rng, private));
+        const struct curve25519 *x25519 = x25519_of(method);
+        if (x25519)
+            x25519_make(x25519, rng, private);
+        else
+            EVP_PKEY_CTX_free(montgomery_make(method, rng, private));
         memcpy(out, private->at + method->size, method->size);
         return OK;
     }
@@ -425,6 +452,8 @@ enum fault ke_share(uint16_t ke, const struct secret *private, struct bytes peer
     if (peer_public.size != ke_public_size(method)) return FAULT_KE_VALUE_WRONG_SIZE;
     if (private->size != (method->kind == KE_MONTGOMERY ? 2u * method->size : method->exponent))
         return FAULT_KEY_WRONG_SIZE;
+    const struct curve25519 *x25519 = x25519_of(method);
+    if (x25519) return x25519_share(x25519, private->at, peer_public, shared);
     if (method->kind == KE_MONTGOMERY) {
         EVP_PKEY_CTX *ready = montgomery_ctx(method, private->at, private->at + method->size);
         enum fault fault = montgomery_share(method, ready, peer_public, shared);
@@ -450,6 +479,12 @@ static enum fault montgomery_answer(const struct ke_method *method, struct rng *
     buf_clear(public);
     uint8_t *out = buf_space(public, method->size);
     if (!out) return FAULT_NO_ROOM;
+    const struct curve25519 *x25519 = x25519_of(method);
+    if (x25519) {
+        x25519_make(x25519, rng, &private);
+        memcpy(out, private.at + method->size, method->size);
+        return x25519_share(x25519, private.at, peer_public, shared);
+    }
     EVP_PKEY_CTX *ctx = montgomery_make(method, rng, &private);
     memcpy(out, private.at + method->size, method->size);
     enum fault fault = montgomery_share(method, ctx, peer_public, shared);

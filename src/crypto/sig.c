@@ -4,6 +4,7 @@
 //
 // A signer takes what the peer announced, what the configuration allows and what fits the strength
 // of its key, in this order.
+#include "crypto/curve25519.h"
 #include "crypto/internal.h"
 #include "crypto/key.h"
 #include "crypto/scheme.h"
@@ -95,24 +96,57 @@ static struct bytes octets_join(struct bytes_list octets)
     return bytes_of(all, size);
 }
 
+// False where it is not the library's to do.
+static bool ed25519_sign(EVP_PKEY *pkey, struct bytes octets, uint8_t out[ED25519_SIGNATURE])
+{
+    uint8_t seed[CURVE25519_KEY], public[CURVE25519_KEY];
+    size_t seed_size = sizeof seed, public_size = sizeof public;
+    bool ours = curve25519() && EVP_PKEY_get_base_id(pkey) == EVP_PKEY_ED25519 &&
+                EVP_PKEY_get_raw_private_key(pkey, seed, &seed_size) == 1 &&
+                EVP_PKEY_get_raw_public_key(pkey, public, &public_size) == 1;
+    if (ours) curve25519()->sign(seed, public, octets, out);
+    memory_wipe(seed, sizeof seed);
+    return ours;
+}
+
+static bool eddsa_pkey_sign(EVP_PKEY *pkey, struct bytes octets, uint8_t *out, size_t *size)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    bool good = ctx && EVP_DigestSignInit_ex(ctx, NULL, NULL, NULL, NULL, pkey, NULL) == 1 &&
+                EVP_DigestSign(ctx, out, size, octets.at, octets.size) == 1;
+    EVP_MD_CTX_free(ctx);
+    return good;
+}
+
 static bool eddsa_sign(EVP_PKEY *pkey, struct bytes_list octets, uint8_t *out, size_t *size)
 {
     struct bytes all = octets_join(octets);
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    bool good = ctx && EVP_DigestSignInit_ex(ctx, NULL, NULL, NULL, NULL, pkey, NULL) == 1 &&
-                EVP_DigestSign(ctx, out, size, all.at, all.size) == 1;
-    EVP_MD_CTX_free(ctx);
+    bool good = ed25519_sign(pkey, all, out);
+    if (good)
+        *size = ED25519_SIGNATURE;
+    else
+        good = eddsa_pkey_sign(pkey, all, out, size);
     mem_drop(&all);
+    return good;
+}
+
+static bool eddsa_pkey_verify(EVP_PKEY *pkey, struct bytes octets, struct bytes signature)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    bool good = ctx && EVP_DigestVerifyInit_ex(ctx, NULL, NULL, NULL, NULL, pkey, NULL) == 1 &&
+                EVP_DigestVerify(ctx, signature.at, signature.size, octets.at, octets.size) == 1;
+    EVP_MD_CTX_free(ctx);
     return good;
 }
 
 static bool eddsa_verify(EVP_PKEY *pkey, struct bytes_list octets, struct bytes signature)
 {
+    uint8_t public[CURVE25519_KEY];
+    size_t size = sizeof public;
     struct bytes all = octets_join(octets);
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    bool good = ctx && EVP_DigestVerifyInit_ex(ctx, NULL, NULL, NULL, NULL, pkey, NULL) == 1 &&
-                EVP_DigestVerify(ctx, signature.at, signature.size, all.at, all.size) == 1;
-    EVP_MD_CTX_free(ctx);
+    bool fast = curve25519() && EVP_PKEY_get_base_id(pkey) == EVP_PKEY_ED25519 &&
+                EVP_PKEY_get_raw_public_key(pkey, public, &size) == 1;
+    bool good = fast ? curve25519()->verify(public, all, signature) : eddsa_pkey_verify(pkey, all, signature);
     mem_drop(&all);
     return good;
 }

@@ -149,6 +149,7 @@ struct judging {
     struct finding found;                     // what the verification stopped at; `at` and `crl` are owned
     bool ca_fits;                             // a CA of the chain is the one that is asked for
     const struct bytes *policy_missing;       // borrowed: one that is asked for; NULL: all are there
+    X509_STORE_CTX_verify_fn openssl_end;     // the last step of a chain as OpenSSL does it
     X509_CRL *crl_unproven;                   // borrowed: its signature is wrong or its issuer unknown
 };
 
@@ -400,6 +401,13 @@ static void chain_constraints(struct judging *judging, X509_STORE_CTX *ctx)
         if (!chain_has_policy(ctx, auth->policies[i])) judging->policy_missing = &auth->policies[i];
 }
 
+static int chain_end(X509_STORE_CTX *ctx)
+{
+    const struct judging *judging = X509_STORE_CTX_get_app_data(ctx);
+    if (chain_is_ed25519(ctx)) return chain_signatures(ctx, judging->in->now);
+    return judging->openssl_end(ctx);
+}
+
 static bool chain_verify(struct judging *judging)
 {
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
@@ -419,6 +427,8 @@ static bool chain_verify(struct judging *judging)
         if (judging->ca_count) X509_STORE_CTX_set0_trusted_stack(ctx, judging->anchors);
         X509_STORE_CTX_set_app_data(ctx, judging);
         X509_STORE_CTX_set_verify_cb(ctx, chain_step);
+        judging->openssl_end = X509_STORE_CTX_get_verify(ctx);
+        X509_STORE_CTX_set_verify(ctx, chain_end);
         good = X509_verify_cert(ctx) == 1;
         if (!good && !judging->found.at) finding_keep(judging, ctx, X509_STORE_CTX_get_error(ctx));
         good = good && chain_is_of_cas(judging, ctx);

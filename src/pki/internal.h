@@ -61,3 +61,8 @@ struct finding {
     const STACK_OF(X509) *anchors;
 };
 enum fault finding_explain(const struct finding *finding, struct buf *text);
+
+// --- signature.c: the last step of verifying a chain
+bool chain_is_ed25519(X509_STORE_CTX *ctx);   // all that has to be verified of it, and there is something better than OpenSSL
+// What OpenSSL does last with a chain, by its rules; `now` are seconds since 1970.
+bool chain_signatures(X509_STORE_CTX *ctx, int64_t now);

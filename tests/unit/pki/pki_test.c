@@ -71,11 +71,20 @@ static void extensions_make(X509 *x509, X509 *issuer, const struct made_spec *sp
     ASN1_OBJECT_free(kind);
 }
 
+enum key_type made_kind = KEY_ECDSA;
+
+// RFC 8410 3: Ed25519 has its own.
+static const EVP_MD *digest_of(const EVP_PKEY *signer, const EVP_MD *wanted)
+{
+    if (EVP_PKEY_is_a(signer, "ED25519")) return NULL;
+    return wanted ? wanted : EVP_sha256();
+}
+
 struct made make(const struct made_spec *spec)
 {
     struct made made = {.x509 = X509_new(), .key = spec->key};
     if (made.key) EVP_PKEY_up_ref(made.key);
-    else made.key = EVP_EC_gen("P-256");
+    else made.key = made_kind == KEY_ED25519 ? EVP_PKEY_Q_keygen(NULL, NULL, "ED25519") : EVP_EC_gen("P-256");
     X509 *issuer = spec->issuer ? spec->issuer->x509 : made.x509;
     X509_set_version(made.x509, X509_VERSION_3);
     ASN1_INTEGER_set(X509_get_serialNumber(made.x509), spec->serial ? spec->serial : 1);
@@ -85,7 +94,8 @@ struct made make(const struct made_spec *spec)
     X509_set_issuer_name(made.x509, X509_get_subject_name(issuer));
     X509_set_pubkey(made.x509, made.key);
     extensions_make(made.x509, issuer, spec);
-    assert_true(X509_sign(made.x509, spec->issuer ? spec->issuer->key : made.key, spec->md ? spec->md : EVP_sha256()) > 0);
+    EVP_PKEY *signer = spec->issuer ? spec->issuer->key : made.key;
+    assert_true(X509_sign(made.x509, signer, digest_of(signer, spec->md)) > 0);
     unsigned char *der = NULL;
     int size = i2d_X509(made.x509, &der);
     made.der = mem_copy(bytes_of(der, (size_t)size));
@@ -122,7 +132,8 @@ struct buf make_crl(const struct made_crl *spec)
         X509_CRL_add0_revoked(crl, revoked);
         ASN1_INTEGER_free(serial);
     }
-    assert_true(X509_CRL_sign(crl, spec->key ? spec->key : spec->issuer->key, EVP_sha256()) > 0);
+    EVP_PKEY *signer = spec->key ? spec->key : spec->issuer->key;
+    assert_true(X509_CRL_sign(crl, signer, digest_of(signer, NULL)) > 0);
     unsigned char *der = NULL;
     int size = i2d_X509_CRL(crl, &der);
     buf_add(&out, bytes_of(der, (size_t)size));

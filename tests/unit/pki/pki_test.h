@@ -18,7 +18,7 @@ struct made_spec {
     const struct made *issuer;    // NULL: itself
     int64_t begin, end;           // 0: a year before and after NOW
     const char *extensions[10];   // "basicConstraints=critical,CA:TRUE"
-    EVP_PKEY *key;                // NULL: a fresh P-256 one; borrowed
+    EVP_PKEY *key;                // NULL: a fresh one of made_kind; borrowed
     const EVP_MD *md;             // NULL: SHA-256
     unsigned serial;              // 0: 1
     const char *unknown_critical; // OID of an extension without meaning
@@ -30,6 +30,7 @@ struct made {
     enum fault fault;             // why
     struct bytes der;
 };
+extern enum key_type made_kind;   // KEY_ECDSA (P-256) or KEY_ED25519
 struct made make(const struct made_spec *spec);
 void made_free(struct made *made);
 #define CA_EXTENSIONS "basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign", "subjectKeyIdentifier=hash"
