@@ -45,7 +45,6 @@ static const uint8_t key_bytes[64] = {1,  2,  3,  5,  7,  11, 13, 17, 19, 23, 29
 // One table of packets for all; 64-byte lines so that nothing depends on chance.
 struct work {
     uint8_t (*space)[BOX_ROOM];
-    void *memory;
     struct packet packets[ROUND];
     struct packet *order[ROUND];
 };
@@ -152,22 +151,33 @@ struct cost {
     double seal[ROUNDS], open[ROUNDS];
 };
 
-// numbers: which SA each packet of a round belongs to.
-static void plane_round(struct plane *plane, struct work *work, const uint32_t *numbers,
-                        size_t size, struct cost *cost, size_t round)
+static void packets_delivered(const struct packet *packets, size_t count, size_t size)
 {
-    for (size_t i = 0; i < ROUND; i++) packet_make(work, i, numbers[i], size);
-    double begin = now_ns();
-    for (size_t i = 0; i < ROUND; i += RUN) plane_seal(plane, 1, work->order + i, RUN);
-    cost->seal[round] = (now_ns() - begin) / ROUND;
-    begin = now_ns();
-    for (size_t i = 0; i < ROUND; i += RUN) plane_open(plane, 1, work->order + i, RUN);
-    cost->open[round] = (now_ns() - begin) / ROUND;
-    for (size_t i = 0; i < ROUND; i++) {
-        if (work->packets[i].verdict == VERDICT_DELIVER && work->packets[i].size == size) continue;
-        fprintf(stderr, "a packet was lost: %s\n", fault_name(work->packets[i].fault));
+    for (size_t i = 0; i < count; i++) {
+        if (packets[i].verdict == VERDICT_DELIVER && packets[i].size == size) continue;
+        fprintf(stderr, "a packet was lost: %s\n", fault_name(packets[i].fault));
         exit(1);
     }
+}
+
+// numbers: which SA each packet of a round belongs to. A burst is made when its turn comes, as the
+// kernel hands over what it has just copied.
+static void plane_round(struct plane *plane, struct work *work, const uint32_t *numbers,
+                        size_t size, size_t run, struct cost *cost, size_t round)
+{
+    double seal = 0, open = 0;
+    for (size_t first = 0; first < ROUND; first += run) {
+        for (size_t i = first; i < first + run; i++) packet_make(work, i, numbers[i], size);
+        double begin = now_ns();
+        plane_seal(plane, 1, work->order + first, run);
+        double between = now_ns();
+        plane_open(plane, 1, work->order + first, run);
+        open += now_ns() - between;
+        seal += between - begin;
+        packets_delivered(work->packets + first, run, size);
+    }
+    cost->seal[round] = seal / ROUND;
+    cost->open[round] = open / ROUND;
 }
 
 static uint32_t payload_of(const struct batch_key *key, size_t size)
@@ -336,8 +346,8 @@ static void suite_measure(struct work *work, struct batch_backend *mb, struct ba
         if (mb) bare_round(&bare, work, payload_of(pair.seal, size), &costs[0], round);
 #endif
         batch_round(&pair, work, size, &costs[1], round);
-        plane_round(plane, work, numbers, size, &costs[2], round);
-        plane_round(slow, work, numbers, size, &costs[3], round);
+        plane_round(plane, work, numbers, size, RUN, &costs[2], round);
+        plane_round(slow, work, numbers, size, RUN, &costs[3], round);
     }
     double seal[4], open[4];
     for (size_t i = 0; i < 4; i++) {
@@ -455,7 +465,7 @@ static void numbers_choose(struct rng *rng, enum spread spread, uint32_t sas,
          each = spread == SPREAD_MIXED || spread == SPREAD_ALL;
     uint32_t range = spread == SPREAD_ONE ? 1 : few ? ACTIVE : sas;
     for (size_t i = 0; i < ROUND; i++)
-        numbers[i] = each || i % RUN == 0 ? (uint32_t)(rng_below(rng, range) * (sas / range))
+        numbers[i] = each || i % BURST_MAX == 0 ? (uint32_t)(rng_below(rng, range) * (sas / range))
                                           : numbers[i - 1];
 }
 
@@ -466,28 +476,40 @@ static void many_warm(struct work *work, struct plane *plane, uint32_t sas)
     uint32_t numbers[ROUND];
     for (uint32_t first = 0; first < sas; first += ROUND) {
         for (uint32_t i = 0; i < ROUND; i++) numbers[i] = (first + i) % sas;
-        plane_round(plane, work, numbers, 64, &cost, 0);
+        plane_round(plane, work, numbers, 64, BURST_MAX, &cost, 0);
     }
 }
 
-static void many_measure(struct work *work, uint32_t sas, enum spread spread, struct plane *plane,
-                         size_t size, double base[2])
-{
-    static struct cost cost;
+// One row of the table: a plane and how its SAs are used.
+struct many_row {
+    struct plane *plane;
+    uint32_t sas;
+    enum spread spread;
     struct rng_seeded rng;
-    rng_seed(&rng, 7);
+    struct cost cost;
+};
+
+// The rows take turns, so that what else the machine does hits all alike.
+static void many_measure(struct work *work, struct many_row *rows, size_t count, size_t size)
+{
     uint32_t numbers[ROUND];
+    for (size_t i = 0; i < count; i++) rng_seed(&rows[i].rng, 7);
     for (size_t round = 0; round < ROUNDS; round++) {
-        numbers_choose(&rng.rng, spread, sas, numbers);
-        plane_round(plane, work, numbers, size, &cost, round);
+        for (size_t i = 0; i < count; i++) {
+            struct many_row *row = &rows[i];
+            for (int warm = 1; warm >= 0; warm--) {
+                numbers_choose(&row->rng.rng, row->spread, row->sas, numbers);
+                plane_round(row->plane, work, numbers, size, BURST_MAX, &row->cost, round);
+            }
+        }
     }
-    double seal = median(cost.seal, ROUNDS), open = median(cost.open, ROUNDS);
-    if (sas == 1) {
-        base[0] = seal;
-        base[1] = open;
+    double base[2] = {0};
+    for (size_t i = 0; i < count; i++) {
+        double seal = median(rows[i].cost.seal, ROUNDS), open = median(rows[i].cost.open, ROUNDS);
+        if (i == 0) base[0] = seal, base[1] = open;
+        printf("%7u SAs %5zu B  seal %7.1f (%4.2f)  open %7.1f (%4.2f)  %s\n", rows[i].sas, size,
+               seal, seal / base[0], open, open / base[1], spread_names[rows[i].spread]);
     }
-    printf("%7u SAs %5zu B  seal %7.1f (%4.2f)  open %7.1f (%4.2f)  %s\n", sas, size, seal,
-           seal / base[0], open, open / base[1], spread_names[spread]);
 }
 
 static void many_sas(struct work *work, struct batch_backend *backend)
@@ -499,12 +521,16 @@ static void many_sas(struct work *work, struct batch_backend *backend)
     struct plane *many = plane_make(backend, &suites[0], MANY);
     double pair_us = (now_ns() - begin) / 1e3 / MANY;
     many_warm(work, many, MANY);
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        double base[2];
-        many_measure(work, 1, SPREAD_ONE, one, sizes[i], base);
-        for (enum spread spread = SPREAD_ONE; spread <= SPREAD_ALL; spread++)
-            many_measure(work, MANY, spread, many, sizes[i], base);
-    }
+    static struct many_row rows[] = {{.sas = 1, .spread = SPREAD_ONE},
+                                     {.sas = MANY, .spread = SPREAD_ONE},
+                                     {.sas = MANY, .spread = SPREAD_ACTIVE},
+                                     {.sas = MANY, .spread = SPREAD_MIXED},
+                                     {.sas = MANY, .spread = SPREAD_BURSTS},
+                                     {.sas = MANY, .spread = SPREAD_ALL}};
+    size_t row_count = sizeof rows / sizeof rows[0];
+    for (size_t i = 0; i < row_count; i++) rows[i].plane = i ? many : one;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        many_measure(work, rows, row_count, sizes[i]);
     double kib = (double)(memory_kib() - before) / MANY;
     printf(
         "a pair of SAs and its policy: %.2f KiB, of them %.2f outside the back end; %.1f us to "
@@ -519,7 +545,7 @@ int main(int count, char **words)
     bool many = count == 2 && strcmp(words[1], "--many") == 0;
     static struct work work;
     crypto_start();
-    work.space = mem_aligned(ROUND, BOX_ROOM, &work.memory);
+    work.space = pages_new((size_t)ROUND * BOX_ROOM);
     struct batch_backend *mb = batch_backend_new(BATCH_MB), *evp = batch_backend_new(BATCH_EVP);
     if (many) {
         many_sas(&work, mb ? mb : evp);
@@ -535,6 +561,5 @@ int main(int count, char **words)
     many_sas(&work, mb ? mb : evp);
     batch_backend_free(mb);
     batch_backend_free(evp);
-    free(work.memory);
     return 0;
 }

@@ -11,7 +11,7 @@
 
 enum { BUF_FIRST = 64, ARENA_BLOCK = 8192 };
 
-_Noreturn static void mem_end(const char *why)
+_Noreturn void mem_end(const char *why)
 {
     fprintf(stderr, "cygnet: %s\n", why);
     abort();

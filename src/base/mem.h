@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
+_Noreturn void mem_end(const char *why);       // ends the process
 void *mem_new(size_t size);                    // zeroed
 void *mem_array(size_t count, size_t size);    // zeroed, overflow-checked
 void *mem_grow(void *at, size_t count, size_t size);  // realloc, overflow-checked, new bytes not zeroed

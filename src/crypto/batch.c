@@ -54,51 +54,56 @@ static EVP_CIPHER_CTX *iv_maker_new(struct bytes encr_key)
 
 // RFC 4303 2: integrity comes from the AEAD, or from an algorithm of its own; there is no ESP
 // without.
-static enum fault key_sizes(struct batch_key *key, const struct encr_method *method)
+static enum fault key_sizes(struct batch_wanted *wanted, const struct encr_method *method)
 {
     struct encr_info encr;
     struct integ_info integ = {0};
-    if (!method || !encr_info(key->encr, key->key_bits, &encr)) return FAULT_UNSUPPORTED_CIPHER;
+    if (!method || !encr_info(wanted->encr, wanted->key_bits, &encr))
+        return FAULT_UNSUPPORTED_CIPHER;
     bool aead = method->kind >= CIPHER_GCM;
-    if (aead != (key->integ == INTEG_NONE)) return FAULT_UNSUPPORTED_INTEGRITY;
-    if (!aead && (!crypto_has_integ(key->integ) || !integ_info(key->integ, &integ)))
+    if (aead != (wanted->integ == INTEG_NONE)) return FAULT_UNSUPPORTED_INTEGRITY;
+    if (!aead && (!crypto_has_integ(wanted->integ) || !integ_info(wanted->integ, &integ)))
         return FAULT_UNSUPPORTED_INTEGRITY;
     size_t block = method->kind == CIPHER_CBC ? encr.block : 1;
-    key->kind = method->kind;
-    key->salt_size = (uint8_t)encr.salt;
+    struct batch_key *key = &wanted->key;
+    key->kind = method->kind & 15;
     key->iv_size = (uint8_t)encr.iv;
     key->icv_size = (uint8_t)(aead ? encr.icv : integ.icv);
-    key->align = (uint8_t)(block > 4 ? block : 4);
+    key->align = (block > 4 ? block : 4) & 31;
+    wanted->salt_size = (uint8_t)encr.salt;
     return OK;
 }
 
-static enum fault key_check(const struct batch_key *key, struct bytes encr_key,
+static enum fault key_check(const struct batch_wanted *wanted, struct bytes encr_key,
                             struct bytes integ_key)
 {
     struct encr_info encr = {0};
     struct integ_info integ = {0};
-    bool known = encr_info(key->encr, key->key_bits, &encr);
-    if (key->integ != INTEG_NONE) known = known && integ_info(key->integ, &integ);
+    bool known = encr_info(wanted->encr, wanted->key_bits, &encr);
+    if (wanted->integ != INTEG_NONE) known = known && integ_info(wanted->integ, &integ);
     assert(known);
     bool right = encr_key.size == (size_t)encr.key + encr.salt && integ_key.size == integ.key;
     return right ? OK : FAULT_KEY_WRONG_SIZE;
 }
 
-static enum fault key_want(struct batch_key *wanted, struct bytes encr_key, struct bytes integ_key)
+static enum fault key_want(struct batch_wanted *wanted, struct bytes encr_key,
+                           struct bytes integ_key)
 {
+    struct batch_key *key = &wanted->key;
     TRY(key_sizes(wanted, encr_method(wanted->encr, wanted->key_bits)));
     TRY(key_check(wanted, encr_key, integ_key));
-    assert(wanted->salt_size <= sizeof wanted->salt);
+    assert(wanted->salt_size <= sizeof key->salt);
     if (wanted->salt_size)
-        memcpy(wanted->salt, encr_key.at + encr_key.size - wanted->salt_size, wanted->salt_size);
+        memcpy(key->salt, encr_key.at + encr_key.size - wanted->salt_size, wanted->salt_size);
     return OK;
 }
 
-static enum fault key_expand(const struct batch_key *wanted, struct bytes encr_key,
+static enum fault key_expand(const struct batch_wanted *wanted, struct bytes encr_key,
                              struct bytes integ_key, struct batch_key **out)
 {
-    TRY(wanted->ops->key_new(wanted->backend, wanted, encr_key, integ_key, out));
-    if (wanted->seal && wanted->kind == CIPHER_CBC) (*out)->iv_maker = iv_maker_new(encr_key);
+    TRY(wanted->key.backend->ops->key_new(wanted, encr_key, integ_key, out));
+    if (wanted->key.seal && wanted->key.kind == CIPHER_CBC)
+        ((struct batch_iv_key *)*out)->iv_maker = iv_maker_new(encr_key);
     return OK;
 }
 
@@ -106,12 +111,11 @@ enum fault batch_key_new(struct batch_backend *backend, uint16_t encr, uint16_t 
                          uint16_t integ, struct bytes encr_key, struct bytes integ_key, bool seal,
                          struct batch_key **out)
 {
-    struct batch_key wanted = {.ops = backend->ops,
-                               .backend = backend,
-                               .encr = encr,
-                               .key_bits = key_bits,
-                               .integ = integ,
-                               .seal = seal};
+    struct batch_wanted wanted = {.key.backend = backend,
+                                  .key.seal = seal,
+                                  .encr = encr,
+                                  .key_bits = key_bits,
+                                  .integ = integ};
     TRY(key_want(&wanted, encr_key, integ_key));
     return key_expand(&wanted, encr_key, integ_key, out);
 }
@@ -120,36 +124,33 @@ enum fault batch_key_new(struct batch_backend *backend, uint16_t encr, uint16_t 
 
 struct kept_key {
     struct batch_key key;
-    struct batch_key wanted; // with the back end's own functions
+    struct batch_wanted wanted;
     uint8_t encr_size, integ_size;
     uint8_t at[];
 };
 
-static void kept_free(struct batch_key *base)
+static void kept_free(struct kept_key *kept)
 {
-    struct kept_key *kept = (struct kept_key *)base;
     memory_wipe(kept->at, kept->encr_size + kept->integ_size);
     free(kept);
 }
-
-static const struct batch_ops kept_ops = {.name = "kept", .key_free = kept_free};
 
 enum fault batch_key_keep(struct batch_backend *backend, uint16_t encr, uint16_t key_bits,
                           uint16_t integ, struct bytes encr_key, struct bytes integ_key, bool seal,
                           struct batch_key **out)
 {
-    struct batch_key wanted = {.ops = backend->ops,
-                               .backend = backend,
-                               .encr = encr,
-                               .key_bits = key_bits,
-                               .integ = integ,
-                               .seal = seal};
+    struct batch_wanted wanted = {.key.backend = backend,
+                                  .key.seal = seal,
+                                  .encr = encr,
+                                  .key_bits = key_bits,
+                                  .integ = integ};
     TRY(key_want(&wanted, encr_key, integ_key));
     if (!backend->ops->takes) return key_expand(&wanted, encr_key, integ_key, out);
     if (!backend->ops->takes(&wanted)) return FAULT_UNSUPPORTED_CIPHER;
     struct kept_key *kept = mem_new(sizeof *kept + encr_key.size + integ_key.size);
-    kept->wanted = kept->key = wanted;
-    kept->key.ops = &kept_ops;
+    kept->wanted = wanted;
+    kept->key = wanted.key;
+    kept->key.kept = true;
     kept->encr_size = (uint8_t)encr_key.size;
     kept->integ_size = (uint8_t)integ_key.size;
     memcpy(kept->at, encr_key.at, encr_key.size);
@@ -160,21 +161,25 @@ enum fault batch_key_keep(struct batch_backend *backend, uint16_t encr, uint16_t
 
 struct batch_key *batch_key_expanded(struct batch_key *key)
 {
-    if (key->ops != &kept_ops) return key;
+    if (!key->kept) return key;
     struct kept_key *kept = (struct kept_key *)key;
     struct batch_key *expanded;
     enum fault fault = key_expand(&kept->wanted, bytes_of(kept->at, kept->encr_size),
                                   bytes_of(kept->at + kept->encr_size, kept->integ_size), &expanded);
     crypto_must(fault == OK);
-    kept_free(key);
+    kept_free(kept);
     return expanded;
 }
 
 void batch_key_free(struct batch_key *key)
 {
     if (!key) return;
-    EVP_CIPHER_CTX_free(key->iv_maker);
-    key->ops->key_free(key);
+    if (key->kept) {
+        kept_free((struct kept_key *)key);
+        return;
+    }
+    if (key->kind == CIPHER_CBC) EVP_CIPHER_CTX_free(((struct batch_iv_key *)key)->iv_maker);
+    key->backend->ops->key_free(key);
 }
 
 size_t batch_key_iv_size(const struct batch_key *key)
@@ -192,16 +197,20 @@ size_t batch_key_align(const struct batch_key *key)
     return key->align;
 }
 
-void batch_key_prefetch(const struct batch_key *key, size_t payload_size)
+batch_near batch_key_near(const struct batch_key *key)
 {
-    key->ops->prefetch(key, payload_size);
+    if (key->kept) return 0;
+    assert(((uintptr_t)key & BATCH_SHAPE_MASK) == 0);
+    return (uintptr_t)key | key->backend->ops->shape(key);
 }
 
+// In one piece: whoever reads it back at once would have to wait for several.
 static inline void sequence_write(const struct batch_packet *packet, uint8_t *out)
 {
-    uint32_t high = packet->esn ? __builtin_bswap32(packet->seq_high) : 0;
-    memcpy(out, &high, 4);
-    memcpy(out + 4, packet->esp + 4, 4);
+    uint32_t high = packet->esn ? __builtin_bswap32(packet->seq_high) : 0, low;
+    memcpy(&low, packet->esp + 4, 4);
+    uint64_t sequence = (uint64_t)low << 32 | high;
+    memcpy(out, &sequence, 8);
 }
 
 // RFC 4106 3.1, RFC 3686 3.1, RFC 7634 2: the IV of a counter mode has only to be new, which a
@@ -214,15 +223,21 @@ static void ivs_write_counter(struct batch_packet *packets, size_t count)
 
 static void ivs_write_cbc(struct batch_key *key, struct batch_packet *packets, size_t count)
 {
+    EVP_CIPHER_CTX *maker = ((struct batch_iv_key *)key)->iv_maker;
     uint8_t blocks[BATCH_RUN * 16] = {0};
     int done;
     for (size_t i = 0; i < count; i++) {
         memset(blocks + 16 * i, 0, 8);
         sequence_write(&packets[i], blocks + 16 * i + 8);
     }
-    crypto_must(EVP_EncryptUpdate(key->iv_maker, blocks, &done, blocks, (int)(16 * count)) == 1);
+    crypto_must(EVP_EncryptUpdate(maker, blocks, &done, blocks, (int)(16 * count)) == 1);
     for (size_t i = 0; i < count; i++)
         memcpy(packets[i].esp + ESP_HEADER_SIZE, blocks + 16 * i, key->iv_size);
+}
+
+static inline bool payload_fits(const struct batch_key *key, const struct batch_packet *packet)
+{
+    return packet->payload_size && (packet->payload_size & (key->align - 1u)) == 0;
 }
 
 void batch_seal(struct batch_key *key, struct batch_packet *packets, size_t count)
@@ -232,14 +247,14 @@ void batch_seal(struct batch_key *key, struct batch_packet *packets, size_t coun
         run = count - start < BATCH_RUN ? count - start : BATCH_RUN;
         struct batch_packet *at = packets + start;
         for (size_t i = 0; i < run; i++) {
-            assert(at[i].payload_size && at[i].payload_size % key->align == 0);
+            assert(payload_fits(key, &at[i]));
             at[i].good = true;
         }
-        if (key->iv_maker)
+        if (key->kind == CIPHER_CBC)
             ivs_write_cbc(key, at, run);
         else if (key->iv_size)
             ivs_write_counter(at, run);
-        key->ops->seal(key, at, run);
+        key->backend->ops->seal(key, at, run);
     }
 }
 
@@ -251,7 +266,7 @@ void batch_open(struct batch_key *key, struct batch_packet *packets, size_t coun
         run = count - start < BATCH_RUN ? count - start : BATCH_RUN;
         struct batch_packet *at = packets + start;
         for (size_t i = 0; i < run; i++)
-            at[i].good = at[i].payload_size && at[i].payload_size % key->align == 0;
-        key->ops->open(key, at, run);
+            at[i].good = payload_fits(key, &at[i]);
+        key->backend->ops->open(key, at, run);
     }
 }

@@ -45,12 +45,38 @@ void batch_seal(struct batch_key *key, struct batch_packet *packets, size_t coun
 // Decrypts in place. A packet that is not good holds nothing to be used: its payload and ICV may have been written over.
 void batch_open(struct batch_key *key, struct batch_packet *packets, size_t count);
 
-// Asks the memory for what sealing or opening will read of a key, in two steps some time apart: its beginning, then the rest.
-static inline void batch_key_prefetch_head(const struct batch_key *key)
+// Where a key is and how much of it sealing and opening will read, so that the memory can be asked for it ahead of time
+// without looking at the key itself: its address with a shape in the lowest bits. 0: there is nothing to be asked for. It stays
+// the same as long as the key does.
+typedef uintptr_t batch_near;
+enum batch_shape {
+    BATCH_SHAPE_LINES_MAX = 12, // so many lines from the key on, at least one
+    BATCH_SHAPE_BEFORE,         // lines before it
+    BATCH_SHAPE_GCM_3,          // round keys in three lines, then powers for so many blocks as there are, up to the key
+    BATCH_SHAPE_GCM_4,
+    BATCH_SHAPE_MASK = 15,
+};
+enum { BATCH_GCM_SCHEDULE = 1008 }; // bytes before the key
+batch_near batch_key_near(const struct batch_key *key);
+
+// For a packet that comes. The compiler drops calls of functions that only prefetch: this one must not be called.
+__attribute__((always_inline)) static inline void batch_prefetch(batch_near near, size_t payload_size)
 {
-    __builtin_prefetch(key);
+    enum { LINE = 64, BLOCK = 16, BLOCKS_AROUND = 3, POWERS = 48, ALL = 8 };
+    unsigned shape = near & BATCH_SHAPE_MASK;
+    const char *at = (const char *)(near - shape), *end = at + 1;
+    if (shape <= BATCH_SHAPE_LINES_MAX) {
+        end = at + (size_t)shape * LINE;
+    } else {
+        const char *start = at - BATCH_GCM_SCHEDULE;
+        unsigned round_keys = shape == BATCH_SHAPE_BEFORE ? ALL : shape == BATCH_SHAPE_GCM_3 ? 3 : 4;
+        size_t blocks = payload_size / BLOCK + BLOCKS_AROUND;
+        for (unsigned i = 0; i < round_keys; i++) __builtin_prefetch(start + i * LINE);
+        if (shape != BATCH_SHAPE_BEFORE) at -= (blocks < POWERS ? blocks : POWERS) * BLOCK;
+        at = (const char *)((uintptr_t)at & ~(uintptr_t)(LINE - 1));
+    }
+    for (; at < end; at += LINE) __builtin_prefetch(at);
 }
-void batch_key_prefetch(const struct batch_key *key, size_t payload_size);   // of a packet that comes
 
 size_t batch_key_iv_size(const struct batch_key *key);
 size_t batch_key_icv_size(const struct batch_key *key);

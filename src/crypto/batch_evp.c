@@ -3,27 +3,33 @@
 #include "crypto/batch_internal.h"
 
 struct evp_key {
-    struct batch_key key;
+    struct batch_iv_key iv;
     struct cipher cipher;
     struct mac mac;
+    bool aead;
 };
+
+static inline const struct batch_key *evp_base(const struct evp_key *key)
+{
+    return &key->iv.key;
+}
 
 static const struct batch_ops evp_ops;
 
-static enum fault evp_key_new(struct batch_backend *backend, const struct batch_key *wanted,
-                              struct bytes encr_key, struct bytes integ_key, struct batch_key **out)
+static enum fault evp_key_new(const struct batch_wanted *wanted, struct bytes encr_key,
+                              struct bytes integ_key, struct batch_key **out)
 {
-    (void)backend;
     struct cipher cipher;
-    enum cipher_way way = wanted->seal ? CIPHER_SEAL : CIPHER_OPEN;
+    enum cipher_way way = wanted->key.seal ? CIPHER_SEAL : CIPHER_OPEN;
     TRY(cipher_init(&cipher, wanted->encr, wanted->key_bits, encr_key, way));
     struct evp_key *key = NEW(struct evp_key);
-    key->key = *wanted;
+    key->iv.key = wanted->key;
+    key->aead = wanted->integ == INTEG_NONE;
     key->cipher = cipher;
     if (wanted->integ != INTEG_NONE)
         mac_init(&key->mac, integ_mac(wanted->integ), MAC_MANY, integ_key);
     memory_wipe(&cipher, sizeof cipher);
-    *out = &key->key;
+    *out = &key->iv.key;
     return OK;
 }
 
@@ -42,7 +48,7 @@ static void evp_tag(struct evp_key *key, const struct batch_packet *packet,
                     uint8_t tag[PRF_OUTPUT_MAX])
 {
     uint32_t high = __builtin_bswap32(packet->seq_high);
-    size_t size = ESP_HEADER_SIZE + key->key.iv_size + (size_t)packet->payload_size;
+    size_t size = ESP_HEADER_SIZE + evp_base(key)->iv_size + (size_t)packet->payload_size;
     mac_begin(&key->mac);
     mac_add(&key->mac, bytes_of(packet->esp, size));
     if (packet->esn) mac_add(&key->mac, bytes_of(&high, 4));
@@ -52,29 +58,29 @@ static void evp_tag(struct evp_key *key, const struct batch_packet *packet,
 static void evp_seal_one(struct evp_key *key, const struct batch_packet *packet)
 {
     uint8_t associated[BATCH_AAD_MAX], tag[PRF_OUTPUT_MAX];
-    uint8_t *iv = packet->esp + ESP_HEADER_SIZE, *payload = batch_payload(&key->key, packet);
+    uint8_t *iv = packet->esp + ESP_HEADER_SIZE, *payload = batch_payload(evp_base(key), packet);
     uint8_t *icv = payload + packet->payload_size;
-    if (key->key.integ == INTEG_NONE) {
+    if (key->aead) {
         struct bytes aad = bytes_of(associated, batch_associated(packet, associated));
         cipher_seal(&key->cipher, iv, aad, payload, packet->payload_size, payload, icv);
         return;
     }
     cipher_crypt(&key->cipher, iv, payload, packet->payload_size, payload);
     evp_tag(key, packet, tag);
-    memcpy(icv, tag, key->key.icv_size);
+    memcpy(icv, tag, evp_base(key)->icv_size);
 }
 
 static bool evp_open_one(struct evp_key *key, const struct batch_packet *packet)
 {
     uint8_t associated[BATCH_AAD_MAX], tag[PRF_OUTPUT_MAX];
-    uint8_t *iv = packet->esp + ESP_HEADER_SIZE, *payload = batch_payload(&key->key, packet);
+    uint8_t *iv = packet->esp + ESP_HEADER_SIZE, *payload = batch_payload(evp_base(key), packet);
     uint8_t *icv = payload + packet->payload_size;
-    if (key->key.integ == INTEG_NONE) {
+    if (key->aead) {
         struct bytes aad = bytes_of(associated, batch_associated(packet, associated));
         return cipher_open(&key->cipher, iv, aad, payload, packet->payload_size, payload, icv);
     }
     evp_tag(key, packet, tag);
-    if (!bytes_equal_secret(bytes_of(tag, key->key.icv_size), bytes_of(icv, key->key.icv_size)))
+    if (!bytes_equal_secret(bytes_of(tag, evp_base(key)->icv_size), bytes_of(icv, evp_base(key)->icv_size)))
         return false;
     cipher_crypt(&key->cipher, iv, payload, packet->payload_size, payload);
     return true;
@@ -92,10 +98,10 @@ static void evp_open(struct batch_key *base, struct batch_packet *packets, size_
 }
 
 // What lies behind a context is OpenSSL's own.
-static void evp_prefetch(const struct batch_key *key, size_t payload_size)
+static uint8_t evp_shape(const struct batch_key *key)
 {
-    (void)payload_size;
-    __builtin_prefetch(((const struct evp_key *)key)->cipher.ctx);
+    (void)key;
+    return 1;
 }
 
 static void evp_backend_free(struct batch_backend *backend)
@@ -109,7 +115,7 @@ static const struct batch_ops evp_ops = {
     .key_free = evp_key_free,
     .seal = evp_seal,
     .open = evp_open,
-    .prefetch = evp_prefetch,
+    .shape = evp_shape,
     .backend_free = evp_backend_free,
 };
 

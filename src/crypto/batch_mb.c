@@ -1,24 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // ESP transforms with ipsec-mb: a run of packets goes to the library as one burst of jobs and is
 // complete when the call returns, so the library's queue is empty between calls and keys may come
-// and go.
+// and go. AES-GCM, which does without jobs, has a file of its own (batch_gcm.c).
 //
 // A key holds what all its packets have in common and, behind that, only as much of key schedules
 // as its cipher needs: there may be 200,000 keys. What is not in the tables below is left to the
 // other back end.
-#define NO_COMPAT_IMB_API_053
-#include "crypto/batch_internal.h"
+#include "crypto/batch_mb.h"
 #include <assert.h>
-#include <intel-ipsec-mb.h>
 #include <stdalign.h>
 #include <stddef.h>
 #include <stdlib.h>
-
-struct mb_backend {
-    struct batch_backend backend;
-    IMB_MGR *mgr;
-    bool many_powers; // GCM with VAES and AVX-512: 48 powers of the hash key in a schedule
-};
 
 struct mb_hmac { // the two halves after the key
     alignas(16) uint8_t inner[64];
@@ -31,18 +23,19 @@ struct mb_aes {
 };
 
 struct mb_key {
-    struct batch_key key;
+    struct batch_iv_key iv;
     uint16_t size;          // of all of this, a multiple of a line
     uint16_t decrypt, hmac; // where these begin in `schedules`; to encrypt: at its start
     uint8_t cipher_mode, hash, direction, order;
     uint8_t cipher_key_size, iv_size;
+    bool aead;
     alignas(64) uint8_t schedules[];
 };
 _Static_assert(offsetof(struct mb_key, schedules) == 64, "a key begins with one cache line");
 
 static inline IMB_MGR *mb_mgr(const struct mb_key *key)
 {
-    return ((const struct mb_backend *)key->key.backend)->mgr;
+    return ((const struct mb_backend *)key->iv.key.backend)->mgr;
 }
 
 static inline struct mb_hmac *mb_hmac(const struct mb_key *key)
@@ -50,7 +43,7 @@ static inline struct mb_hmac *mb_hmac(const struct mb_key *key)
     return (struct mb_hmac *)(uintptr_t)(key->schedules + key->hmac);
 }
 
-enum { MB_NONCE_SIZE = 12, MB_HASH_BLOCK_MAX = 128, MB_LINE = 64 };
+enum { MB_HASH_BLOCK_MAX = 128 };
 
 static const struct mb_cipher {
     uint16_t encr;
@@ -93,22 +86,6 @@ static const struct mb_mac *mb_mac_of(uint16_t integ)
 }
 
 // --- keys
-
-static void mb_gcm_expand(struct mb_key *key, const uint8_t *bytes, size_t size)
-{
-    struct gcm_key_data *gcm = (struct gcm_key_data *)(void *)key->schedules;
-    switch (size) {
-    case 16:
-        IMB_AES128_GCM_PRE(mb_mgr(key), bytes, gcm);
-        break;
-    case 24:
-        IMB_AES192_GCM_PRE(mb_mgr(key), bytes, gcm);
-        break;
-    default:
-        IMB_AES256_GCM_PRE(mb_mgr(key), bytes, gcm);
-        break;
-    }
-}
 
 static void mb_aes_expand(struct mb_key *key, const uint8_t *bytes, size_t size)
 {
@@ -164,28 +141,26 @@ static void mb_hmac_expand(struct mb_key *key, const struct mb_mac *mac, struct 
     key->hash = (uint8_t)mac->hash;
 }
 
-static void mb_key_expand(struct mb_key *key, const struct mb_cipher *cipher, struct bytes encr_key)
+static void mb_key_expand(struct mb_key *key, const struct mb_cipher *cipher,
+                          const struct batch_wanted *wanted, struct bytes encr_key)
 {
-    size_t size = encr_key.size - key->key.salt_size;
+    size_t size = encr_key.size - wanted->salt_size;
+    bool seal = wanted->key.seal;
     key->cipher_mode = (uint8_t)cipher->mode;
     key->hash = (uint8_t)cipher->hash;
-    key->direction = key->key.seal ? IMB_DIR_ENCRYPT : IMB_DIR_DECRYPT;
-    key->order = key->key.seal ? IMB_ORDER_CIPHER_HASH : IMB_ORDER_HASH_CIPHER;
+    key->aead = wanted->integ == INTEG_NONE;
+    key->direction = seal ? IMB_DIR_ENCRYPT : IMB_DIR_DECRYPT;
+    key->order = seal ? IMB_ORDER_CIPHER_HASH : IMB_ORDER_HASH_CIPHER;
     key->cipher_key_size = (uint8_t)size;
     key->iv_size = cipher->mode == IMB_CIPHER_CBC ? 16 : MB_NONCE_SIZE;
-    if (cipher->mode == IMB_CIPHER_GCM) mb_gcm_expand(key, encr_key.at, size);
     if (cipher->mode == IMB_CIPHER_CBC || cipher->mode == IMB_CIPHER_CNTR)
         mb_aes_expand(key, encr_key.at, size);
-    if (cipher->mode == IMB_CIPHER_CHACHA20_POLY1305) {
-        memcpy(key->schedules, encr_key.at, size);
-    }
+    if (cipher->mode == IMB_CIPHER_CHACHA20_POLY1305) memcpy(key->schedules, encr_key.at, size);
 }
 
 static size_t mb_schedules_size(IMB_CIPHER_MODE mode)
 {
     switch (mode) {
-    case IMB_CIPHER_GCM:
-        return sizeof(struct gcm_key_data);
     case IMB_CIPHER_CHACHA20_POLY1305:
         return 32;
     case IMB_CIPHER_NULL:
@@ -195,37 +170,51 @@ static size_t mb_schedules_size(IMB_CIPHER_MODE mode)
     }
 }
 
-static enum fault mb_key_new(struct batch_backend *backend, const struct batch_key *wanted,
-                             struct bytes encr_key, struct bytes integ_key, struct batch_key **out)
+static enum fault mb_key_new(const struct batch_wanted *wanted, struct bytes encr_key,
+                             struct bytes integ_key, struct batch_key **out)
 {
-    (void)backend;
     const struct mb_cipher *cipher = mb_cipher_of(wanted->encr);
     const struct mb_mac *mac = mb_mac_of(wanted->integ);
     if (!cipher || (wanted->integ != INTEG_NONE && !mac)) return FAULT_UNSUPPORTED_CIPHER;
+    if (cipher->mode == IMB_CIPHER_GCM) {
+        *out = gcm_key_new(wanted, encr_key);
+        return OK;
+    }
     size_t schedules = mb_schedules_size(cipher->mode);
     size_t size = sizeof(struct mb_key) + schedules + (mac ? sizeof(struct mb_hmac) : 0);
     size = (size + MB_LINE - 1) / MB_LINE * MB_LINE;
     struct mb_key *key = aligned_alloc(MB_LINE, size);
     crypto_must(key != NULL);
     memset(key, 0, size);
-    key->key = *wanted;
+    key->iv.key = wanted->key;
     key->size = (uint16_t)size;
     key->hmac = (uint16_t)schedules;
-    mb_key_expand(key, cipher, encr_key);
+    mb_key_expand(key, cipher, wanted, encr_key);
     if (mac) mb_hmac_expand(key, mac, integ_key);
-    *out = &key->key;
+    *out = &key->iv.key;
     return OK;
 }
 
-static bool mb_takes(const struct batch_key *wanted)
+static bool mb_takes(const struct batch_wanted *wanted)
 {
     return mb_cipher_of(wanted->encr) && (wanted->integ == INTEG_NONE || mb_mac_of(wanted->integ));
 }
 
 static void mb_key_free(struct batch_key *base)
 {
+    if (base->kind == CIPHER_GCM) {
+        gcm_key_free(base);
+        return;
+    }
     memory_wipe(base, ((struct mb_key *)base)->size);
     free(base);
+}
+
+static uint8_t mb_key_shape(const struct batch_key *base)
+{
+    if (base->kind == CIPHER_GCM) return gcm_key_shape(base);
+    size_t lines = ((const struct mb_key *)base)->size / MB_LINE;
+    return (uint8_t)(lines < BATCH_SHAPE_LINES_MAX ? lines : BATCH_SHAPE_LINES_MAX);
 }
 
 // --- runs
@@ -241,7 +230,7 @@ struct mb_room {
 static inline void mb_nonce(const struct mb_key *key, const struct batch_packet *packet,
                             uint8_t nonce[16])
 {
-    memcpy(nonce, key->key.salt, 4);
+    memcpy(nonce, key->iv.key.salt, 4);
     memcpy(nonce + 4, packet->esp + ESP_HEADER_SIZE, 8);
 }
 
@@ -251,7 +240,7 @@ static inline void mb_job_common(const struct mb_key *key, IMB_JOB *job)
     job->dec_keys = key->schedules + key->decrypt;
     job->key_len_in_bytes = key->cipher_key_size;
     job->iv_len_in_bytes = key->iv_size;
-    job->auth_tag_output_len_in_bytes = key->key.icv_size;
+    job->auth_tag_output_len_in_bytes = key->iv.key.icv_size;
     job->cipher_mode = key->cipher_mode;
     job->cipher_direction = key->direction;
     job->hash_alg = key->hash;
@@ -279,13 +268,8 @@ static inline void mb_job_aead(const struct mb_key *key, const struct batch_pack
     job->msg_len_to_hash_in_bytes = packet->payload_size;
     job->iv = nonce;
     job->auth_tag_output = tag;
-    if (key->cipher_mode == IMB_CIPHER_GCM) {
-        job->u.GCM.aad = associated;
-        job->u.GCM.aad_len_in_bytes = associated_size;
-    } else {
-        job->u.CHACHA20_POLY1305.aad = associated;
-        job->u.CHACHA20_POLY1305.aad_len_in_bytes = associated_size;
-    }
+    job->u.CHACHA20_POLY1305.aad = associated;
+    job->u.CHACHA20_POLY1305.aad_len_in_bytes = associated_size;
 }
 
 // RFC 4303 2.8.1: with ESN the high half of the sequence number is hashed behind the ciphertext; it
@@ -293,7 +277,7 @@ static inline void mb_job_aead(const struct mb_key *key, const struct batch_pack
 static inline void mb_job_hmac(const struct mb_key *key, const struct batch_packet *packet,
                                IMB_JOB *job, uint8_t *nonce, uint8_t *tag)
 {
-    uint8_t *payload = batch_payload(&key->key, packet);
+    uint8_t *payload = batch_payload(&key->iv.key, packet);
     mb_job_common(key, job);
     job->src = packet->esp;
     job->dst = payload;
@@ -334,10 +318,14 @@ static void mb_jobs_run(IMB_MGR *mgr, IMB_JOB **jobs, uint32_t count)
 
 static void mb_seal(struct batch_key *base, struct batch_packet *packets, size_t count)
 {
+    if (base->kind == CIPHER_GCM) {
+        gcm_seal(base, packets, count);
+        return;
+    }
     struct mb_key *key = (struct mb_key *)base;
     struct mb_room room;
     IMB_JOB *jobs[BATCH_RUN];
-    bool aead = base->integ == INTEG_NONE;
+    bool aead = key->aead;
     mb_jobs_take(mb_mgr(key), jobs, (uint32_t)count);
     for (size_t i = 0; i < count; i++) {
         uint8_t *icv = batch_payload(base, &packets[i]) + packets[i].payload_size;
@@ -349,25 +337,16 @@ static void mb_seal(struct batch_key *base, struct batch_packet *packets, size_t
     mb_jobs_run(mb_mgr(key), jobs, (uint32_t)count);
 }
 
-// In a time that depends on the size alone; all ICV sizes are multiples of four.
-static inline bool tags_equal(const uint8_t *a, const uint8_t *b, size_t size)
-{
-    uint32_t difference = 0;
-    for (size_t i = 0; i < size; i += 4) {
-        uint32_t x, y;
-        memcpy(&x, a + i, 4);
-        memcpy(&y, b + i, 4);
-        difference |= x ^ y;
-    }
-    return difference == 0;
-}
-
 static void mb_open(struct batch_key *base, struct batch_packet *packets, size_t count)
 {
+    if (base->kind == CIPHER_GCM) {
+        gcm_open(base, packets, count);
+        return;
+    }
     struct mb_key *key = (struct mb_key *)base;
     struct mb_room room;
     IMB_JOB *jobs[BATCH_RUN];
-    bool aead = base->integ == INTEG_NONE;
+    bool aead = key->aead;
     size_t icv_size = base->icv_size;
     uint32_t wanted = 0, job = 0;
     for (size_t i = 0; i < count; i++) wanted += packets[i].good;
@@ -392,37 +371,12 @@ static void mb_open(struct batch_key *base, struct batch_packet *packets, size_t
     }
 }
 
-// The schedules; the line before them has been asked for already.
-static void lines_prefetch(const char *at, const char *end)
-{
-    for (; at < end; at += MB_LINE) __builtin_prefetch(at);
-}
-
-// With wide registers the powers of GCM's hash key are in falling order behind the round keys, one
-// for each block of a packet with its header and sizes, the last ones first: a short packet needs
-// few.
-static void mb_key_prefetch(const struct batch_key *base, size_t payload_size)
-{
-    enum { BLOCK = 16, ROUND_KEYS = 15 * BLOCK, POWERS = 48, BLOCKS_AROUND = 3 };
-    const struct mb_key *key = (const struct mb_key *)base;
-    const char *schedules = (const char *)key->schedules, *end = (const char *)key + key->size;
-    size_t blocks = payload_size / BLOCK + BLOCKS_AROUND;
-    if (key->cipher_mode != IMB_CIPHER_GCM ||
-        !((const struct mb_backend *)base->backend)->many_powers || blocks >= POWERS) {
-        lines_prefetch(schedules, end);
-        return;
-    }
-    const char *powers = schedules + ROUND_KEYS + (POWERS - blocks) * BLOCK;
-    size_t round_keys = (key->cipher_key_size / 4u + 7u) * BLOCK;
-    lines_prefetch(schedules, schedules + round_keys);
-    lines_prefetch((const char *)((uintptr_t)powers & ~(uintptr_t)(MB_LINE - 1)),
-                   schedules + ROUND_KEYS + POWERS * BLOCK);
-}
-
 static void mb_backend_free(struct batch_backend *backend)
 {
-    free_mb_mgr(((struct mb_backend *)backend)->mgr);
-    free(backend);
+    struct mb_backend *mb = (struct mb_backend *)backend;
+    gcm_backend_wipe(mb);
+    free_mb_mgr(mb->mgr);
+    free(mb);
 }
 
 static const struct batch_ops mb_ops = {
@@ -432,7 +386,7 @@ static const struct batch_ops mb_ops = {
     .key_free = mb_key_free,
     .seal = mb_seal,
     .open = mb_open,
-    .prefetch = mb_key_prefetch,
+    .shape = mb_key_shape,
     .backend_free = mb_backend_free,
 };
 
@@ -452,5 +406,6 @@ struct batch_backend *batch_mb_backend(void)
     backend->backend.ops = &mb_ops;
     backend->mgr = mgr;
     backend->many_powers = arch == IMB_ARCH_AVX512 && mgr->features & IMB_FEATURE_VAES;
+    gcm_backend_init(backend);
     return &backend->backend;
 }

@@ -8,6 +8,7 @@
 #include "base/heap.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/pages.h"
 #include "crypto/icv.h"
 #include "esp/esp.h"
 #include "esp/flow.h"
@@ -30,7 +31,12 @@ enum {
     EVENTS_MAX = 256,
     EVENTS_UNKNOWN_MAX = 16, // of them at most these for unknown SPIs: anybody can send those
     FLOW_WAYS = 4,
-    SCHEDULES_AHEAD = 3, // groups whose key schedules are asked for before their turn
+    SAS_WIDE = 4096, // so many SAs are worth large pages for the tables
+    // Groups of a burst that are asked for ahead of their turn, in groups.
+    AHEAD_FAR = 6,
+    AHEAD_NEAR = 3,
+    AHEAD_NEXT = 1,
+    BURST_PLACES = 4 * BURST_MAX,
     HELD_MAX = 1024,     // packets that wait, of all policies
     TRANSIT_SIZE = 9216, // a longer packet in transit is not given back when it is not ours
     HELD_CHUNK = 2048,   // bytes; a packet takes as many chunks as it needs
@@ -92,8 +98,6 @@ struct sa_run {
     uint64_t bytes, packets;
     nsec last_used;
     uint32_t spi, policy;
-    uint32_t burst; // the burst that touched it last, and its group there
-    uint8_t group;
     uint8_t flags; // enum sa_flag
     uint8_t mode;  // enum sa_mode
     uint8_t iv_size, icv_size, align;
@@ -145,6 +149,7 @@ struct sa {
 // an SPI may be there several times, since peers choose them.
 struct spi_slot {
     uint32_t spi, number; // number + 1 in the array of run structs; 0: empty
+    batch_near near;      // of the SA's key, once that is expanded
 };
 struct spi_table {
     struct spi_slot *slots;
@@ -152,6 +157,8 @@ struct spi_table {
     uint64_t seed;
 };
 void spi_table_init(struct spi_table *table, size_t count, uint64_t seed);
+void spi_table_widen(struct spi_table *table);
+void spi_table_wipe(struct spi_table *table);
 void spi_table_add(struct spi_table *table, uint32_t spi, uint32_t number);
 void spi_table_remove(struct spi_table *table, uint32_t spi, uint32_t number);
 static inline uint32_t spi_table_place(const struct spi_table *table, uint32_t spi)
@@ -159,11 +166,11 @@ static inline uint32_t spi_table_place(const struct spi_table *table, uint32_t s
     return (uint32_t)mix(spi, table->seed) & table->mask;
 }
 // The slot at or after a place that holds the SPI; NULL when there is none.
-static inline const struct spi_slot *spi_table_from(const struct spi_table *table, uint32_t spi,
-                                                    uint32_t place)
+static inline struct spi_slot *spi_table_from(const struct spi_table *table, uint32_t spi,
+                                              uint32_t place)
 {
     for (;; place = (place + 1) & table->mask) {
-        const struct spi_slot *slot = &table->slots[place];
+        struct spi_slot *slot = &table->slots[place];
         if (slot->number == 0) return NULL;
         if (slot->spi == spi) return slot;
     }
@@ -172,20 +179,24 @@ static inline const struct spi_slot *spi_table_from(const struct spi_table *tabl
 // --- sad.c
 struct sad {
     struct sa_run *runs; // sas_max of them, aligned
-    void *runs_memory;
     uint32_t *unused; // numbers of runs that are not in use
     uint32_t unused_count, room;
     struct spi_table in, out;
     uint64_t tag_seed;
 };
 void sad_init(struct sad *sad, size_t sas_max, struct rng *rng);
+void sad_widen(struct sad *sad);
 void sad_wipe(struct plane *plane);
 uint64_t endpoint_tag(const struct sad *sad, const struct endpoint *endpoint);
 struct sa_run *sad_find_out(const struct sad *sad, uint32_t spi, const struct addr *remote,
                             enum fault *fault);
+static inline struct spi_slot *sad_slot_in(const struct sad *sad, uint32_t spi)
+{
+    return spi_table_from(&sad->in, spi, spi_table_place(&sad->in, spi));
+}
 static inline struct sa_run *sad_find_in(const struct sad *sad, uint32_t spi)
 {
-    const struct spi_slot *slot = spi_table_from(&sad->in, spi, spi_table_place(&sad->in, spi));
+    const struct spi_slot *slot = sad_slot_in(sad, spi);
     return slot ? &sad->runs[slot->number - 1] : NULL;
 }
 
@@ -247,8 +258,11 @@ struct policy {
 
 struct flow_slot {
     struct flow_key key;
-    struct policy *policy; // NULL: none covers it
     struct sa_run *run;    // NULL: none serves it now
+    union {
+        struct policy *policy; // without `run`; NULL: none covers it
+        batch_near near;       // with it: of its key, once that is expanded
+    };
     uint32_t generation;   // of the tables when this was found; 0: empty
     uint32_t number;       // of the policy, so that a packet need not look there
 } __attribute__((aligned(64)));
@@ -258,7 +272,6 @@ struct spd {
     struct map policies; // number -> struct policy, defined or not
     struct policy_index *indexes[PLANE_DEVICES_MAX]; // of each device; NULL: it has no policies
     struct flow_slot *flows; // sets of FLOW_WAYS neighbours; a flow may be in any slot of its set
-    void *flows_memory;
     uint32_t flow_mask;  // leads to the first of a set
     uint32_t generation; // every change of policies or outbound SAs makes what the cache holds void
     uint64_t flow_seed, index_seed;
@@ -267,6 +280,7 @@ struct spd {
     size_t memory;
 };
 void spd_init(struct spd *spd, size_t policies_max, struct rng *rng);
+void spd_widen(struct spd *spd);
 void spd_wipe(struct plane *plane);
 void spd_changed(struct spd *spd);
 struct policy *spd_policy(struct spd *spd, uint32_t number); // made when it is not there
@@ -275,10 +289,10 @@ void spd_policy_done(struct plane *plane,
 void policy_sa_add(struct policy *policy, struct sa *sa); // it becomes the newest
 void policy_sa_remove(struct policy *policy, struct sa *sa);
 // The slots of a set in the order in which a flow looks at them: with half as many flows as slots
-// most are where they look first.
+// most are where they look first, and nearly all others in the line next to it.
 static inline struct flow_slot *flow_slot_at(const struct spd *spd, uint64_t hash, size_t way)
 {
-    return &spd->flows[(hash & spd->flow_mask) + (((hash >> 32) + way) & (FLOW_WAYS - 1))];
+    return &spd->flows[(hash & spd->flow_mask) + (((hash >> 32) ^ way) & (FLOW_WAYS - 1))];
 }
 const struct flow_slot *spd_find(struct plane *plane, nsec now, const struct flow_key *key,
                                  uint64_t hash);
@@ -363,14 +377,14 @@ void outer_set_whole(struct packet *packet);                     // verdict SEND
 // Packets of one SA within one burst, chained by number.
 struct group {
     struct sa_run *run;
+    batch_near near;
     uint8_t first, last, count;
 };
 struct burst {
-    uint32_t number;
     size_t group_count;
+    uint8_t places[BURST_PLACES]; // by run struct: number of its group + 1; 0: empty
     struct group groups[BURST_MAX];
     uint8_t next[BURST_MAX];
-    struct sa_run *runs[BURST_MAX];
     uint64_t sequence[BURST_MAX];
     uint8_t next_header[BURST_MAX];
     // of the group at work
@@ -378,10 +392,32 @@ struct burst {
     uint8_t member[BURST_MAX];
 };
 void burst_begin(struct burst *burst);
-void burst_join(struct burst *burst, struct sa_run *run, size_t packet);
-void burst_prefetch_keys(const struct burst *burst, struct packet *const *packets);
-void burst_prefetch_schedule(const struct burst *burst, size_t group,
-                             struct packet *const *packets);
+void burst_join(struct burst *burst, struct sa_run *run, batch_near near, uint8_t packet);
+void group_add(struct burst *burst, struct group *group, uint8_t packet);
+batch_near run_expand_key(struct plane *plane, struct sa_run *run); // it is used for the first time
+
+// With many SAs in a burst all that belongs to one comes from memory: it is asked for some groups
+// ahead, while the ciphers of those before run. A processor that waits for many lines already drops
+// what else is asked of it, so it is asked again. Compilers drop calls of functions that only
+// prefetch, so these are none.
+__attribute__((always_inline)) static inline void
+group_prefetch(const struct burst *burst, size_t group, struct packet *const *packets)
+{
+    if (group >= burst->group_count) return;
+    const struct group *at = &burst->groups[group];
+    __builtin_prefetch(at->run);
+    __builtin_prefetch((const char *)at->run + 64);
+    batch_prefetch(at->near, packets[at->first]->size);
+}
+__attribute__((always_inline)) static inline void
+burst_prefetch(const struct burst *burst, size_t group, struct packet *const *packets)
+{
+    if (group == 0)
+        for (size_t i = 0; i < AHEAD_FAR; i++) group_prefetch(burst, i, packets);
+    group_prefetch(burst, group + AHEAD_FAR, packets);
+    group_prefetch(burst, group + AHEAD_NEAR, packets);
+    group_prefetch(burst, group + AHEAD_NEXT, packets);
+}
 
 // --- seal.c, open.c: what ESP and AH share
 enum fault sequence_next(struct plane *plane, struct sa_run *run);
@@ -485,5 +521,3 @@ struct plane {
     struct plane_stats stats;
 };
 void packet_drop(struct plane *plane, struct packet *packet, enum fault fault);
-void *mem_aligned(size_t count, size_t size,
-                  void **memory); // zeroed, on a cache line; free *memory

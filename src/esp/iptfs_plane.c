@@ -286,7 +286,7 @@ static size_t made_seal(struct plane *plane, nsec now, struct sa_run *run, size_
     }
     // Padding is sealed, too, where no inner packet has led here yet.
     if (count) {
-        run->key = batch_key_expanded(run->key);
+        if (run->flags & SA_KEPT) (void)run_expand_key(plane, run);
         batch_seal(run->key, plane->burst.batch, count);
     }
     group_sealed(plane, now, run, filled.bytes, filled.packets);

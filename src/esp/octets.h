@@ -40,6 +40,12 @@ static inline void put_u32(uint8_t *at, uint32_t value)
     memcpy(at, &value, sizeof value);
 }
 
+static inline void put_u64(uint8_t *at, uint64_t value)
+{
+    value = htobe64(value);
+    memcpy(at, &value, sizeof value);
+}
+
 // Folds the 128-bit product: every bit of both reaches every bit of the result. With a secret seed
 // nobody outside can aim at a slot; all tables that use it bound what a collision costs.
 static inline uint64_t mix(uint64_t a, uint64_t b)

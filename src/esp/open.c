@@ -2,8 +2,8 @@
 // Inbound: a burst of ESP packets becomes a burst of inner packets, in stages, each a loop over the
 // array.
 //
-//   spis_find     the SA of each packet
-//   packets_check sizes and, before any cipher runs, the window; packets of one SA are chained
+//   spis_find     the SA of each packet; packets of one SA are chained
+//   group_check   sizes and, before any cipher runs, the window
 //   group_open    one cipher call for the group; then each packet: window for good, trailer, mode
 #include "esp/internal.h"
 
@@ -81,17 +81,14 @@ static void spis_read(struct plane *plane, struct packet *const *packets, size_t
 
 static void spis_find(struct plane *plane, struct packet *const *packets, size_t count)
 {
-    struct burst *burst = &plane->burst;
+    burst_begin(&plane->burst);
     for (size_t i = 0; i < count; i++) {
-        burst->runs[i] = NULL;
         if (packets[i]->verdict != VERDICT_DELIVER) continue;
-        struct sa_run *run = burst->runs[i] = sad_find_in(&plane->sad, packets[i]->spi);
-        if (!run) {
+        const struct spi_slot *slot = sad_slot_in(&plane->sad, packets[i]->spi);
+        if (slot)
+            burst_join(&plane->burst, &plane->sad.runs[slot->number - 1], slot->near, (uint8_t)i);
+        else
             not_ours(plane, packets[i]);
-            continue;
-        }
-        __builtin_prefetch(run);
-        __builtin_prefetch((const char *)run + 64);
     }
 }
 
@@ -128,25 +125,31 @@ void packet_refuse(struct plane *plane, struct sa_run *run, struct packet *packe
     if (fault == FAULT_INNER_SELECTOR) run->sa->dropped_selector++;
 }
 
-static void packets_check(struct plane *plane, struct packet *const *packets, size_t count)
+static bool packet_check(struct plane *plane, struct sa_run *run, struct packet *packet,
+                         uint64_t *sequence)
+{
+    packet->policy = run->policy;
+    if (!is_ours(run, packet)) {
+        not_ours(plane, packet);
+        return false;
+    }
+    packet->device = run->device;
+    enum fault fault = packet_sizes(run, packet);
+    if (!fault) fault = packet_sequence(run, packet, sequence);
+    if (fault) packet_refuse(plane, run, packet, fault);
+    return !fault;
+}
+
+// Leaves those in the group that are worth a cipher.
+static void group_check(struct plane *plane, struct group *group, struct packet *const *packets)
 {
     struct burst *burst = &plane->burst;
-    burst_begin(burst);
-    for (size_t i = 0; i < count; i++) {
-        struct sa_run *run = burst->runs[i];
-        if (!run) continue;
-        packets[i]->policy = run->policy;
-        if (!is_ours(run, packets[i])) {
-            not_ours(plane, packets[i]);
-            continue;
-        }
-        enum fault fault = packet_sizes(run, packets[i]);
-        if (!fault) fault = packet_sequence(run, packets[i], &burst->sequence[i]);
-        if (fault)
-            packet_refuse(plane, run, packets[i], fault);
-        else
-            burst_join(burst, run, i);
-        packets[i]->device = run->device;
+    unsigned count = group->count;
+    group->count = 0;
+    for (uint8_t number = group->first, next; count > 0; count--, number = next) {
+        next = burst->next[number];
+        if (packet_check(plane, group->run, packets[number], &burst->sequence[number]))
+            group_add(burst, group, number);
     }
 }
 
@@ -287,11 +290,11 @@ void plane_open(struct plane *plane, nsec now, struct packet *const *packets, si
     assert(count <= BURST_MAX);
     spis_read(plane, packets, count);
     spis_find(plane, packets, count);
-    packets_check(plane, packets, count);
-    burst_prefetch_keys(&plane->burst, packets);
     for (size_t i = 0; i < plane->burst.group_count; i++) {
-        burst_prefetch_schedule(&plane->burst, i + SCHEDULES_AHEAD, packets);
-        const struct group *group = &plane->burst.groups[i];
+        burst_prefetch(&plane->burst, i, packets);
+        struct group *group = &plane->burst.groups[i];
+        group_check(plane, group, packets);
+        if (group->run->flags & SA_KEPT) (void)run_expand_key(plane, group->run);
         if (group->run->flags & SA_AH)
             ah_group_open(plane, now, group, packets);
         else

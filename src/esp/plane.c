@@ -3,14 +3,6 @@
 // share.
 #include "esp/internal.h"
 
-// Zeroed memory that begins on a cache line. Pages that are not used yet cost nothing.
-void *mem_aligned(size_t count, size_t size, void **memory)
-{
-    enum { LINE = 64 };
-    *memory = mem_array(count + LINE / size + 1, size);
-    return (void *)(((uintptr_t)*memory + LINE - 1) & ~(uintptr_t)(LINE - 1));
-}
-
 static size_t plane_memory(const struct plane *plane)
 {
     const struct sad *sad = &plane->sad;
@@ -99,50 +91,45 @@ enum fault packet_split(struct packet *packet)
 
 void burst_begin(struct burst *burst)
 {
-    burst->number++;
     burst->group_count = 0;
+    memset(burst->places, 0, sizeof burst->places);
 }
 
-void burst_join(struct burst *burst, struct sa_run *run, size_t packet)
+void group_add(struct burst *burst, struct group *group, uint8_t packet)
 {
-    uint8_t number = (uint8_t)packet;
-    burst->runs[packet] = run;
-    if (run->burst == burst->number && run->group < burst->group_count &&
-        burst->groups[run->group].run == run) {
-        struct group *group = &burst->groups[run->group];
-        burst->next[group->last] = number;
-        group->last = number;
-        group->count++;
+    if (group->count++)
+        burst->next[group->last] = packet;
+    else
+        group->first = packet;
+    group->last = packet;
+}
+
+// What the run struct itself says is not looked at: it may be on its way.
+void burst_join(struct burst *burst, struct sa_run *run, batch_near near, uint8_t packet)
+{
+    uint32_t place = (uint32_t)((uintptr_t)run / sizeof *run) * 2654435761u >> 24;
+    for (; burst->places[place]; place = (place + 1) % BURST_PLACES) {
+        struct group *group = &burst->groups[burst->places[place] - 1];
+        if (group->run != run) continue;
+        group_add(burst, group, packet);
         return;
     }
-    run->burst = burst->number;
-    run->group = (uint8_t)burst->group_count++;
-    burst->groups[run->group] =
-        (struct group){.run = run, .first = number, .last = number, .count = 1};
+    struct group *group = &burst->groups[burst->group_count++];
+    burst->places[place] = (uint8_t)burst->group_count;
+    *group = (struct group){.run = run, .near = near};
+    group_add(burst, group, packet);
 }
 
-// With many SAs in a burst their keys come from memory, each step on the way to a schedule from
-// where the one before says. All groups' keys are asked for at once; the schedules, which are
-// larger, while the ciphers of the groups before run. An SA that is used for the first time gets its schedule.
-void burst_prefetch_keys(const struct burst *burst, struct packet *const *packets)
+batch_near run_expand_key(struct plane *plane, struct sa_run *run)
 {
-    for (size_t i = 0; i < burst->group_count; i++) {
-        struct sa_run *run = burst->groups[i].run;
-        if (!(run->flags & SA_KEPT)) continue;
-        run->key = batch_key_expanded(run->key);
-        run->flags &= (uint8_t)~SA_KEPT;
-    }
-    for (size_t i = 0; i < burst->group_count; i++)
-        if (burst->groups[i].run->key) batch_key_prefetch_head(burst->groups[i].run->key);
-    for (size_t i = 0; i < SCHEDULES_AHEAD; i++) burst_prefetch_schedule(burst, i, packets);
+    if (run->flags & SA_KEPT) run->key = batch_key_expanded(run->key);
+    run->flags &= (uint8_t)~SA_KEPT;
+    batch_near near = run->key ? batch_key_near(run->key) : 0;
+    if (run->sa->direction == SA_IN) sad_slot_in(&plane->sad, run->spi)->near = near;
+    return near;
 }
 
-void burst_prefetch_schedule(const struct burst *burst, size_t group, struct packet *const *packets)
-{
-    if (group >= burst->group_count) return;
-    const struct group *at = &burst->groups[group];
-    if (at->run->key) batch_key_prefetch(at->run->key, packets[at->first]->size);
-}
+_Static_assert(BURST_PLACES == 256, "a place is the upper eight bits of a hash");
 
 // Events ------------------------------------------------------------------------------------------
 

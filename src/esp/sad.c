@@ -6,12 +6,19 @@
 void sad_init(struct sad *sad, size_t sas_max, struct rng *rng)
 {
     *sad = (struct sad){.room = (uint32_t)sas_max, .unused_count = (uint32_t)sas_max};
-    sad->runs = mem_aligned(sas_max, sizeof *sad->runs, &sad->runs_memory);
+    sad->runs = pages_new(sas_max * sizeof *sad->runs);
     sad->unused = mem_array(sas_max, sizeof *sad->unused);
     for (uint32_t i = 0; i < sad->room; i++) sad->unused[i] = sad->room - 1 - i;
     spi_table_init(&sad->in, sas_max, rng_u64(rng));
     spi_table_init(&sad->out, sas_max, rng_u64(rng));
     sad->tag_seed = rng_u64(rng);
+}
+
+void sad_widen(struct sad *sad)
+{
+    pages_widen(sad->runs, sad->room * sizeof *sad->runs);
+    spi_table_widen(&sad->in);
+    spi_table_widen(&sad->out);
 }
 
 // Addresses as one number: what a packet's sender is compared with. 0 stands for none.
@@ -195,7 +202,10 @@ static void sa_new(struct plane *plane, struct sa_run *run, const struct sa_spec
     run_set_path(&plane->sad, run, &spec->path);
     if (spec->mode == MODE_IPTFS) iptfs_new(plane, run, spec);
     run_set_mtu(run, spec->path_mtu);
-    plane->stats.sas++;
+    if (++plane->stats.sas == SAS_WIDE) {
+        sad_widen(&plane->sad);
+        spd_widen(&plane->spd);
+    }
     plane->stats.bytes_memory += sa_memory(sa);
 }
 
@@ -356,8 +366,8 @@ void sad_wipe(struct plane *plane)
     struct sad *sad = &plane->sad;
     for (uint32_t i = 0; i < sad->room; i++)
         if (sad->runs[i].sa) sa_remove(plane, &sad->runs[i]);
-    free(sad->runs_memory);
+    pages_free(sad->runs, sad->room * sizeof *sad->runs);
     free(sad->unused);
-    free(sad->in.slots);
-    free(sad->out.slots);
+    spi_table_wipe(&sad->in);
+    spi_table_wipe(&sad->out);
 }

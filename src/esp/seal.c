@@ -3,8 +3,8 @@
 // the array.
 //
 //   flows_read      the flow of each packet, put together where it must be whole, and its place in the flow cache
-//   policies_find   policy and SA; packets that need none, or that must wait, leave here
-//   groups_join     packets of one SA are chained
+//   policies_find   policy and SA; packets that need none, or that must wait, leave here; packets
+//                   of one SA are chained
 //   group_seal      sequence number, header, padding; one cipher call for the group; destination;
 //                   AH has its own (ah.c), and in IP-TFS packets are gathered (iptfs_plane.c)
 #include "esp/internal.h"
@@ -34,19 +34,22 @@ static void flows_read(struct plane *plane, nsec now, struct packet *const *pack
         flow_key_set_device(&plane->keys[i], packet->device);
         plane->hashes[i] = flow_hash(spd, &plane->keys[i]);
         __builtin_prefetch(flow_slot_at(spd, plane->hashes[i], 0));
+        __builtin_prefetch(flow_slot_at(spd, plane->hashes[i], 1));
     }
 }
 
 // RFC 4301 5.1: the policy says what becomes of a packet; here a packet that no policy covers is
 // not ours; but what was routed into a tunnel's own device was meant for the tunnel.
-static struct sa_run *policy_apply(struct plane *plane, nsec now, size_t number,
-                                   struct packet *packet)
+static void policy_apply(struct plane *plane, nsec now, size_t number, struct packet *packet)
 {
     const struct flow_slot *slot =
         spd_find(plane, now, &plane->keys[number], plane->hashes[number]);
-    struct policy *policy = slot->policy;
     packet->policy = slot->number;
-    if (slot->run) return slot->run;
+    if (slot->run) {
+        burst_join(&plane->burst, slot->run, slot->near, (uint8_t)number);
+        return;
+    }
+    struct policy *policy = slot->policy;
     bool passes = !policy || policy->action == POLICY_BYPASS;
     if (passes && packet->device) {
         packet_drop(plane, packet, FAULT_DEVICE_POLICY);
@@ -58,27 +61,14 @@ static struct sa_run *policy_apply(struct plane *plane, nsec now, size_t number,
     } else {
         hold_packet(plane, now, policy, &plane->keys[number], packet);
     }
-    return NULL;
 }
 
 static void policies_find(struct plane *plane, nsec now, struct packet *const *packets,
                           size_t count)
 {
-    struct burst *burst = &plane->burst;
-    for (size_t i = 0; i < count; i++) {
-        burst->runs[i] =
-            packets[i]->verdict == VERDICT_SEND ? policy_apply(plane, now, i, packets[i]) : NULL;
-        if (!burst->runs[i]) continue;
-        __builtin_prefetch(burst->runs[i]);
-        __builtin_prefetch((const char *)burst->runs[i] + 64);
-    }
-}
-
-static void groups_join(struct burst *burst, size_t count)
-{
-    burst_begin(burst);
+    burst_begin(&plane->burst);
     for (size_t i = 0; i < count; i++)
-        if (burst->runs[i]) burst_join(burst, burst->runs[i], i);
+        if (packets[i]->verdict == VERDICT_SEND) policy_apply(plane, now, i, packets[i]);
 }
 
 // RFC 4303 3.3.3: a sequence number is never used twice; when they are used up the SA is.
@@ -121,8 +111,7 @@ enum fault packet_frame(struct plane *plane, struct sa_run *run, const struct es
     trailer[pad + 1] = next_header;
     packet->at -= head;
     packet->size = size;
-    put_u32(packet->at, run->spi);
-    put_u32(packet->at + 4, (uint32_t)run->out.sequence);
+    put_u64(packet->at, (uint64_t)run->spi << 32 | (uint32_t)run->out.sequence);
     *batch = (struct batch_packet){
         .esp = packet->at,
         .payload_size = payload,
@@ -184,11 +173,10 @@ void plane_seal(struct plane *plane, nsec now, struct packet *const *packets, si
     assert(count <= BURST_MAX);
     flows_read(plane, now, packets, count);
     policies_find(plane, now, packets, count);
-    groups_join(&plane->burst, count);
-    burst_prefetch_keys(&plane->burst, packets);
     for (size_t i = 0; i < plane->burst.group_count; i++) {
-        burst_prefetch_schedule(&plane->burst, i + SCHEDULES_AHEAD, packets);
+        burst_prefetch(&plane->burst, i, packets);
         const struct group *group = &plane->burst.groups[i];
+        if (group->run->flags & SA_KEPT) (void)run_expand_key(plane, group->run);
         if (group->run->flags & SA_AH)
             ah_group_seal(plane, now, group, packets);
         else if (group->run->mode == MODE_IPTFS)

@@ -19,14 +19,24 @@ void spd_init(struct spd *spd, size_t policies_max, struct rng *rng)
     map_init(&spd->policies, seed, rng_u64(rng));
     spd->index_seed = rng_u64(rng);
     spd->flow_seed = rng_u64(rng);
-    spd->flows = mem_aligned(flows, sizeof *spd->flows, &spd->flows_memory);
+    spd->flows = pages_new(flows * sizeof *spd->flows);
+}
+
+static size_t flows_size(const struct spd *spd)
+{
+    return (spd->flow_mask + (size_t)FLOW_WAYS) * sizeof *spd->flows;
+}
+
+void spd_widen(struct spd *spd)
+{
+    pages_widen(spd->flows, flows_size(spd));
 }
 
 // After 2^32 changes an entry of the first would look fresh again.
 void spd_changed(struct spd *spd)
 {
     if (++spd->generation) return;
-    memset(spd->flows, 0, (spd->flow_mask + (size_t)FLOW_WAYS) * sizeof *spd->flows);
+    memset(spd->flows, 0, flows_size(spd));
     spd->generation = 1;
 }
 
@@ -196,7 +206,7 @@ void spd_wipe(struct plane *plane)
         spd_policy_done(plane, policy);
     }
     map_wipe(&spd->policies);
-    free(spd->flows_memory);
+    pages_free(spd->flows, flows_size(spd));
 }
 
 // Look-up -----------------------------------------------------------------------------------------
@@ -253,11 +263,15 @@ static void flow_slot_fill(struct plane *plane, nsec now, struct flow_slot *slot
     flow_of_key(key, &flow);
     slot->key = *key;
     const struct policy_index *index = spd->indexes[flow_key_device(key)];
-    slot->policy = index ? policy_index_find(index, &flow) : NULL;
-    slot->run = slot->policy && slot->policy->action == POLICY_PROTECT
-                    ? policy_sa(plane, now, slot->policy, &flow, hash)
+    struct policy *policy = index ? policy_index_find(index, &flow) : NULL;
+    slot->run = policy && policy->action == POLICY_PROTECT
+                    ? policy_sa(plane, now, policy, &flow, hash)
                     : NULL;
-    slot->number = slot->policy ? slot->policy->number : 0;
+    slot->number = policy ? policy->number : 0;
+    if (!slot->run)
+        slot->policy = policy;
+    else
+        slot->near = run_expand_key(plane, slot->run);
     slot->generation = spd->generation;
 }
 

@@ -8,10 +8,25 @@ void spi_table_init(struct spi_table *table, size_t count, uint64_t seed)
     size_t room = 64;
     while (room < count * 2) room *= 2;
     *table = (struct spi_table){
-        .slots = mem_array(room, sizeof *table->slots),
+        .slots = pages_new(room * sizeof *table->slots),
         .mask = (uint32_t)(room - 1),
         .seed = seed,
     };
+}
+
+static size_t spi_table_size(const struct spi_table *table)
+{
+    return (table->mask + (size_t)1) * sizeof *table->slots;
+}
+
+void spi_table_widen(struct spi_table *table)
+{
+    pages_widen(table->slots, spi_table_size(table));
+}
+
+void spi_table_wipe(struct spi_table *table)
+{
+    pages_free(table->slots, spi_table_size(table));
 }
 
 void spi_table_add(struct spi_table *table, uint32_t spi, uint32_t number)

@@ -45,7 +45,7 @@ static void entries_come_and_go_as_in_an_array(void **state)
             for (size_t i = 0; i < count; i++) expected += model[i].spi == spi;
             assert_int_equal(table_count(&table, spi), expected);
         }
-        free(table.slots);
+        spi_table_wipe(&table);
     }
 }
 
@@ -71,7 +71,7 @@ static void look_ups_are_short_when_the_table_is_full(void **state)
     }
     assert_true(steps < 2 * (uint64_t)SAS);
     free(spis);
-    free(table.slots);
+    spi_table_wipe(&table);
 }
 
 static void endpoints_have_tags_of_their_own(void **state)
