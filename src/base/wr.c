@@ -71,6 +71,20 @@ void wr_zeros(struct wr *out, size_t count)
     if (at && count) memset(at, 0, count);
 }
 
+void wr_der(struct wr *out, uint8_t tag, struct bytes content)
+{
+    wr_u8(out, tag);
+    if (content.size >= 0x100) {
+        wr_u8(out, 0x82);
+        wr_u16(out, (uint16_t)content.size);
+    } else {
+        if (content.size >= 0x80) wr_u8(out, 0x81);
+        wr_u8(out, (uint8_t)content.size);
+    }
+    wr_bytes(out, content);
+    if (content.size > UINT16_MAX) out->failed = true;
+}
+
 void wr_text(struct wr *out, const char *text)
 {
     wr_bytes(out, bytes_of_text(text));

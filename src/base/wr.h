@@ -25,6 +25,7 @@ void wr_u32(struct wr *out, uint32_t value);
 void wr_u64(struct wr *out, uint64_t value);
 void wr_bytes(struct wr *out, struct bytes bytes);
 void wr_zeros(struct wr *out, size_t count);
+void wr_der(struct wr *out, uint8_t tag, struct bytes content);  // an element of DER, of up to 65,535 bytes
 void wr_text(struct wr *out, const char *text);  // without its NUL
 __attribute__((format(printf, 2, 3))) void wr_printf(struct wr *out, const char *format, ...);  // without the NUL
 uint8_t *wr_space(struct wr *out, size_t size);  // a hole for the caller to fill; NULL (and latched) when there is no room

@@ -183,6 +183,16 @@ struct ike_operation *operation_new(struct ike *ike, struct waiter *waiter,
     return operation;
 }
 
+void operation_resolve(struct ike_operation *operation, const struct conn *conn)
+{
+    operation->resolve.local = conn->local_hosts;
+    operation->resolve.local_count = conn->local_count;
+    operation->resolve.remote = conn->remote_hosts;
+    operation->resolve.remote_count = conn->remote_count;
+    operation->resolve.local_port = conn->local_port;
+    operation->resolve.remote_port = conn->remote_port;
+}
+
 void waiter_forget(struct ike *ike, struct waiter *waiter)
 {
     if (waiter->number) map_remove(&ike->operations, map_key_u64(&waiter->number));

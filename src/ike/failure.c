@@ -142,13 +142,8 @@ void draft_fault_clear(struct ike *ike, const struct message *message, enum faul
                        struct bytes data)
 {
     if (fault_notify(fault) == NOTIFY_NONE || message->header.flags & FLAG_RESPONSE) return;
-    struct ike_header header = message->header;
-    header.flags = FLAG_RESPONSE | (header.flags & FLAG_INITIATOR ? 0 : FLAG_INITIATOR);
-    header.major = 2;
-    header.minor = 0;
-    header.next = PAYLOAD_NONE;
     struct draft draft;
-    draft_begin_clear(ike, &draft, &header);
+    draft_begin_answer_clear(ike, &draft, message);
     draft_notify(&draft, fault_notify(fault), data);
     struct packets packets = draft_finish_clear(&draft);
     packets_send(ike, NULL, &message->path, &packets);

@@ -14,6 +14,7 @@ struct bytes secret_for_step(struct ike *ike,
 void conn_later(struct ike *ike, struct conn *conn);
 struct ike_operation *operation_new(struct ike *ike, struct waiter *waiter,
                                     enum ike_operation_kind kind);
+void operation_resolve(struct ike_operation *operation, const struct conn *conn); // its hosts
 void waiter_forget(struct ike *ike, struct waiter *waiter);
 void alarm_set(struct ike *ike, struct alarm *alarm, const nsec *timers, size_t count);
 
@@ -230,6 +231,8 @@ bool proposals_offer_ke(const struct proposals *proposals, uint16_t ke);
 // message.c
 void draft_begin(struct ike *ike, struct draft *draft); // of a message that is sealed
 void draft_begin_clear(struct ike *ike, struct draft *draft, const struct ike_header *header);
+// An unprotected response, whatever state there is.
+void draft_begin_answer_clear(struct ike *ike, struct draft *draft, const struct message *request);
 struct wr *draft_open(struct draft *draft, uint8_t type);
 void draft_close(struct draft *draft);
 void draft_bytes(struct draft *draft, uint8_t type, struct bytes body);

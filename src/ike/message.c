@@ -25,6 +25,16 @@ void draft_begin_clear(struct ike *ike, struct draft *draft, const struct ike_he
     draft->chain = chain_begin(&draft->out, HEADER_NEXT_PLACE);
 }
 
+void draft_begin_answer_clear(struct ike *ike, struct draft *draft, const struct message *request)
+{
+    struct ike_header header = request->header;
+    header.flags = FLAG_RESPONSE | (header.flags & FLAG_INITIATOR ? 0 : FLAG_INITIATOR);
+    header.major = 2;
+    header.minor = 0;
+    header.next = PAYLOAD_NONE;
+    draft_begin_clear(ike, draft, &header);
+}
+
 struct wr *draft_open(struct draft *draft, uint8_t type)
 {
     chain_open(&draft->chain, type);

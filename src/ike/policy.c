@@ -268,15 +268,9 @@ static void trap_install(struct policy *policy, const struct path *path)
 // "dynamic" selectors are the addresses in use, which are asked for first.
 static void trap_resolve(struct policy *policy)
 {
-    const struct conn *conn = policy->conn;
     if (policy->waiter.number) return;
     struct ike_operation *operation = operation_new(policy->ike, &policy->waiter, IKE_OP_RESOLVE);
-    operation->resolve.local = conn->local_hosts;
-    operation->resolve.local_count = conn->local_count;
-    operation->resolve.remote = conn->remote_hosts;
-    operation->resolve.remote_count = conn->remote_count;
-    operation->resolve.local_port = conn->local_port;
-    operation->resolve.remote_port = conn->remote_port;
+    operation_resolve(operation, policy->conn);
 }
 
 void policy_answered(struct policy *policy, const struct ike_answer *answer)

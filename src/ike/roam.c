@@ -187,6 +187,17 @@ void path_children_follow(struct sa *sa)
     LIST_EACH (struct child, link, child, &sa->children) child_moved(child, &former);
 }
 
+void path_changed(struct sa *sa, const struct path *former)
+{
+    if (sa->mobility) {
+        sa->mobility->serial++;
+        path_children_follow(sa);
+    } else {
+        LIST_EACH (struct child, link, child, &sa->children) child_moved(child, former);
+    }
+    path_event(sa, former);
+}
+
 // RFC 4555 3.7: to an address that is new nothing flows before the peer has answered from there.
 bool path_is_proven(const struct sa *sa)
 {

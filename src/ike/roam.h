@@ -16,6 +16,7 @@ bool path_is_proven(const struct sa *sa); // the peer receives where the SA's pa
 void path_set(struct sa *sa, const struct path *path, const char *why); // of IKE alone
 void path_event(struct sa *sa, const struct path *former);
 void path_children_follow(struct sa *sa);
+void path_changed(struct sa *sa, const struct path *former); // by what was heard, and proven by it
 void path_look_soon(struct sa *sa);
 void path_due(struct sa *sa); // TIMER_PATH
 void path_answered(struct sa *sa, const struct ike_answer *answer);

@@ -441,19 +441,6 @@ bool dn_matches(struct bytes pattern, struct bytes name, unsigned *wildcards)
 
 // --- Reading text
 
-static void der_write(struct wr *out, uint8_t tag, struct bytes content)
-{
-    wr_u8(out, tag);
-    if (content.size >= 0x100) {
-        wr_u8(out, 0x82);
-        wr_u16(out, (uint16_t)content.size);
-    } else {
-        if (content.size >= 0x80) wr_u8(out, 0x81);
-        wr_u8(out, (uint8_t)content.size);
-    }
-    wr_bytes(out, content);
-}
-
 struct reader {
     struct bytes text;
     size_t at;
@@ -618,7 +605,7 @@ static enum fault entry_read(struct reader *in, struct wr *out)
               value = wr_over(value_space, sizeof value_space);
     struct wr tlvs = wr_over(tlv_space, sizeof tlv_space);
     if (!attribute_read(in, &oid, &tag)) return FAULT_DN_SYNTAX;
-    der_write(&tlvs, TAG_OID, wr_done(&oid));
+    wr_der(&tlvs, TAG_OID, wr_done(&oid));
     reader_skip_blanks(in);
     if (reader_peek(in) == '#' && hex_read(in, &value)) {
         wr_bytes(&tlvs, wr_done(&value));
@@ -627,10 +614,10 @@ static enum fault entry_read(struct reader *in, struct wr *out)
         bool read = reader_peek(in) == '"' ? quoted_read(in, &value) : plain_read(in, &value);
         if (!read) return FAULT_DN_SYNTAX;
         TRY(wr_end(&value));
-        der_write(&tlvs, tag_of(tag, wr_done(&value)), wr_done(&value));
+        wr_der(&tlvs, tag_of(tag, wr_done(&value)), wr_done(&value));
     }
     TRY(wr_end(&tlvs));
-    der_write(out, TAG_SEQUENCE, wr_done(&tlvs));
+    wr_der(out, TAG_SEQUENCE, wr_done(&tlvs));
     return wr_end(out);
 }
 
@@ -663,7 +650,7 @@ static enum fault rdn_read(struct reader *in, struct wr *out)
     }
     entries_sort(entries, count);
     for (size_t i = 0; i < count; i++) wr_bytes(&sorted, entries[i]);
-    der_write(out, TAG_SET, wr_done(&sorted));
+    wr_der(out, TAG_SET, wr_done(&sorted));
     return wr_end(out);
 }
 
@@ -682,6 +669,6 @@ enum fault dn_parse(struct bytes text, struct wr *out)
         if (more) in.at++;
     }
     if (in.at != text.size) return FAULT_DN_SYNTAX;
-    der_write(out, TAG_SEQUENCE, wr_done(&rdns));
+    wr_der(out, TAG_SEQUENCE, wr_done(&rdns));
     return wr_end(out);
 }

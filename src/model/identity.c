@@ -238,20 +238,6 @@ static enum fault value_read(struct bytes text, uint8_t type, struct wr *out)
     return OK;
 }
 
-// GeneralName: tag, length, text.
-static void general_name_write(struct wr *out, uint8_t tag, struct bytes content)
-{
-    wr_u8(out, tag);
-    if (content.size >= 0x100) {
-        wr_u8(out, 0x82);
-        wr_u16(out, (uint16_t)content.size);
-    } else {
-        if (content.size >= 0x80) wr_u8(out, 0x81);
-        wr_u8(out, (uint8_t)content.size);
-    }
-    wr_bytes(out, content);
-}
-
 // RFC 6120 13.7.1.4: an otherName of type id-on-xmppAddr with a UTF8String.
 static void xmpp_write(struct wr *out, struct bytes text)
 {
@@ -260,11 +246,11 @@ static void xmpp_write(struct wr *out, struct bytes text)
     struct wr string = wr_over(string_space, sizeof string_space);
     struct wr wrapped = wr_over(wrapped_space, sizeof wrapped_space);
     struct wr name = wr_over(name_space, sizeof name_space);
-    general_name_write(&string, 0x0c, text);
-    general_name_write(&wrapped, GN_OTHER, wr_done(&string));
+    wr_der(&string, 0x0c, text);
+    wr_der(&wrapped, GN_OTHER, wr_done(&string));
     wr_bytes(&name, BYTES("\x06\x08\x2b\x06\x01\x05\x05\x07\x08\x05"));
     wr_bytes(&name, wr_done(&wrapped));
-    general_name_write(out, GN_OTHER, wr_done(&name));
+    wr_der(out, GN_OTHER, wr_done(&name));
     if (string.failed || wrapped.failed || name.failed) out->failed = true;
 }
 
@@ -272,7 +258,7 @@ static void xmpp_write(struct wr *out, struct bytes text)
 static bool general_name_read(struct bytes text, struct wr *out)
 {
     if (text.size > 4 && text_equal(bytes_of(text.at, 4), BYTES("uri:")))
-        general_name_write(out, GN_URI, text_from(text, 4));
+        wr_der(out, GN_URI, text_from(text, 4));
     else if (text.size > 9 && text_equal(bytes_of(text.at, 9), BYTES("xmppaddr:")))
         xmpp_write(out, text_from(text, 9));
     else
@@ -449,7 +435,7 @@ static char *general_name_put(const struct identity *id, char *out, size_t out_s
     uint8_t space[IDENTITY_SIZE_MAX];
     struct wr again = wr_over(space, sizeof space);
     struct bytes text = text_from(der, head);
-    general_name_write(&again, GN_URI, text);
+    wr_der(&again, GN_URI, text);
     if (!bytes_equal(wr_done(&again), der) || !text_is_visible(text))
         return hex_put(id, out, out_size);
     return text_put(out, out_size, "uri:", text);

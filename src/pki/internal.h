@@ -42,6 +42,8 @@ struct pem_found {
 };
 bool pem_next(BIO *in, const char *const *labels, struct pem_found *found);
 bool bytes_are_pem(struct bytes in);
+// The DER of what is either DER or PEM with one of the labels, and not larger; BYTES_NONE: it is neither. found->der is to be freed.
+struct bytes pem_or_der(struct bytes in, size_t size_max, const char *const *labels, struct pem_found *found);
 X509_CRL *crl_read(struct bytes in);  // PEM or DER; NULL when it is none
 
 // --- texts (explain.c)

@@ -345,18 +345,12 @@ enum fault csr_make(const struct csr_request *request, bool pem, struct buf *out
 static X509_REQ *request_decode(struct bytes in)
 {
     static const char *const labels[] = {"CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST", NULL};
-    struct pem_found found = {.der = NULL};
-    if (in.size == 0 || in.size > REQUEST_SIZE_MAX) return NULL;
-    if (bytes_are_pem(in)) {
-        BIO *bio = BIO_new_mem_buf(in.at, (int)in.size);
-        bool any = pem_next(bio, labels, &found);
-        BIO_free(bio);
-        if (!any) return NULL;
-        in = bytes_of(found.der, (size_t)found.size);
-    }
-    const unsigned char *at = in.at;
-    X509_REQ *req = d2i_X509_REQ(NULL, &at, (long)in.size);
-    bool whole = at == in.at + in.size;
+    struct pem_found found;
+    struct bytes der = pem_or_der(in, REQUEST_SIZE_MAX, labels, &found);
+    if (!der.size) return NULL;
+    const unsigned char *at = der.at;
+    X509_REQ *req = d2i_X509_REQ(NULL, &at, (long)der.size);
+    bool whole = at == der.at + der.size;
     OPENSSL_free(found.der);
     if (req && whole) return req;
     X509_REQ_free(req);

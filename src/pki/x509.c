@@ -229,23 +229,27 @@ enum fault cert_parse(struct bytes in, struct cert **out)
     return fault;
 }
 
+struct bytes pem_or_der(struct bytes in, size_t size_max, const char *const *labels,
+                        struct pem_found *found)
+{
+    *found = (struct pem_found){.der = NULL};
+    if (in.size == 0 || in.size > size_max) return BYTES_NONE;
+    if (!bytes_are_pem(in)) return in;
+    BIO *bio = BIO_new_mem_buf(in.at, (int)in.size);
+    bool any = pem_next(bio, labels, found);
+    BIO_free(bio);
+    return any ? bytes_of(found->der, (size_t)found->size) : BYTES_NONE;
+}
+
 X509_CRL *crl_read(struct bytes in)
 {
     static const char *const labels[] = {"X509 CRL", NULL};
-    struct pem_found found = {.der = NULL};
-    const unsigned char *at = in.at;
-    X509_CRL *crl = NULL;
-    if (in.size == 0 || in.size > INT32_MAX) return NULL;
-    if (bytes_are_pem(in)) {
-        BIO *bio = BIO_new_mem_buf(in.at, (int)in.size);
-        bool any = pem_next(bio, labels, &found);
-        BIO_free(bio);
-        if (!any) return NULL;
-        in = bytes_of(found.der, (size_t)found.size);
-        at = in.at;
-    }
-    crl = d2i_X509_CRL(NULL, &at, (long)in.size);
-    bool whole = at == in.at + in.size;
+    struct pem_found found;
+    struct bytes der = pem_or_der(in, INT32_MAX, labels, &found);
+    if (!der.size) return NULL;
+    const unsigned char *at = der.at;
+    X509_CRL *crl = d2i_X509_CRL(NULL, &at, (long)der.size);
+    bool whole = at == der.at + der.size;
     OPENSSL_free(found.der);
     ERR_clear_error();
     if (crl && whole) return crl;

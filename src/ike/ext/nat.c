@@ -164,13 +164,7 @@ static void remote_move(struct sa *sa, const struct endpoint *to)
     report(ike, ABOUT_SA(sa), IKE_INFO, OK, "peer has moved from %s to %s",
            endpoint_text(ike, &former.remote), endpoint_text(ike, to));
     sa->path.remote = *to;
-    if (sa->mobility) {
-        sa->mobility->serial++;
-        path_children_follow(sa);
-    } else {
-        LIST_EACH (struct child, link, child, &sa->children) child_moved(child, &former);
-    }
-    path_event(sa, &former);
+    path_changed(sa, &former);
 }
 
 // RFC 4555 3.8: IKE alone moves no end of an SA that can be told to move.

@@ -54,18 +54,14 @@ void qcd_offer(const struct sa *sa, struct draft *draft)
 // say.
 bool qcd_present(struct ike *ike, const struct message *message)
 {
-    struct ike_header header = message->header;
+    const struct ike_header header = message->header;
     bool is_sealed = header.next == PAYLOAD_SK || header.next == PAYLOAD_SKF;
     if (!ike->qcd_secret.at || !is_sealed || header.flags & FLAG_RESPONSE || !header.spi_i ||
         !header.spi_r || sa_by_spi(ike, header.spi_i) || sa_by_spi(ike, header.spi_r))
         return false;
     // RFC 6290 4.5: SPIs and message ID are those of the request.
-    header.flags = FLAG_RESPONSE | (header.flags & FLAG_INITIATOR ? 0 : FLAG_INITIATOR);
-    header.major = 2;
-    header.minor = 0;
-    header.next = PAYLOAD_NONE;
     struct draft draft;
-    draft_begin_clear(ike, &draft, &header);
+    draft_begin_answer_clear(ike, &draft, message);
     draft_notify(&draft, NOTIFY_INVALID_IKE_SPI, BYTES_NONE);
     token_write(ike, header.spi_i, header.spi_r, &draft);
     struct packets packets = draft_finish_clear(&draft);

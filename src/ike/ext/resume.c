@@ -250,17 +250,10 @@ static enum fault ticket_accept(struct ike *ike, const struct message *message,
 
 void resume_receive(struct ike *ike, struct message *message)
 {
-    const struct rule *rule;
     struct ticket *ticket = NULL;
     struct loaded *loaded = NULL;
-    if (first_again(ike, message)) return;
-    struct bytes chain =
-        bytes_of(message->raw.at + IKE_HEADER_SIZE, message->raw.size - IKE_HEADER_SIZE);
-    message->payloads = arena_new(&ike->arena, sizeof *message->payloads);
-    enum fault fault = payloads_read(message->header.next, chain, message->payloads, NULL);
-    if (!fault) fault = rule_find(NOTHING, message, &rule);
-    if (!fault && !cookie_passes(ike, message)) return;
-    if (!fault) fault = first_limits(ike, message);
+    enum fault fault;
+    if (first_again(ike, message) || !first_read(ike, message, &fault)) return;
     if (fault) {
         first_refuse(ike, message, fault);
         return;

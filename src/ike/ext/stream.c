@@ -58,13 +58,7 @@ bool stream_heard(struct sa *sa, const struct path *path)
         report(sa->ike, ABOUT_SA(sa), IKE_INFO, OK, "peer goes on over a TCP connection from %s",
                endpoint_text(sa->ike, &path->remote));
         // Whoever opened a connection receives at its address: no further proof is needed to move.
-        if (sa->mobility) {
-            sa->mobility->serial++;
-            path_children_follow(sa);
-        } else {
-            LIST_EACH (struct child, link, child, &sa->children) child_moved(child, &former);
-        }
-        path_event(sa, &former);
+        path_changed(sa, &former);
     }
     return true;
 }

@@ -136,12 +136,7 @@ enum fault sa_init_resolve(struct exchange *x)
     const struct conn *conn = sa->conn;
     if (sa->handshake->path_known) return OK;
     struct ike_operation *operation = exchange_wait(x, IKE_OP_RESOLVE);
-    operation->resolve.local = conn->local_hosts;
-    operation->resolve.local_count = conn->local_count;
-    operation->resolve.remote = conn->remote_hosts;
-    operation->resolve.remote_count = conn->remote_count;
-    operation->resolve.local_port = conn->local_port;
-    operation->resolve.remote_port = conn->remote_port;
+    operation_resolve(operation, conn);
     operation->resolve.try = sa->handshake->candidate;
     redirect_resolve(sa, operation);
     return OK;
@@ -377,7 +372,7 @@ static void refuse_first(struct ike *ike, const struct message *message, enum fa
     if (fault == FAULT_NO_PROPOSAL_CHOSEN) alert(ike, NULL, "proposal-mismatch-ike");
 }
 
-enum fault first_limits(struct ike *ike, const struct message *message)
+static enum fault first_limits(struct ike *ike, const struct message *message)
 {
     if (ike->stats.half_open >= ike->settings.half_open_max) return FAULT_HALF_OPEN_LIMIT;
     if (half_open_of_source(ike, &message->path.remote.addr) >=
@@ -388,7 +383,7 @@ enum fault first_limits(struct ike *ike, const struct message *message)
 
 // RFC 7296 2.6: under load nothing is kept or computed before the peer has shown that it receives
 // at its address.
-bool cookie_passes(struct ike *ike, const struct message *message)
+static bool cookie_passes(struct ike *ike, const struct message *message)
 {
     struct notify notify;
     struct bytes ni;
@@ -456,20 +451,26 @@ void first_refuse(struct ike *ike, const struct message *message, enum fault fau
     refuse_first(ike, message, fault, critical ? bytes_of(&type, 1) : BYTES_NONE, NULL);
 }
 
-static void first_request_in(struct ike *ike, struct message *message)
+bool first_read(struct ike *ike, struct message *message, enum fault *fault)
 {
     const struct rule *rule;
-    struct ke_payload ke;
-    struct first_choice choice = {0};
-    struct proposals *offered = arena_new(&ike->arena, sizeof *offered);
     struct bytes chain =
         bytes_of(message->raw.at + IKE_HEADER_SIZE, message->raw.size - IKE_HEADER_SIZE);
     message->payloads = arena_new(&ike->arena, sizeof *message->payloads);
+    *fault = payloads_read(message->header.next, chain, message->payloads, NULL);
+    if (!*fault) *fault = rule_find(NOTHING, message, &rule);
+    if (!*fault && !cookie_passes(ike, message)) return false;
+    if (!*fault) *fault = first_limits(ike, message);
+    return true;
+}
 
-    enum fault fault = payloads_read(message->header.next, chain, message->payloads, NULL);
-    if (!fault) fault = rule_find(NOTHING, message, &rule);
-    if (!fault && !cookie_passes(ike, message)) return;
-    if (!fault) fault = first_limits(ike, message);
+static void first_request_in(struct ike *ike, struct message *message)
+{
+    struct ke_payload ke;
+    struct first_choice choice = {0};
+    struct proposals *offered = arena_new(&ike->arena, sizeof *offered);
+    enum fault fault;
+    if (!first_read(ike, message, &fault)) return;
     if (!fault) fault = sa_read(message_first(message, PAYLOAD_SA)->body, offered);
     if (!fault) fault = ke_read(message_first(message, PAYLOAD_KE)->body, &ke);
     struct notify notify;

@@ -39,8 +39,9 @@ enum fault first_answer_take(struct exchange *x); // SPI, extensions, the messag
 void first_nonces(const struct exchange *x);
 void first_extensions(struct sa *sa, const struct message *message);
 bool first_again(struct ike *ike, const struct message *message); // it came before; then that is all
-bool cookie_passes(struct ike *ike, const struct message *message);
-enum fault first_limits(struct ike *ike, const struct message *message);
+// Reads a first request, and asks for a cookie where that is due: then that is all, and it is false. Else the fault says whether
+// it may go on.
+bool first_read(struct ike *ike, struct message *message, enum fault *fault);
 void first_refuse(struct ike *ike, const struct message *message, enum fault fault);
 struct exchange *first_answer_begin(struct ike *ike, const struct message *message,
                                     struct conn *conn);

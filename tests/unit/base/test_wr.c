@@ -112,6 +112,29 @@ static void a_length_too_large_for_its_field_latches(void **state)
     }
 }
 
+static void an_element_of_der_has_the_shortest_length(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t size;
+        const char *head;
+        size_t head_size;
+    } rows[] = {{0, "\x30\x00", 2},         {127, "\x30\x7f", 2},
+                {128, "\x30\x81\x80", 3},    {255, "\x30\x81\xff", 3},
+                {256, "\x30\x82\x01\x00", 4}, {65535, "\x30\x82\xff\xff", 4}};
+    static uint8_t content[65536], space[65600];
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct wr out = wr_over(space, sizeof space);
+        wr_der(&out, 0x30, bytes_of(content, rows[i].size));
+        assert_int_equal(wr_end(&out), OK);
+        assert_int_equal(out.size, rows[i].head_size + rows[i].size);
+        assert_memory_equal(space, rows[i].head, rows[i].head_size);
+    }
+    struct wr out = wr_over(space, sizeof space);
+    wr_der(&out, 0x30, bytes_of(content, sizeof content));
+    assert_int_equal(wr_end(&out), FAULT_NO_ROOM);
+}
+
 static void marks_nest(void **state)
 {
     (void)state;
@@ -190,6 +213,7 @@ int main(void)
         cmocka_unit_test(after_a_failure_nothing_is_written),
         cmocka_unit_test(huge_sizes_do_not_wrap),
         cmocka_unit_test(a_length_too_large_for_its_field_latches),
+        cmocka_unit_test(an_element_of_der_has_the_shortest_length),
         cmocka_unit_test(marks_nest),
         cmocka_unit_test(a_printed_text_may_fill_the_last_byte),
         cmocka_unit_test(nothing_can_be_written_into_nothing),
