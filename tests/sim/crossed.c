@@ -15,11 +15,7 @@ static void scene_begin(struct sim *sim, uint64_t seed,
 {
     memset(&scene, 0, sizeof scene);
     scene.late = seed % 2;
-    sim_pair(sim, seed, "", "");
-    tap_begin(&scene.tap, sim);
-    play_up(sim);
-    tap_record(&scene.tap, sim);
-    scene.tap.meet = meet;
+    play_up_tapped(sim, seed, &scene.tap, meet);
 }
 
 static const struct said *said_by(size_t from, bool request, const char *words)

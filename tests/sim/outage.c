@@ -47,31 +47,19 @@ static void answers_are_lost(struct sim *sim, uint64_t seed, const char *conn, c
     both_have_the_same(sim);
 }
 
+#define ANSWERS_LOST(name, conn, command)                    \
+    static void name(struct sim *sim, uint64_t seed)         \
+    {                                                        \
+        answers_are_lost(sim, seed, conn, command);          \
+    }
+
 // Nothing is asked of an SA that the peer may not have: it is found out even where liveness is not configured.
-static void answers_to_a_child_rekeying_are_lost(struct sim *sim, uint64_t seed)
-{
-    answers_are_lost(sim, seed, "", "rekey lan");
-}
-static void answers_to_an_ike_rekeying_are_lost(struct sim *sim, uint64_t seed)
-{
-    answers_are_lost(sim, seed, "", "rekey ike");
-}
-static void answers_to_a_further_child_are_lost(struct sim *sim, uint64_t seed)
-{
-    answers_are_lost(sim, seed, "", "up other");
-}
-static void answers_to_reauthentication_are_lost(struct sim *sim, uint64_t seed)
-{
-    answers_are_lost(sim, seed, "dpd_delay = 30s", "reauth ike");
-}
-static void answers_to_the_end_of_a_child_are_lost(struct sim *sim, uint64_t seed)
-{
-    answers_are_lost(sim, seed, "dpd_delay = 30s", "down lan");
-}
-static void answers_to_the_end_of_an_ike_sa_are_lost(struct sim *sim, uint64_t seed)
-{
-    answers_are_lost(sim, seed, "", "down ike");
-}
+ANSWERS_LOST(answers_to_a_child_rekeying_are_lost, "", "rekey lan")
+ANSWERS_LOST(answers_to_an_ike_rekeying_are_lost, "", "rekey ike")
+ANSWERS_LOST(answers_to_a_further_child_are_lost, "", "up other")
+ANSWERS_LOST(answers_to_reauthentication_are_lost, "dpd_delay = 30s", "reauth ike")
+ANSWERS_LOST(answers_to_the_end_of_a_child_are_lost, "dpd_delay = 30s", "down lan")
+ANSWERS_LOST(answers_to_the_end_of_an_ike_sa_are_lost, "", "down ike")
 
 // Only the last answer is lost: b has an SA, a does not and has given up.
 static void answers_to_authentication_are_lost(struct sim *sim, uint64_t seed)

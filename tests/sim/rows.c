@@ -123,11 +123,7 @@ static void stage_begin(struct sim *sim, uint64_t seed,
 {
     memset(&stage, 0, sizeof stage);
     stage.asked = seed % 2;
-    sim_pair(sim, seed, "", "");
-    tap_begin(&stage.tap, sim);
-    play_up(sim);
-    tap_record(&stage.tap, sim);
-    stage.tap.meet = meet;
+    play_up_tapped(sim, seed, &stage.tap, meet);
 }
 
 // RFC 7296 2.25: who is told TEMPORARY_FAILURE does not ask again at once.

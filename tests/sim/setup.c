@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // How SAs come up: alone, several, many peers, under a flood.
-#include "sim.h"
+#include "tap.h"
 
 void play_up(struct sim *sim)
 {
@@ -11,6 +11,16 @@ void play_up(struct sim *sim)
     CHECK(sim, sim_done(SIM_A(sim), command, &fault) && !fault);
     CHECK(sim, sim_children(SIM_A(sim), "lan") == 1 && sim_children(SIM_B(sim), "lan") == 1);
     CHECK(sim, sim_paired(sim));
+}
+
+void play_up_tapped(struct sim *sim, uint64_t seed, struct tap *tap,
+                    void (*meet)(struct sim *, struct said *, struct tapped *))
+{
+    sim_pair(sim, seed, "", "");
+    tap_begin(tap, sim);
+    play_up(sim);
+    tap_record(tap, sim);
+    tap->meet = meet;
 }
 
 // One child, one IKE SA, agreed on by both, and no SA of the data plane left over.

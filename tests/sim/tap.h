@@ -62,3 +62,7 @@ void tap_remove(struct tapped *message, uint8_t type);
 // It is of another exchange then, and has nothing in it but a notify without data; 0: nothing at
 // all.
 void tap_replace(struct tapped *message, uint8_t exchange, uint16_t notify);
+
+// A pair whose child "lan" is up; what it says from now on is written down, and met (setup.c).
+void play_up_tapped(struct sim *sim, uint64_t seed, struct tap *tap,
+                    void (*meet)(struct sim *, struct said *, struct tapped *));

@@ -185,3 +185,5 @@ void assert_up(struct pair *p, size_t child_count);
 bool child_first(const struct host *host, struct ike_child_info *info);
 bool sa_first(const struct host *host, struct ike_sa_info *info);
 void print_lines(const struct host *host);
+// For `lose`: each third datagram.
+bool lose_a_third(struct pair *p, const struct host *from, const uint8_t *bytes, size_t size);

@@ -409,17 +409,11 @@ static void a_client_is_sent_on_behind_its_login(void **state)
     pair_free(p);
 }
 
-static bool lose_some(struct pair *p, const struct host *from, const uint8_t *bytes, size_t size)
-{
-    (void)from, (void)bytes, (void)size;
-    return p->lose_count++ % 3 == 1;
-}
-
 static void logins_survive_loss(void **state)
 {
     (void)state;
     struct pair *p = pair_with("ec", "c");
-    p->lose = lose_some;
+    p->lose = lose_a_third;
     command(&p->a, IKE_INITIATE, NULL, "lan");
     run_for(p, nsec_seconds(200));
     assert_up(p, 1);

@@ -606,16 +606,23 @@ static void a_better_path_is_probed_before_it_is_taken(void **state)
     pair_free(p);
 }
 
-static void an_sa_without_a_way_waits_and_comes_back(void **state)
+// a has no address any more.
+static struct pair *pair_without_a_way(nsec for_so_long)
 {
-    (void)state;
     struct conf_text a = {.mobike = true, .dpd_delay = nsec_seconds(10)};
     struct pair *p = pair_mobile(&a, &mobile_anybody);
     run_for(p, nsec_seconds(15)); // a liveness check: b knows that a is there
     p->a.no_route = true;
     p->dead[p->dead_count++] = old_addr();
     address(&p->a, old_addr(), false);
-    run_for(p, nsec_seconds(1000));
+    run_for(p, for_so_long);
+    return p;
+}
+
+static void an_sa_without_a_way_waits_and_comes_back(void **state)
+{
+    (void)state;
+    struct pair *p = pair_without_a_way(nsec_seconds(1000));
     assert_non_null(said(&p->a, FAULT_PATH_NONE));
     assert_int_equal(sas_up(&p->a), 1);
     p->a.no_route = false;
@@ -629,13 +636,7 @@ static void an_sa_without_a_way_waits_and_comes_back(void **state)
 static void an_sa_that_waits_can_be_closed(void **state)
 {
     (void)state;
-    struct conf_text a = {.mobike = true, .dpd_delay = nsec_seconds(10)};
-    struct pair *p = pair_mobile(&a, &mobile_anybody);
-    run_for(p, nsec_seconds(15)); // a liveness check: b knows that a is there
-    p->a.no_route = true;
-    p->dead[p->dead_count++] = old_addr();
-    address(&p->a, old_addr(), false);
-    run_for(p, nsec_seconds(30));
+    struct pair *p = pair_without_a_way(nsec_seconds(30));
     command(&p->a, IKE_TERMINATE, "office", NULL);
     run_for(p, nsec_seconds(400));
     assert_int_equal(sas_all(&p->a), 0);

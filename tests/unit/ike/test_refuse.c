@@ -507,6 +507,80 @@ static void an_inactive_child_is_closed(void **state)
     pair_free(p);
 }
 
+static void a_child_may_be_unwanted(void **state)
+{
+    (void)state;
+    struct conf_text a = {0}, b = {.childless = CHILDLESS_FORCE};
+    struct pair *p = pair_new();
+    load_both(p, &a, &b);
+    command(&p->a, IKE_INITIATE, NULL, "lan");
+    run_for(p, nsec_seconds(1));
+    assert_non_null(said(&p->b, FAULT_CHILD_UNWANTED));
+    assert_int_equal(sas_up(&p->b), 1);
+    pair_free(p);
+}
+
+static void a_virtual_address_that_is_not_given_fails_the_child(void **state)
+{
+    (void)state;
+    struct conf_text a = {.vip = "0.0.0.0", .local_ts = {"dynamic"}},
+                     b = {.remote_ts = {"10.9.0.0/24"}};
+    struct pair *p = pair_new();
+    load_both(p, &a, &b);
+    command(&p->a, IKE_INITIATE, NULL, "lan");
+    run_for(p, nsec_seconds(1));
+    assert_int_equal(p->a.done_fault, FAULT_PEER_ADDRESS);
+    assert_int_equal(sas_all(&p->a), 0);  // and no child without it can be made later
+    assert_int_equal(children(&p->b), 0); // b has made it and is told
+    pair_free(p);
+}
+
+static void kinds_of_authentication_that_are_not_supported_are_refused(void **state)
+{
+    (void)state;
+    struct conf_text text = {0};
+    struct pair *p = pair_new();
+    struct conn *conn = conn_make(&p->a, &p->b, &text);
+    conn->local[0].auth = AUTH_CLASS_XAUTH;
+    load(&p->b, conn_make(&p->b, &p->a, &text));
+    load(&p->a, conn);
+    command(&p->a, IKE_INITIATE, NULL, "lan");
+    run_for(p, nsec_seconds(1));
+    assert_int_equal(p->a.done_fault, FAULT_AUTH_UNSUPPORTED);
+    pair_free(p);
+}
+
+static void what_only_passes_cannot_be_initiated(void **state)
+{
+    (void)state;
+    struct conf_text text = {.start_action = START_TRAP};
+    struct pair *p = pair_new();
+    struct conn *conn = conn_make(&p->a, &p->b, &text);
+    conn->children[0].action = POLICY_BYPASS;
+    load(&p->a, conn);
+    assert_int_equal(p->a.policy_count, 1);
+    assert_int_equal(p->a.policies[0].action, POLICY_BYPASS);
+    command(&p->a, IKE_INITIATE, NULL, "lan");
+    assert_int_equal(p->a.done_fault, FAULT_NOT_INITIABLE);
+    pair_free(p);
+}
+
+static void the_data_plane_may_refuse(void **state)
+{
+    (void)state;
+    struct pair *p = pair_up();
+    struct ike_child_info info;
+    assert_true(child_first(&p->a, &info));
+    struct ike_in in = {.kind = IKE_IN_PLANE};
+    in.plane =
+        (struct ike_plane){.kind = IKE_PLANE_FAILED, .spi = info.spi_in, .fault = FAULT_SA_MODE};
+    step_in(&p->a, &in);
+    run_for(p, nsec_seconds(1));
+    assert_non_null(said(&p->a, FAULT_SA_MODE));
+    assert_up(p, 0);
+    pair_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -539,6 +613,11 @@ int main(void)
         cmocka_unit_test(a_peer_without_childless_is_named),
         cmocka_unit_test(further_children_join_the_ike_sa),
         cmocka_unit_test(an_inactive_child_is_closed),
+        cmocka_unit_test(a_child_may_be_unwanted),
+        cmocka_unit_test(a_virtual_address_that_is_not_given_fails_the_child),
+        cmocka_unit_test(kinds_of_authentication_that_are_not_supported_are_refused),
+        cmocka_unit_test(what_only_passes_cannot_be_initiated),
+        cmocka_unit_test(the_data_plane_may_refuse),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

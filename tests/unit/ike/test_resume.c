@@ -52,6 +52,16 @@ static void watch_from_here(struct pair *p)
     p->lose = watch;
 }
 
+// By so many requests of either kind.
+static void assert_comes_back(struct pair *p, unsigned resumes, unsigned inits)
+{
+    watch_from_here(p);
+    comes_back(p);
+    assert_int_equal(seen_resume, resumes);
+    assert_int_equal(seen_init, inits);
+    assert_up(p, 1);
+}
+
 static void host_restarts(struct host *host, const char *secret)
 {
     host->pair->settings.ticket_secret = secret ? bytes_of_text(secret) : BYTES_NONE;
@@ -67,11 +77,7 @@ static void a_broken_session_is_resumed(void **state)
     struct pair *p = tickets_up();
     for (unsigned i = 0; i < 3; i++) {
         session_breaks(p);
-        watch_from_here(p);
-        comes_back(p);
-        assert_int_equal(seen_resume, 1);
-        assert_int_equal(seen_init, 0);
-        assert_up(p, 1);
+        assert_comes_back(p, 1, 0);
         assert_int_equal(sas_all(&p->b), 1);
         assert_ends_agree(p);
     }
@@ -118,11 +124,7 @@ static void a_gateway_restarts(const char *before, const char *after, bool resum
     p->lose_all_of_b = true;
     run_for(p, nsec_seconds(400));
     p->lose_all_of_b = false;
-    watch_from_here(p);
-    comes_back(p);
-    assert_int_equal(seen_resume, 1);
-    assert_int_equal(seen_init, !resumed);
-    assert_up(p, 1);
+    assert_comes_back(p, 1, !resumed);
     if (!resumed) {
         assert_non_null(said(&p->b, FAULT_TICKET_UNREADABLE));
         assert_non_null(said_text(&p->a, "a full handshake follows"));
@@ -207,11 +209,7 @@ static void a_closed_session_leaves_no_ticket(void **state)
         struct pair *p = tickets_up();
         command(by_b ? &p->b : &p->a, IKE_TERMINATE, "office", NULL);
         run_for(p, nsec_seconds(2));
-        watch_from_here(p);
-        comes_back(p);
-        assert_int_equal(seen_resume, 0);
-        assert_int_equal(seen_init, 1);
-        assert_up(p, 1);
+        assert_comes_back(p, 0, 1);
         pair_free(p);
     }
 }
@@ -223,11 +221,7 @@ static void an_expired_ticket_is_not_presented(void **state)
     struct pair *p = tickets_up();
     session_breaks(p);
     run_for(p, nsec_seconds(20000));
-    watch_from_here(p);
-    comes_back(p);
-    assert_int_equal(seen_resume, 0);
-    assert_int_equal(seen_init, 1);
-    assert_up(p, 1);
+    assert_comes_back(p, 0, 1);
     pair_free(p);
 }
 
@@ -240,11 +234,7 @@ static void a_rekeyed_session_is_resumed_by_a_new_ticket(void **state)
         command(by_b ? &p->b : &p->a, IKE_REKEY, "office", NULL);
         run_for(p, nsec_seconds(30));
         session_breaks(p);
-        watch_from_here(p);
-        comes_back(p);
-        assert_int_equal(seen_resume, 1);
-        assert_int_equal(seen_init, 0);
-        assert_up(p, 1);
+        assert_comes_back(p, 1, 0);
         assert_ends_agree(p);
         pair_free(p);
     }
@@ -296,11 +286,7 @@ static void cookies_and_silence(void **state)
     load_both(p, &with_tickets, &with_tickets);
     comes_back(p);
     session_breaks(p);
-    watch_from_here(p);
-    comes_back(p);
-    assert_int_equal(seen_resume, 2); // RFC 5723 4.3.2 test: once more with the cookie
-    assert_int_equal(seen_init, 0);
-    assert_up(p, 1);
+    assert_comes_back(p, 2, 0); // RFC 5723 4.3.2 test: once more with the cookie
     pair_free(p);
 }
 

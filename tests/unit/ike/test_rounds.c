@@ -145,17 +145,11 @@ static void a_wrong_proof_in_any_round_is_refused(void **state)
     }
 }
 
-static bool lose_some(struct pair *p, const struct host *from, const uint8_t *bytes, size_t size)
-{
-    (void)from, (void)bytes, (void)size;
-    return p->lose_count++ % 3 == 1;
-}
-
 static void rounds_survive_loss(void **state)
 {
     (void)state;
     struct pair *p = pair_with("pcc", "cp");
-    p->lose = lose_some;
+    p->lose = lose_a_third;
     command(&p->a, IKE_INITIATE, NULL, "lan");
     run_for(p, nsec_seconds(60));
     assert_up(p, 1);
