@@ -185,6 +185,50 @@ static uint32_t if_id_of(const struct tree *section, const char *name, uint32_t 
     return text && convert_if_id(text, &if_id, &wrong) && if_id ? if_id : otherwise;
 }
 
+// Marks choose a device: mark_in and mark_out name one by their number, as if_id_in and if_id_out
+// do, and what is to be marked must come out of one.
+static struct mark mark_of(struct compiling *c, const struct tree *section, const char *name)
+{
+    struct wrong wrong;
+    struct mark mark = {0};
+    const char *text = tree_text(section, name, "0");
+    if (strcasecmp(text, "%same") == 0)
+        option_complain(c->complaints, FAULT_OPTION_VALUE, c->where, place_of(section, name),
+                        "%s = %%same is for set_mark_in", name);
+    else if (!convert_mark(text, &mark, &wrong)) // has been complained of
+        mark = (struct mark){0};
+    return mark;
+}
+
+static uint32_t device_of_mark(struct compiling *c, const struct tree *section, const char *name,
+                               const struct mark *mark, uint32_t if_id)
+{
+    if (if_id || !mark->value) return if_id;
+    if (mark->value <= IF_ID_MAX) return mark->value;
+    option_complain(c->complaints, FAULT_OPTION_VALUE, c->where, place_of(section, name),
+                    "%s = 0x%x is too large a number for a device: name one with if_id_%s", name,
+                    mark->value, name + strlen("mark_"));
+    return 0;
+}
+
+static void marks_compile(struct compiling *c, const struct tree *section, struct child_conf *child)
+{
+    struct mark in = mark_of(c, section, "mark_in"), out = mark_of(c, section, "mark_out");
+    bool same = strcasecmp(tree_text(section, "set_mark_in", "0"), "%same") == 0;
+    struct mark opened = same ? in : mark_of(c, section, "set_mark_in");
+    child->if_id_in = device_of_mark(c, section, "mark_in", &in, child->if_id_in);
+    child->if_id_out = device_of_mark(c, section, "mark_out", &out, child->if_id_out);
+    child->mark_out = out;
+    child->mark_opened = opened;
+    bool in_wrong = opened.value && (!child->if_id_in || child->if_id_in > IF_ID_MAX);
+    bool out_wrong = out.value && child->if_id_out > IF_ID_MAX;
+    if (!in_wrong && !out_wrong) return;
+    option_complain(c->complaints, FAULT_OPTION_CONFLICT, c->where,
+                    place_of(section, in_wrong ? "set_mark_in" : "mark_out"),
+                    in_wrong ? "set_mark_in needs a device of a number: mark_in or if_id_in"
+                             : "mark_out needs a device of a number: not if_id_out = %%unique");
+}
+
 static void devices_compile(struct compiling *c, const struct tree *conn,
                             const struct tree *section, struct child_conf *child)
 {
@@ -192,6 +236,7 @@ static void devices_compile(struct compiling *c, const struct tree *conn,
     child->if_id_in = if_id_of(section, "if_id_in", in);
     child->if_id_out = if_id_of(section, "if_id_out", out);
     child->if_id_shared = !if_id_of(section, "if_id_in", 0) && !if_id_of(section, "if_id_out", 0);
+    marks_compile(c, section, child);
     if (!child->if_id_in && !child->if_id_out) return;
     const char *mode = tree_text(section, "mode", "tunnel");
     if (child->mode != MODE_TUNNEL && child->action != POLICY_DISCARD)

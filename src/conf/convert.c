@@ -155,6 +155,36 @@ bool convert_if_id(const char *text, uint32_t *out, struct wrong *wrong)
     return wrong_say(wrong, FAULT_OPTION_VALUE, 0, "expected a number up to %u, %%unique or %%unique-dir", IF_ID_MAX);
 }
 
+static bool mark_part(const char *text, size_t size, uint32_t *out)
+{
+    char copy[16], *end;
+    if (!size || size >= sizeof copy || !strchr("0123456789", text[0])) return false;
+    memcpy(copy, text, size);
+    copy[size] = 0;
+    unsigned long long number = strtoull(copy, &end, 0);
+    *out = (uint32_t)number;
+    return *end == 0 && number <= UINT32_MAX;
+}
+
+bool convert_mark(const char *text, struct mark *out, struct wrong *wrong)
+{
+    size_t size = strcspn(text, "/");
+    *out = (struct mark){.mask = UINT32_MAX};
+    bool good = mark_part(text, size, &out->value) &&
+                (!text[size] || mark_part(text + size + 1, strlen(text + size + 1), &out->mask));
+    if (!good)
+        return wrong_say(wrong, FAULT_OPTION_VALUE, 0,
+                         "expected a mark like 42 or 0x2a/0xff: a number, for its device has it");
+    if (out->value & ~out->mask)
+        return wrong_say(wrong, FAULT_OPTION_VALUE, 0, "the mark has bits that its mask leaves out");
+    if (!out->value) *out = (struct mark){0};
+    for (uint32_t own = MARK_OF_DAEMON; out->mask && own <= MARK_OF_DAEMON + 1; own++)
+        if ((own & out->mask) == out->value)
+            return wrong_say(wrong, FAULT_OPTION_VALUE, 0,
+                             "packets of the daemon itself carry 0x%x, which is such a mark", own);
+    return true;
+}
+
 // Addresses and selectors
 // ---------------------------------------------------------------------------------------------------
 

@@ -316,6 +316,7 @@ static bool part_check(struct checking *c, const struct option *row, const struc
         uint64_t number;
         uint8_t byte;
         uint32_t if_id;
+        struct mark mark;
         struct host_pattern host;
         struct identity identity;
         struct range range;
@@ -336,6 +337,8 @@ static bool part_check(struct checking *c, const struct option *row, const struc
         return convert_bytes(text, &out.number, wrong);
     case TYPE_DSCP:
         return convert_dscp(text, &out.byte, wrong);
+    case TYPE_MARK:
+        return strcasecmp(text, "%same") == 0 || convert_mark(text, &out.mark, wrong);
     case TYPE_IFID:
         return convert_if_id(text, &out.if_id, wrong);
     case TYPE_ENUM:

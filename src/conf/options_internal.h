@@ -49,6 +49,7 @@ CHECKED bool convert_number(const char *text, uint64_t low, uint64_t high, uint6
 CHECKED bool convert_time(const char *text, nsec *out, struct wrong *wrong);          // 30, 30s, 5m, 4h, 1d
 CHECKED bool convert_bytes(const char *text, uint64_t *out, struct wrong *wrong);     // 500, 10k, 5m, 1g
 const char *refusal_reason(const char *name);   // of an option that will not be supported; NULL: none
+CHECKED bool convert_mark(const char *text, struct mark *out, struct wrong *wrong);   // 42, 0x2a/0xff; a value of 0: none
 CHECKED bool convert_if_id(const char *text, uint32_t *out, struct wrong *wrong);     // 42, %unique, %unique-dir
 CHECKED bool convert_dscp(const char *text, uint8_t *out, struct wrong *wrong);       // 101110
 CHECKED bool convert_host(const char *text, struct arena *arena, struct host_pattern *out, struct wrong *wrong);

@@ -5,10 +5,7 @@
 static const struct {
     const char *name, *reason;
 } reasons[] = {
-    {"mark_in", "a packet shows no mark to a TUN device: name a device with if_id_in"},
-    {"mark_in_sa", "a packet shows no mark to a TUN device: name a device with if_id_in"},
-    {"mark_out", "a packet shows no mark to a TUN device: name a device with if_id_out, and route into it what has the mark (ip rule add fwmark …)"},
-    {"set_mark_in", "name a device with if_id_in, and let nftables mark what comes out of it (iifname cygnetN meta mark set …)"},
+    {"mark_in_sa", "an inbound SA is known by its SPI, whatever mark its packets carry"},
     {"set_mark_out", "what leaves sealed carries the daemon's own mark 0x43590000, by which ip rule and nftables know it"},
     {"interface", "the routing table decides, not the policy: name a device with if_id_out and route into it"},
     {"policies", "without a policy no packet finds the child: for routes of your own name a device with if_id_out"},

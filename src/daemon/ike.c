@@ -338,16 +338,19 @@ static void deaf_fired(evutil_socket_t fd, short what, void *context)
 // --- inputs: control
 
 // Devices are there before their tunnels are: the operator's addresses and routing protocols need them.
-static void device_want(struct ike_role *role, uint32_t if_id)
+static void device_want(struct ike_role *role, uint32_t if_id, struct mark leads, struct mark opened)
 {
-    if (if_id && if_id <= IF_ID_MAX) SEND(role, role->net, DEVICE, device, 0, {.if_id = if_id});
+    if (if_id && if_id <= IF_ID_MAX)
+        SEND(role, role->net, DEVICE, device, 0,
+             {.if_id = if_id, .leads = leads, .opened = opened});
 }
 
 static void devices_want(struct ike_role *role, const struct conn *conn)
 {
     for (uint32_t i = 0; i < conn->child_count; i++) {
-        device_want(role, conn->children[i].if_id_in);
-        device_want(role, conn->children[i].if_id_out);
+        const struct child_conf *child = &conn->children[i];
+        device_want(role, child->if_id_in, (struct mark){0}, child->mark_opened);
+        device_want(role, child->if_id_out, child->mark_out, (struct mark){0});
     }
 }
 

@@ -296,7 +296,7 @@ static void name_server(struct net_role *role, struct rd *fields, struct arena *
 static void device_wanted(struct net_role *role, struct rd *fields, struct arena *arena)
 {
     struct device_message message;
-    if (device_get(fields, arena, &message) == OK) net_device_wanted(role, message.if_id);
+    if (device_get(fields, arena, &message) == OK) net_device_wanted(role, &message);
 }
 
 static void from_ike(void *context, const struct message_head *head, struct rd *fields)
@@ -503,6 +503,7 @@ static void all_remove(struct net_role *role)
     refused_log(role, rtnl_routes_flush(role->rtnl, ROUTING_TABLE), "cannot remove routes");
     net_transit_remove(role);
     rules_set(role, RTNL_DEL);
+    net_device_rules_remove(role);
     if (!role->nft) return;
     refused_log(role, nft_delete_table(role->nft, role->table),
                 "cannot remove the packet filter table");

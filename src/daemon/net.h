@@ -69,6 +69,7 @@ struct net_role {
     unsigned tun; // index of the device
     struct guard guard;
     struct map devices;         // if_id -> struct net_device
+    struct nft_mark *marks;     // of devices, for the filter
     struct map device_policies; // number -> struct device_policy
     struct map policies; // number -> struct net_policy
     struct map routes;   // prefix -> struct net_route
@@ -115,10 +116,12 @@ void net_sources_refresh(struct net_role *role);
 bool net_count(struct net_counted *all, unsigned room, const struct addr *addr, enum rtnl_verb verb);
 
 // --- net_device.c: devices of route-based tunnels
-void net_device_wanted(struct net_role *role, uint32_t if_id); // a connection names it
+// A connection names it, and may say which mark leads into it, and which one packets come out with.
+void net_device_wanted(struct net_role *role, const struct device_message *message);
 CHECKED enum fault net_device_policy_add(struct net_role *role, const struct policy_spec *spec);
 void net_device_policy_del(struct net_role *role, uint32_t number);
 bool net_device_is_ours(const struct net_role *role, unsigned index);
+void net_device_rules_remove(struct net_role *role); // those by which marks lead to devices
 void net_devices_end(struct net_role *role);
 void net_device_up(struct net_role *role, const char *name, unsigned index); // net.c
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Devices of route-based tunnels: cygnetN for if_id N. This role makes them and hands their queue to
-// the esp role; routes into them are the operator's or a routing protocol's, and no rule or guard
-// of ours is about them.
+// Devices of route-based tunnels: cygnetN for if_id N. This role makes them and hands their queue
+// to the esp role; routes into them are the operator's or a routing protocol's, and no rule or
+// guard of ours is about them.
 //
 // A device is to keep its addresses and routes when the daemon dies: what is routed into it is
-// dropped then, not sent elsewhere. So the kernel keeps it, and the next life takes it over. It goes
-// when the daemon is told to stop; one with a number of the daemon's own choice goes with its child.
+// dropped then, not sent elsewhere. So the kernel keeps it, and the next life takes it over. It
+// goes when the daemon is told to stop; one with a number of the daemon's own choice goes with its
+// child. The same holds for the rules by which marks lead there.
 #include "daemon/net.h"
 #include "os/tun.h"
 #include <errno.h>
@@ -13,13 +14,15 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { DEVICES_MAX = 1000 };
+enum { DEVICES_MAX = 1000, MARK_PRIORITY = 219 };
 
 struct net_device {
     uint32_t if_id;
     int fd;
     unsigned index, users; // users: policies
     bool lasting;          // of the configuration: stays without policies
+    struct mark leads;     // packets with it are routed here
+    struct mark opened;    // packets out of it get this one
 };
 
 struct device_policy {
@@ -67,7 +70,7 @@ static enum fault device_make(struct net_role *role, uint32_t if_id)
     name_of(role, if_id, name);
     enum fault fault = if_id == 0 || role->devices.count >= DEVICES_MAX ? FAULT_DEVICES_TOO_MANY
                        : strcmp(name, role->options->tun_name) == 0     ? FAULT_TUN_IN_USE
-                                                                        : tun_keep(name, &fd, &text);
+                                                                    : tun_keep(name, &fd, &text);
     if (fault) {
         role_log(ROLE_NET, IKE_ERROR, fault, "device %s of if_id %u%s%s", name, if_id,
                  text ? ": " : "", text ? text : "");
@@ -91,10 +94,72 @@ static void device_remove(struct net_role *role, struct net_device *device)
     free(device);
 }
 
-void net_device_wanted(struct net_role *role, uint32_t if_id)
+// --- marks
+
+// One rule a family: what carries the mark looks into a table of the device, whose only route leads
+// there. It comes before that of the ordinary device, and has no way past it.
+static void rules_set(struct net_role *role, const struct net_device *device, enum rtnl_verb verb)
 {
-    if (!device_find(role, if_id) && device_make(role, if_id) != OK) return;
-    device_find(role, if_id)->lasting = true;
+    static const uint8_t families[] = {ADDR_V4, ADDR_V6};
+    if (!device->leads.mask) return;
+    for (unsigned i = 0; i < 2; i++) {
+        struct rtnl_rule rule = {.family = families[i],
+                                 .priority = MARK_PRIORITY,
+                                 .table = MARK_OF_DAEMON + device->if_id,
+                                 .mark = device->leads.value,
+                                 .mask = device->leads.mask};
+        struct rtnl_route route = {.kind = ROUTE_DEVICE,
+                                   .to.addr.family = families[i],
+                                   .table = rule.table,
+                                   .device = device->index};
+        enum fault fault = verb == RTNL_ADD ? rtnl_route(role->rtnl, verb, &route) : OK;
+        if (!fault) fault = rtnl_rule(role->rtnl, verb, &rule);
+        // A host without IPv6 has no rules for it.
+        if (fault && families[i] == ADDR_V4)
+            role_log(ROLE_NET, IKE_ERROR, fault,
+                     "cannot lead packets with mark 0x%x to if_id %u: %s", device->leads.value,
+                     device->if_id, rtnl_reason(role->rtnl));
+    }
+}
+
+static void filter_marks(struct net_role *role)
+{
+    size_t cursor = 0, count = 0;
+    role->marks = mem_grow(role->marks, role->devices.count + 1, sizeof *role->marks);
+    for (const struct net_device *device; (device = map_next(&role->devices, &cursor));) {
+        if (!device->opened.mask) continue;
+        char name[64];
+        name_of(role, device->if_id, name);
+        struct nft_mark *mark = &role->marks[count++];
+        mark->value = device->opened.value;
+        snprintf(mark->device, sizeof mark->device, "%.15s", name);
+    }
+    role->filter.marks = role->marks;
+    role->filter.mark_count = count;
+    if (role->nft && nft_sync_marks(role->nft, &role->filter) != OK)
+        role_log(ROLE_NET, IKE_ERROR, FAULT_NFT_REFUSED, "packets get no mark: %s",
+                 nft_reason(role->nft));
+}
+
+static bool mark_equal(const struct mark *a, const struct mark *b)
+{
+    return a->value == b->value && a->mask == b->mask;
+}
+
+void net_device_wanted(struct net_role *role, const struct device_message *message)
+{
+    if (!device_find(role, message->if_id) && device_make(role, message->if_id) != OK) return;
+    struct net_device *device = device_find(role, message->if_id);
+    device->lasting = true;
+    if (message->leads.mask && !mark_equal(&message->leads, &device->leads)) {
+        rules_set(role, device, RTNL_DEL);
+        device->leads = message->leads;
+        rules_set(role, device, RTNL_ADD);
+    }
+    if (message->opened.mask && !mark_equal(&message->opened, &device->opened)) {
+        device->opened = message->opened;
+        filter_marks(role);
+    }
 }
 
 // --- policies that use them
@@ -140,6 +205,13 @@ void net_device_policy_del(struct net_role *role, uint32_t number)
     free(policy);
 }
 
+void net_device_rules_remove(struct net_role *role)
+{
+    size_t cursor = 0;
+    for (const struct net_device *device; (device = map_next(&role->devices, &cursor));)
+        rules_set(role, device, RTNL_DEL);
+}
+
 void net_devices_end(struct net_role *role)
 {
     size_t cursor = 0;
@@ -150,6 +222,7 @@ void net_devices_end(struct net_role *role)
     }
     cursor = 0;
     for (void *policy; (policy = map_next(&role->device_policies, &cursor));) free(policy);
+    free(role->marks);
     map_wipe(&role->devices);
     map_wipe(&role->device_policies);
 }

@@ -541,7 +541,17 @@ static void shape_datagram(struct codec *c, struct datagram_message *m)
     field_bytes(c, &m->bytes);
 }
 
-static void shape_device(struct codec *c, struct device_message *m) { field_u32(c, &m->if_id); }
+static void shape_mark(struct codec *c, struct mark *mark)
+{
+    field_u32(c, &mark->value);
+    field_u32(c, &mark->mask);
+}
+static void shape_device(struct codec *c, struct device_message *m)
+{
+    field_u32(c, &m->if_id);
+    shape_mark(c, &m->leads);
+    shape_mark(c, &m->opened);
+}
 
 static void shape_address(struct codec *c, struct address_message *m)
 {

@@ -111,7 +111,7 @@ struct plane_message { struct ike_plane event; };
 enum { DATAGRAM_MESSAGE_MAX = 16000 };
 struct datagram_message { struct endpoint local, remote; uint8_t tos; bool stream; struct bytes bytes; };   // of port 4500 or of a stream, with its marker
 struct address_message { struct addr addr; bool came; };
-struct device_message { uint32_t if_id; };   // from net with the descriptor of its only queue
+struct device_message { uint32_t if_id; struct mark leads, opened; }; // of a connection: what leads into it, what comes out with   // from net with the descriptor of its only queue
 
 #define MESSAGE_CODEC(name)                                              \
     void name##_put(struct wr *out, const struct name##_message *message); \

@@ -8,7 +8,7 @@
 
 // What carries the routing mark goes by the main table, past our routes. Packets that no policy protects leave with the bypass mark,
 // so that the packet filter can still stop one that should have been protected.
-enum { ROUTING_MARK = 0x43590000, BYPASS_MARK = 0x43590001, ROUTING_MARK_MASK = 0x7fff0000, ROUTING_TABLE = 220, TRANSIT_TABLE = 221, WORKERS_MAX = 16, TCP_SPARES = 8 };
+enum { ROUTING_MARK = MARK_OF_DAEMON, BYPASS_MARK = MARK_OF_DAEMON + 1, ROUTING_MARK_MASK = 0x7fff0000, ROUTING_TABLE = 220, TRANSIT_TABLE = 221, WORKERS_MAX = 16, TCP_SPARES = 8 };
 
 struct role_options {             // what every role is told
     enum role role;

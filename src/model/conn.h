@@ -50,6 +50,11 @@ enum { IF_ID_MAX = 999999999 };
 #define IF_ID_UNIQUE     UINT32_MAX
 #define IF_ID_UNIQUE_DIR (UINT32_MAX - 1)
 
+// A firewall mark and which of its bits count; mask 0: none. What the daemon itself sends carries the first of these, or that with its last
+// bit set.
+struct mark { uint32_t value, mask; };
+enum { MARK_OF_DAEMON = 0x43590000 };
+
 enum child_start { START_NONE = 0, START_TRAP = 1, START_START = 2 };  // bits
 enum child_after { AFTER_CLEAR = 0, AFTER_TRAP, AFTER_RESTART };       // dpd_action, close_action
 
@@ -84,6 +89,8 @@ struct child_conf {
     uint8_t copy_dscp;                       // bit 0: out, bit 1: in
     uint32_t if_id_in, if_id_out;            // devices; 0: the ordinary one; or one of the two below
     bool if_id_shared;                       // unique ones come from the connection, for all its children
+    struct mark mark_out;                    // packets that carry it are led into the device of if_id_out
+    struct mark mark_opened;                 // what packets out of the device of if_id_in carry
 };
 
 enum conn_tcp { TCP_NEVER = 0, TCP_FALLBACK, TCP_ALWAYS };   // RFC 9329, of initiators

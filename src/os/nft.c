@@ -66,6 +66,19 @@ static void write_outward(struct buf *out, const struct nft_settings *settings, 
     rule(out, settings, chain, "jump check_out");
 }
 
+// Before routing, so that it can go by the mark.
+void nft_write_marks(const struct nft_settings *settings, struct buf *out)
+{
+    buf_printf(
+        out,
+        "add chain inet %s marks { type filter hook prerouting priority -150; policy accept; }\n"
+        "flush chain inet %s marks\n",
+        settings->table, settings->table);
+    for (size_t i = 0; i < settings->mark_count; i++)
+        rule_printf(out, settings, "marks", "iifname \"%s\" meta mark set 0x%08" PRIx32,
+                    settings->marks[i].device, settings->marks[i].value);
+}
+
 void nft_write_table(const struct nft_settings *settings, struct buf *out)
 {
     const char *table = settings->table;
@@ -90,6 +103,7 @@ void nft_write_table(const struct nft_settings *settings, struct buf *out)
     // Between gateways in transport mode sealed packets have addresses of policies.
     rule_printf(out, settings, "forward", "oifname \"%s\" meta l4proto 50 accept", settings->tun);
     rule_printf(out, settings, "forward", "iifname != \"%s\" jump check_in", settings->tun);
+    if (settings->mark_count) nft_write_marks(settings, out);
 }
 
 // --- levels
@@ -246,9 +260,11 @@ static struct front_levels fronts_touched(const struct guard *guard, enum change
     return levels;
 }
 
-// All addresses that come to one set, or leave it, in one command: each costs a line's parsing otherwise.
-static void write_set(struct buf *out, const struct nft_settings *settings, const struct guard *guard,
-                      enum change change, unsigned which, unsigned place, unsigned level)
+// All addresses that come to one set, or leave it, in one command: each costs a line's parsing
+// otherwise.
+static void write_set(struct buf *out, const struct nft_settings *settings,
+                      const struct guard *guard, enum change change, unsigned which, unsigned place,
+                      unsigned level)
 {
     const char *before = "";
     buf_printf(out, "%s element inet %s s%c_%u_%u { ", change == CHANGE_ADD ? "add" : "delete",
@@ -263,8 +279,8 @@ static void write_set(struct buf *out, const struct nft_settings *settings, cons
     buf_add_text(out, " }\n");
 }
 
-static void write_sets(struct buf *out, const struct nft_settings *settings, const struct guard *guard,
-                       enum change change)
+static void write_sets(struct buf *out, const struct nft_settings *settings,
+                       const struct guard *guard, enum change change)
 {
     struct front_levels touched = fronts_touched(guard, change);
     for (unsigned which = 0; which < 2; which++) {
@@ -280,8 +296,8 @@ static void write_sets(struct buf *out, const struct nft_settings *settings, con
     }
 }
 
-static void write_boxes(struct buf *out, const struct nft_settings *settings, const struct guard *guard,
-                        enum change change)
+static void write_boxes(struct buf *out, const struct nft_settings *settings,
+                        const struct guard *guard, enum change change)
 {
     const char *verb = change == CHANGE_ADD ? "add" : "delete";
     for (const struct guard_item *item = guard->dirty; item; item = item->next_dirty) {
@@ -370,6 +386,13 @@ enum fault nft_make_table(struct nft *nft, const struct nft_settings *settings)
     buf_printf(&commands, "add table inet %s\ndelete table inet %s\n", settings->table,
                settings->table);
     nft_write_table(settings, &commands);
+    return run(nft, buf_text(&commands)) ? OK : FAULT_NFT_REFUSED;
+}
+
+enum fault nft_sync_marks(struct nft *nft, const struct nft_settings *settings)
+{
+    AUTOFREE_BUF struct buf commands = BUF(COMMANDS_MAX);
+    nft_write_marks(settings, &commands);
     return run(nft, buf_text(&commands)) ? OK : FAULT_NFT_REFUSED;
 }
 

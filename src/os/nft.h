@@ -8,11 +8,18 @@
 
 struct nft;
 
+struct nft_mark { // what comes in by a device gets a mark
+    char device[16];
+    uint32_t value;
+};
+
 struct nft_settings {
     const char *table;       // name; the family is inet
     const char *tun;         // device whose packets are fine
     uint32_t mark;           // of our own sockets
     uint16_t port, port_nat; // where IKE and ESP in UDP come in
+    const struct nft_mark *marks;
+    size_t mark_count;
 };
 
 struct nft *nft_new(void);
@@ -24,6 +31,10 @@ const char *nft_reason(const struct nft *nft); // the last error in the library'
 void nft_write_table(const struct nft_settings *settings, struct buf *out);
 void nft_write_changes(const struct nft_settings *settings, const struct guard *guard,
                        unsigned *levels, struct buf *out);
+
+// The marks as they are now; the table has them from its beginning, too.
+void nft_write_marks(const struct nft_settings *settings, struct buf *out);
+CHECKED enum fault nft_sync_marks(struct nft *nft, const struct nft_settings *settings);
 
 bool nft_has_table(struct nft *nft, const char *table);
 CHECKED enum fault nft_make_table(struct nft *nft,

@@ -102,6 +102,48 @@ def in_and_out_may_be_two_devices(lab):
     check(any("reply" in line for line in seen) and not any("request" in line for line in seen), f"the inbound device has {seen}")
 
 
+def marked(lab):
+    """a has a default route to b in the clear, and gives packets for b's network a mark; what comes in with another mark is counted."""
+    a, b = gateways(lab)
+    b.cygnet(config("b", "a"))
+    here = a.cygnet(config("a", "b", nets=ALL, child="mark_in = 42\nmark_out = 42/0xffff\nset_mark_in = 0x77"))
+    wait_for("the device before the tunnel", lambda: has_device(a, "cygnet42"))
+    a.route("default", "via", "192.0.2.2")
+    a.run("nft", "-f", "-", input="""table ip chooses {
+        counter opened { }
+        chain out { type route hook output priority mangle; ip daddr 10.2.0.1 icmp type echo-request meta mark set 0x1002a; }
+        chain in { type filter hook input priority 0; meta mark 0x77 counter name opened; }
+    }""")
+    return a, b, here
+
+
+@case
+def a_mark_leads_into_the_tunnel(lab):
+    """What nftables has marked goes through the tunnel and nothing else does; it stays so when the daemon is killed, and ends when it is stopped."""
+    a, b, here = marked(lab)
+    capture = a.capture("to-b")
+    check(a.pings(HOSTS[4]["b"], source=HOSTS[4]["a"]) == 0, "pings came back without a tunnel")
+    here.cygnet("up", "net4")
+    check(a.pings(HOSTS[4]["b"], source=HOSTS[4]["a"]) == 3, "what is marked does not go through the tunnel")
+    check(a.pings("192.0.2.2") == 3, "what is not marked is caught")
+    capture.stop()
+    check(not plain(capture), f"plaintext on the wire: {plain(capture)[:1]}")
+    check("packets 3 " in a.run("nft", "list", "counter", "ip", "chooses", "opened"), "what was opened has no mark:\n" + a.run("nft", "list", "ruleset"))
+    for family in ((), ("-6",)):
+        check("219:\tfrom all fwmark 0x2a/0xffff lookup" in a.run("ip", *family, "rule"), a.run("ip", *family, "rule"))
+    crash(here)
+    capture = a.capture("to-b")
+    check(a.pings(HOSTS[4]["b"], count=1, source=HOSTS[4]["a"]) == 0, "pings come back without the daemon")
+    capture.stop()
+    check(not plain(capture), f"plaintext on the wire behind a crash: {plain(capture)[:1]}")
+    here = a.cygnet(config("a", "b", nets=ALL, child="mark_in = 42\nmark_out = 42/0xffff\nset_mark_in = 0x77"))
+    here.cygnet("up", "net4")
+    check(a.pings(HOSTS[4]["b"], source=HOSTS[4]["a"]) == 3, "what is marked does not go through the tunnel of the next life")
+    check("packets 6 " in a.run("nft", "list", "counter", "ip", "chooses", "opened"), "what was opened has no mark in the next life")
+    here.stop()
+    check("fwmark 0x2a" not in a.run("ip", "rule"), a.run("ip", "rule"))
+
+
 def bird(host, own, peer, number, peer_number, network):
     path = host.lab.directory / f"bird-{host.name}"
     path.with_suffix(".conf").write_text(f"""

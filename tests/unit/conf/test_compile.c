@@ -461,6 +461,46 @@ static void complaints_without_a_file_name_the_section(void **state)
     arena_free(&arena);
 }
 
+static void check_mark(struct mark mark, uint32_t value, uint32_t mask)
+{
+    assert_int_equal(mark.value, value);
+    assert_int_equal(mark.mask, mask);
+}
+
+static void marks_name_devices(void **state)
+{
+    (void)state;
+    struct compiled c = child_of("mark_in = 0x2a\nmark_out = 0x2b/0xff\nset_mark_in = %same");
+    const struct child_conf *child = &c.conn->children[0];
+    assert_int_equal(child->if_id_in, 42);
+    assert_int_equal(child->if_id_out, 43);
+    check_mark(child->mark_out, 0x2b, 0xff);
+    check_mark(child->mark_opened, 0x2a, UINT32_MAX);
+    compiled_free(&c);
+    c = child_of("mark_out = 4000000000\nif_id_out = 7\nif_id_in = 8\nset_mark_in = 9");
+    child = &c.conn->children[0];
+    assert_int_equal(child->if_id_in, 8);
+    assert_int_equal(child->if_id_out, 7);
+    check_mark(child->mark_out, 4000000000, UINT32_MAX);
+    check_mark(child->mark_opened, 9, UINT32_MAX);
+    compiled_free(&c);
+    static const struct {
+        const char *text, *complaint;
+    } wrong[] = {
+        {"set_mark_in = 9", "set_mark_in needs a device of a number: mark_in or if_id_in"},
+        {"mark_out = 9\nif_id_out = %unique", "mark_out needs a device of a number: not if_id_out = %unique"},
+        {"mark_out = 4000000000", "mark_out = 0xee6b2800 is too large a number for a device: name one with if_id_out"},
+        {"mark_in = %same", "mark_in = %same is for set_mark_in"},
+        {"mark_in = 5\nmode = transport", "mode = transport does not go with if_id_in and if_id_out"},
+    };
+    for (size_t i = 0; i < COUNT(wrong); i++) {
+        c = compile("office { remote_addrs = 192.0.2.1\n children { lan {\n", wrong[i].text, "} }\n local { auth = psk }\n remote { auth = psk } }");
+        if (!strstr(conf_complaints(&c.read), wrong[i].complaint)) print_error("%s\n", conf_complaints(&c.read));
+        assert_non_null(strstr(conf_complaints(&c.read), wrong[i].complaint));
+        compiled_free(&c);
+    }
+}
+
 static const char *const too_many[] = {"local_addrs", "proposals"};
 
 static void lists_have_limits(void **state)
@@ -501,6 +541,7 @@ int main(void)
         cmocka_unit_test(nobody_passes_the_rounds_of_a_connection_that_only_drops),
         cmocka_unit_test(names_of_files_are_no_business_of_clients),
         cmocka_unit_test(complaints_without_a_file_name_the_section),
+        cmocka_unit_test(marks_name_devices),
         cmocka_unit_test(lists_have_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -224,6 +224,24 @@ static void the_kernel_takes_it_all(void **state)
     nft_free(nft);
 }
 
+static void marks_are_written_whole(void **state)
+{
+    (void)state;
+    static const struct nft_mark marks[] = {{"swan42", 0x2a}, {"swan43", 0x10000}};
+    struct nft_settings with = settings;
+    with.marks = marks;
+    with.mark_count = 2;
+    AUTOFREE_BUF struct buf out = BUF(100000), table = BUF(100000);
+    nft_write_marks(&with, &out);
+    assert_string_equal(buf_text(&out),
+                        "add chain inet cygnet_swan0 marks { type filter hook prerouting priority -150; policy accept; }\n"
+                        "flush chain inet cygnet_swan0 marks\n"
+                        "add rule inet cygnet_swan0 marks iifname \"swan42\" meta mark set 0x0000002a\n"
+                        "add rule inet cygnet_swan0 marks iifname \"swan43\" meta mark set 0x00010000\n");
+    nft_write_table(&with, &table); // one that is made anew has them, too
+    assert_non_null(strstr(buf_text(&table), buf_text(&out)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +249,7 @@ int main(void)
         cmocka_unit_test(single_remote_addresses_go_to_sets_before_their_front),
         cmocka_unit_test(a_front_makes_room_when_its_last_address_is_gone),
         cmocka_unit_test(what_comes_and_goes_between_two_writings_is_not_written),
+        cmocka_unit_test(marks_are_written_whole),
         cmocka_unit_test(the_kernel_takes_it_all),
     };
     return cmocka_run_group_tests(tests, namespace_make, NULL);
