@@ -308,6 +308,7 @@ static void conn_options_compile(struct compiling *c, const struct tree *section
     conn->aggressive = bool_of(section, "aggressive", false);
     conn->pull = bool_of(section, "pull", true);
     conn->resumption = bool_of(section, "resumption", false);
+    conn->cluster_peer = bool_of(section, "cluster_peer", false);
     conn->path_mtu_probes = bool_of(section, "path_mtu_probes", true);
     ppks_compile(c, section);
     if (!convert_dscp(tree_text(section, "dscp", "000000"), &conn->dscp, &wrong)) conn->dscp = 0;

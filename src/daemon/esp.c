@@ -172,6 +172,16 @@ static void sa_del(struct esp_role *role, struct rd *fields, struct arena *arena
         role_log(ROLE_ESP, IKE_DETAIL, fault, "cannot delete the SA with SPI %08x", message.spi);
 }
 
+static void sa_skip(struct esp_role *role, struct rd *fields, struct arena *arena)
+{
+    struct sa_skip_message message;
+    if (sa_skip_get(fields, arena, &message) != OK) return;
+    const struct addr *remote = message.remote.family ? &message.remote : NULL;
+    enum fault fault = plane_sa_skip(role->plane, message.spi, remote, message.delta);
+    if (fault)
+        role_log(ROLE_ESP, IKE_DETAIL, fault, "cannot skip numbers of the SA with SPI %08x", message.spi);
+}
+
 static void sa_mtu(struct esp_role *role, struct rd *fields, struct arena *arena)
 {
     struct sa_mtu_message message;
@@ -232,6 +242,9 @@ static void from_ike(void *context, const struct message_head *head, struct rd *
         break;
     case MESSAGE_SA_DEL:
         sa_del(role, fields, &arena);
+        break;
+    case MESSAGE_SA_SKIP:
+        sa_skip(role, fields, &arena);
         break;
     case MESSAGE_SA_MTU:
         sa_mtu(role, fields, &arena);

@@ -203,6 +203,10 @@ static void output_perform(struct ike_role *role, const struct ike_out *out)
     case IKE_OUT_SEND: out_send(role, out); break;
     case IKE_OUT_SA_ADD: out_sa_add(role, out); break;
     case IKE_OUT_SA_MOVE: out_sa_move(role, out); break;
+    case IKE_OUT_SA_SKIP:
+        SEND(role, role->esp, SA_SKIP, sa_skip, 0,
+             {.spi = out->sa_skip.spi, .remote = out->sa_skip.remote, .delta = out->sa_skip.delta});
+        break;
     case IKE_OUT_SA_MTU:
         SEND(role, role->esp, SA_MTU, sa_mtu, 0,
              {.spi = out->sa_mtu.spi, .direction = out->sa_mtu.direction, .remote = out->sa_mtu.remote,

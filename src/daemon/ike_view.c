@@ -179,6 +179,7 @@ static void sa_add(const struct ike_sa_info *sa, struct arena *arena, struct tre
     flag_add(arena, to, "nat-remote", sa->nat_remote);
     flag_add(arena, to, "nat-any", sa->nat_any);
     flag_add(arena, to, "tcp", sa->path.stream);
+    flag_add(arena, to, "cluster-peer", sa->cluster_peer);
     flag_add(arena, to, "ppk", sa->ppk);
     flag_add(arena, to, "ppk-early", sa->ppk_early);
     text_add(arena, to, "ppk-id", sa->ppk_name);

@@ -481,6 +481,13 @@ static void shape_sa_del(struct codec *c, struct sa_del_message *m)
     field_addr(c, &m->remote);
 }
 
+static void shape_sa_skip(struct codec *c, struct sa_skip_message *m)
+{
+    field_u32(c, &m->spi);
+    field_addr(c, &m->remote);
+    field_u64(c, &m->delta);
+}
+
 static void shape_sa_mtu(struct codec *c, struct sa_mtu_message *m)
 {
     field_u32(c, &m->spi);
@@ -600,6 +607,7 @@ CODEC(anchors)
 CODEC(sa)
 CODEC(sa_move)
 CODEC(sa_del)
+CODEC(sa_skip)
 CODEC(sa_mtu)
 CODEC(policy)
 CODEC(policy_del)

@@ -132,6 +132,8 @@ const struct plane_stats *plane_stats(const struct plane *plane);
 // transport mode it is one without options and extension headers.
 size_t plane_overhead(const struct sa_spec *spec, size_t inner_size);
 
+// The sequence numbers of an outbound SA jump forward, at most to their end (RFC 6311 5.2).
+CHECKED enum fault plane_sa_skip(struct plane *plane, uint32_t spi, const struct addr *remote, uint64_t delta);
 // The path MTU of an SA has changed. 0: not known. `remote` as with plane_sa_del_of.
 CHECKED enum fault plane_sa_mtu(struct plane *plane, uint32_t spi, enum sa_direction direction, const struct addr *remote,
                                 uint16_t path_mtu);

@@ -421,6 +421,7 @@ burst_prefetch(const struct burst *burst, size_t group, struct packet *const *pa
 
 // --- seal.c, open.c: what ESP and AH share
 enum fault sequence_next(struct plane *plane, struct sa_run *run);
+void sequence_watch(struct plane *plane, struct sa_run *run); // is it time to rekey?
 void group_sealed(struct plane *plane, nsec now, struct sa_run *run, uint64_t bytes,
                   uint64_t packets);
 void group_opened(struct plane *plane, nsec now, struct sa_run *run, uint64_t bytes,

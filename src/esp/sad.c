@@ -307,6 +307,18 @@ enum fault plane_sa_mtu(struct plane *plane, uint32_t spi, enum sa_direction dir
     return OK;
 }
 
+enum fault plane_sa_skip(struct plane *plane, uint32_t spi, const struct addr *remote,
+                         uint64_t delta)
+{
+    enum fault fault;
+    struct sa_run *run = sad_find(&plane->sad, spi, SA_OUT, remote, &fault);
+    if (!run) return fault;
+    uint64_t left = SEQUENCE_LAST(run->flags & SA_ESN) - run->out.sequence;
+    run->out.sequence += delta < left ? delta : left;
+    sequence_watch(plane, run); // with none left no packet would bring it up
+    return OK;
+}
+
 enum fault plane_sa_move(struct plane *plane, uint32_t spi, enum sa_direction direction,
                          const struct path *path)
 {

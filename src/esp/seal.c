@@ -71,18 +71,22 @@ static void policies_find(struct plane *plane, nsec now, struct packet *const *p
         if (packets[i]->verdict == VERDICT_SEND) policy_apply(plane, now, i, packets[i]);
 }
 
+void sequence_watch(struct plane *plane, struct sa_run *run)
+{
+    if (run->out.sequence < run->out.soft) return;
+    struct plane_event event = {.kind = PLANE_EXPIRE_SOFT_SEQUENCE,
+                                .spi = run->spi,
+                                .policy = run->policy,
+                                .from = run->out.remote};
+    if (plane_event_add(plane, &event)) run->out.soft = UINT64_MAX;
+}
+
 // RFC 4303 3.3.3: a sequence number is never used twice; when they are used up the SA is.
 enum fault sequence_next(struct plane *plane, struct sa_run *run)
 {
     if (run->out.sequence >= SEQUENCE_LAST(run->flags & SA_ESN)) return FAULT_SEQUENCE_EXHAUSTED;
     run->out.sequence++;
-    if (run->out.sequence >= run->out.soft) {
-        struct plane_event event = {.kind = PLANE_EXPIRE_SOFT_SEQUENCE,
-                                    .spi = run->spi,
-                                    .policy = run->policy,
-                                    .from = run->out.remote};
-        if (plane_event_add(plane, &event)) run->out.soft = UINT64_MAX;
-    }
+    if (run->out.sequence >= run->out.soft) sequence_watch(plane, run);
     return OK;
 }
 

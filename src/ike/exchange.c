@@ -166,6 +166,7 @@ void request(struct exchange *x, struct draft *draft)
     struct sa *sa = x->sa;
     packets_free(sa->ike, &x->sent);
     x->message_id = sa->send_id++;
+    if (sa->bits & PEER_SYNCS_IDS) x->plain = arena_copy(&x->arena, wr_done(&draft->out));
     x->sent = draft_seal(sa, draft, x->plan->exchange, MESSAGE_REQUEST, x->message_id);
     count_message(sa->ike, sa, x->plan->exchange, COUNT_OUT_REQUEST);
     request_sent(x);

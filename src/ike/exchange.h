@@ -125,6 +125,7 @@ struct exchange {
 
     uint32_t message_id;
     struct packets sent; // ask: the request
+    struct bytes plain;    // … before it was sealed, where it may be sent under another number
     struct packets probe;  // path MTU: the request with a filling
     uint16_t probe_size;   // of the packet with it; 0: it is no probe
     bool probe_lost;       // it was sent again

@@ -158,6 +158,7 @@ enum ike_out_kind {
     IKE_OUT_REPORT, // a log line
     IKE_OUT_EVENT,  // something that clients may subscribe to
     IKE_OUT_DONE,   // a command is finished
+    IKE_OUT_SA_SKIP, // sequence numbers of an outbound SA jump forward (RFC 6311)
     IKE_OUT_SA_MTU, // how large a packet of an SA the way to the peer takes
 };
 
@@ -299,6 +300,11 @@ struct ike_out {
             uint16_t path_mtu;
         } sa_mtu;
         struct {
+            uint32_t spi;
+            struct addr remote;
+            uint64_t delta;
+        } sa_skip;
+        struct {
             struct policy_spec spec;
             const struct child_conf *child;
             struct path path; // of the SA, addresses may be 0 for a trap
@@ -388,6 +394,7 @@ struct ike_sa_info {
     struct path path;
     const struct identity *local_id, *remote_id;
     bool nat_local, nat_remote, nat_any;
+    bool cluster_peer; // RFC 6311: another member of the peer's cluster may take over
     bool ppk; // a post-quantum pre-shared key is in its keys
     bool ppk_early;          // RFC 9867: before IKE_AUTH, so that identities are protected by it
     const char *ppk_name;    // NULL: none, or it came with a session that was resumed

@@ -239,7 +239,7 @@ static void message_in(struct ike *ike, struct message *message)
         if (!invalid_spi_hint(ike, message)) sa_missing(ike, message);
         return;
     }
-    if (qcd_heed(sa, message)) return;
+    if (qcd_heed(sa, message) || counter_sync_receive(sa, message)) return;
     switch (window_of(sa, header)) {
     case WINDOW_OUTSIDE:
         unwanted(ike, sa, message, FAULT_MESSAGE_ID_WRONG);

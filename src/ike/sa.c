@@ -142,7 +142,8 @@ void sa_inherit(struct sa *fresh, struct sa *old)
 {
     uint32_t kept = PEER_FRAGMENTS | PEER_CHILDLESS | NAT_LOCAL | NAT_REMOTE | NAT_SEEN |
                     ENCAP_FORCED | BY_PEER | PEER_MOBIKE | PEER_AUTHENTICATED | SELF_PROVED |
-                    PPK_USED | PPK_EARLY | PEER_PPK_INT | PEER_UNKNOWN | PEER_REDIRECTS;
+                    PPK_USED | PPK_EARLY | PEER_PPK_INT | PEER_UNKNOWN | PEER_REDIRECTS |
+                    PEER_SYNCS_IDS | PEER_SYNCS_REPLAY;
     fresh->bits |= old->bits & kept;
     fresh->path = old->path;
     path_inherit(fresh, old);
@@ -345,6 +346,7 @@ void sa_free(struct sa *sa)
     free(sa->remote_vips);
     ticket_free(sa->ticket);
     mem_drop(&sa->qcd_token);
+    counter_sync_free(sa);
     mem_drop(&sa->ppk_name);
     free(sa->ticket_given);
     conn_release(sa->conn);

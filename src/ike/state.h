@@ -224,6 +224,8 @@ enum sa_bits {
     PEER_AUTHENTICATED = 1 << 13,
     SELF_PROVED = 1 << 14,
     ENCAP_FORCED = 1 << 15,      // the connection wants ESP in UDP without a NAT
+    PEER_SYNCS_IDS = 1 << 26,    // RFC 6311: so do both ends
+    PEER_SYNCS_REPLAY = 1 << 27,
     BEET_DECLINED = 1 << 29,     // the peer answered an offer of BEET mode with a tunnel
     PEER_INTERMEDIATE = 1 << 16, // RFC 9242
     UNCONFIRMED = 1 << 17, // made by the peer's rekeying; it has not shown yet that it has it, too
@@ -376,6 +378,8 @@ struct mobility {
     uint8_t refusals;    // of our path, one behind the other
 };
 
+struct counter_sync; // RFC 6311: what another member of the peer's cluster has asked for
+
 struct sa {
     struct list link;      // of all
     struct list of_loaded; // of its connection's
@@ -417,6 +421,7 @@ struct sa {
     char peer_scheme[32]; // how the peer was authenticated; "" when not yet
     struct redirects redirects;
     struct bytes qcd_token; // RFC 6290: the peer's; owned
+    struct counter_sync *sync; // NULL: none has
     nsec spi_told, spi_heeded; // when unknown SPIs of children were spoken of; 0: never
     struct addr *vips;    // owned
     struct addr *dns;     // name servers that came with them; owned

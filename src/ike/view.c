@@ -36,6 +36,7 @@ bool ike_sa_info(const struct ike *ike, uint32_t id, struct ike_sa_info *out)
         .conn = sa->conn,
         .state = sa_state_text(sa),
         .initiator = sa->initiator,
+        .cluster_peer = sa->bits & (PEER_SYNCS_IDS | PEER_SYNCS_REPLAY),
         .ppk = sa->bits & PPK_USED,
         .ppk_early = sa->bits & PPK_EARLY,
         .ppk_name = sa->ppk_name.size ? ppk_text(sa, sa->ppk_name) : NULL,

@@ -115,6 +115,7 @@ struct conn {
     bool redirect_early;         // as responder: in the first answer, before anybody is known
     const char *redirect_to;     // as responder: address or name of another gateway; NULL: peers stay here
     bool path_mtu_probes;
+    bool cluster_peer;           // RFC 6311
     struct identity ppk_id;      // RFC 8784: of the key to use; as responder a pattern, type 0 for any
     uint8_t ppk_int, ppk_rekey, ppk_count;
     struct identity ppk_ids[CONN_PPKS_MAX];  // further keys, in the order in which they are preferred

@@ -11,7 +11,7 @@ static const struct scenario *const themes[] = {
     scenarios_setup,   scenarios_rekey, scenarios_collide, scenarios_delete,
     scenarios_trouble, scenarios_nat,   scenarios_move,   scenarios_choice,
     scenarios_hybrid, scenarios_extend, scenarios_outage, scenarios_modes,
-    scenarios_persist, scenarios_rows,  scenarios_crossed,
+    scenarios_persist, scenarios_rows,  scenarios_crossed, scenarios_cluster,
 };
 
 static bool play(const struct scenario *scenario, uint64_t seed, bool verbose, uint64_t *digest)

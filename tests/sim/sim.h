@@ -187,7 +187,7 @@ struct scenario {
 // Each theme is a file; its table ends with a row without a name.
 extern const struct scenario scenarios_setup[], scenarios_rekey[], scenarios_collide[], scenarios_delete[],
     scenarios_trouble[], scenarios_nat[], scenarios_move[], scenarios_choice[], scenarios_hybrid[], scenarios_extend[], scenarios_outage[], scenarios_modes[],
-    scenarios_persist[], scenarios_rows[], scenarios_crossed[];
+    scenarios_persist[], scenarios_rows[], scenarios_crossed[], scenarios_cluster[];
 #define SCENARIO(function) {#function, function}
 
 // What the themes share.

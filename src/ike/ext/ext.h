@@ -183,6 +183,13 @@ void redirect_close(struct sa *sa); // what is left of an IKE SA whose peer is s
 bool redirect_gateway_is_good(const char *gateway);
 void command_redirect(struct ike *ike, const struct ike_command *command);
 
+// ext/counter_sync.c
+void counter_sync_offer(const struct sa *sa, struct draft *draft);
+void counter_sync_agree(struct sa *sa, const struct message *message);
+bool counter_sync_receive(struct sa *sa, const struct message *message); // true: it was that
+enum fault counter_sync_heed(struct exchange *x); // of an INFORMATIONAL request
+void counter_sync_free(struct sa *sa);
+
 // ext/ppk.c
 enum fault ppk_find(struct exchange *x); // initiator, before its first message
 enum fault ppk_found(struct exchange *x, struct ike_answer *answer);

@@ -73,6 +73,7 @@ static enum fault auth_ask(struct exchange *x)
     if (sa->bits & PEER_ROUNDS) draft_notify(&draft, NOTIFY_MULTIPLE_AUTH_SUPPORTED, BYTES_NONE);
     config_offer(x, &draft);
     mobike_offer(sa, &draft);
+    counter_sync_offer(sa, &draft);
     if (x->child) child_offer(x, &draft, x->task->flow, PROPOSAL_WITHOUT_KE);
     request(x, &draft);
     return OK;
@@ -211,6 +212,7 @@ static enum fault auth_go_on(struct exchange *x)
     struct sa *sa = x->sa;
     SECRET(keymat);
     TRY(mobike_agree(x));
+    counter_sync_agree(sa, &x->in);
     if (x->child && !x->child_fault) x->child_fault = first_child_keys(x, &keymat);
     established(x);
     auth_lifetime_heed(sa, &x->in);
@@ -430,6 +432,7 @@ static enum fault auth_answer_write(struct exchange *x)
     SECRET(keymat);
     struct draft draft;
     TRY(mobike_agree(x));
+    counter_sync_agree(sa, &x->in);
     if (x->child && !x->child_fault) x->child_fault = first_child_keys(x, &keymat);
     draft_begin(sa->ike, &draft);
     round_write(x, &draft);
@@ -438,6 +441,7 @@ static enum fault auth_answer_write(struct exchange *x)
     auth_lifetime_write(sa, &draft);
     config_answer(x, &draft);
     mobike_offer(sa, &draft);
+    counter_sync_offer(sa, &draft);
     if (x->child_fault)
         draft_fault(&draft, x, x->child_fault);
     else if (x->child)

@@ -286,6 +286,7 @@ static enum fault informational_take(struct exchange *x)
     struct deletions *all = arena_new(&x->arena, sizeof *all);
     TRY(deletions_read(x, all));
     TRY(mobike_read(x));
+    TRY(counter_sync_heed(x));
     answer_write(x, all);
     if (is_refused(x, &notify)) {
         report(sa->ike, ABOUT_SA(sa), IKE_ERROR, notify_fault(notify.type),

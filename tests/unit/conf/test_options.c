@@ -296,7 +296,7 @@ static void the_table_is_whole_and_every_row_has_its_help(void **state)
     static const char *const ours[] = {"follow_redirects", "iptfs_accept_fragments", "iptfs_dont_frag",
                                        "iptfs_drop_time", "iptfs_init_delay", "iptfs_packet_size",
                                        "iptfs_rate", "iptfs_reorder_window", "make_before_break", "redirect_early", "redirect_to",
-                                       "ppk_ids", "ppk_int", "ppk_rekey", "resumption", "strict", "tcp",
+                                       "cluster_peer", "ppk_ids", "ppk_int", "ppk_rekey", "resumption", "strict", "tcp",
                                        "fragments", "path_mtu_probes", "persist", "tcp_mss"}; // strongSwan 6 has 165
     size_t own = 0;
     for (size_t i = 0; i < count; i++) {

@@ -29,6 +29,35 @@ static void sequence_numbers_run_out(void **state)
     rig_close(&rig);
 }
 
+// RFC 6311 5.2 test: numbers jump, at most to their end; that it is time to rekey is said at once.
+static void sequence_numbers_skip(void **state)
+{
+    (void)state;
+    for (unsigned esn = 0; esn < 2; esn++) {
+        struct rig rig;
+        struct plane_event event;
+        rig_open(&rig, &ciphers[0]);
+        rig.spec.esn = esn;
+        rig_add_sa(&rig);
+        check_delivered(&rig, inner_v4(100, inner_space));
+        CHECK_FAULT(plane_sa_skip(rig.a, SPI_AB, NULL, 1 << 20), OK);
+        assert_int_equal(run_out(&rig)->out.sequence, (1 << 20) + 1);
+        check_delivered(&rig, inner_v4(100, inner_space));
+        assert_int_equal(get_u32(outer_space + 4), (1 << 20) + 2);
+        assert_false(plane_event(rig.a, &event));
+        CHECK_FAULT(plane_sa_skip(rig.a, SPI_AB, NULL, UINT64_MAX), OK);
+        assert_true(run_out(&rig)->out.sequence == SEQUENCE_LAST(esn));
+        assert_true(plane_event(rig.a, &event));
+        assert_int_equal(event.kind, PLANE_EXPIRE_SOFT_SEQUENCE);
+        CHECK_FAULT(plane_sa_skip(rig.a, SPI_AB, NULL, 5), OK);
+        assert_true(run_out(&rig)->out.sequence == SEQUENCE_LAST(esn));
+        assert_int_equal(rig_seal(&rig, inner_v4(100, inner_space)).size, 0);
+        CHECK_FAULT(box_a.packet.fault, FAULT_SEQUENCE_EXHAUSTED);
+        CHECK_FAULT(plane_sa_skip(rig.a, 12345678, NULL, 5), FAULT_SA_UNKNOWN);
+        rig_close(&rig);
+    }
+}
+
 // RFC 4303 2.2.1 test, RFC 4303 A2.2 test.
 static void extended_numbers_pass_the_wrap_of_the_lower_half(void **state)
 {
@@ -120,6 +149,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sequence_numbers_run_out),
+        cmocka_unit_test(sequence_numbers_skip),
         cmocka_unit_test(extended_numbers_pass_the_wrap_of_the_lower_half),
         cmocka_unit_test(only_authenticated_packets_move_the_window),
         cmocka_unit_test(a_packet_is_taken_once),

@@ -317,6 +317,13 @@ void release_operations(struct host *host)
     }
 }
 
+static void plane_skip(struct host *host, uint32_t spi, uint64_t delta)
+{
+    struct plane_sa *sa = (struct plane_sa *)(uintptr_t)plane_find(host, spi, SA_OUT);
+    assert_non_null(sa);
+    sa->skipped += delta;
+}
+
 static void perform(struct host *host, const struct ike_out *out)
 {
     switch (out->kind) {
@@ -343,6 +350,9 @@ static void perform(struct host *host, const struct ike_out *out)
         break;
     case IKE_OUT_ADDRESS_DEL:
         host->vip_count--;
+        break;
+    case IKE_OUT_SA_SKIP:
+        plane_skip(host, out->sa_skip.spi, out->sa_skip.delta);
         break;
     case IKE_OUT_SA_MTU:
         plane_mtu(host, out->sa_mtu.spi, out->sa_mtu.direction, out->sa_mtu.path_mtu);
@@ -566,6 +576,7 @@ struct conn *conn_make(const struct host *local, const struct host *remote,
     conn->redirect_to = text->redirect_to;
     conn->redirect_early = text->redirect_early;
     conn->path_mtu_probes = !text->no_probes;
+    conn->cluster_peer = text->cluster_peer;
     if (text->ppk_id)
         assert_int_equal(identity_parse(text->ppk_id, &conn->arena, &conn->ppk_id), OK);
     conn->local_rounds = conn->remote_rounds = 1;

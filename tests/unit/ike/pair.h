@@ -32,6 +32,7 @@ enum {
 struct plane_sa {
     struct sa_spec spec;
     uint8_t encr_key[64], integ_key[64];
+    uint64_t skipped; // sequence numbers
 };
 
 struct line { // a report
@@ -148,7 +149,7 @@ struct conf_text {
     const char *remote_range; // instead of the other host's address
     const char *redirect_to;
     bool redirect_early, stays; // stays: follows no redirection
-    bool ppk_required, resumption, no_probes;
+    bool ppk_required, resumption, no_probes, cluster_peer;
     size_t cert_size; // a made-up certificate of that size is sent
 };
 struct conn *conn_make(const struct host *local, const struct host *remote,
