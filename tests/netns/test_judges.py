@@ -120,3 +120,63 @@ def tshark_reads_ah(lab, mode, outer):
     path, here = mode_recorded(lab, mode, "sha256", "ah", outer)
     out = tshark(path, lab.directory, "-Y", "ah && (icmp || icmpv6.type == 128 || icmpv6.type == 129) && !_ws.malformed", "-T", "fields", "-e", "ah.sequence")
     check(len(re.findall(r"^[0-9]+$", out, re.M)) == 12, f"not all of 12 packets were read:\n{out}")
+
+
+@cases([("ipv4", 4), ("ipv6", 6)])
+def tshark_opens_what_gateways_send_in_transport_mode(lab, family):
+    """Packets have the hosts' addresses, and ESP behind their own header; in fragments, too, each datagram is sealed whole."""
+    from test_modes import FAR, four_hosts
+    h1, a, b, h2 = four_hosts(lab)
+    settings = dict(inner=(family,), outer=family, child="mode = transport\nstrict = mode")
+    b.cygnet(config("b", "a", **settings))
+    here = a.cygnet(config("a", "b", **settings), keylog=True)
+    here.cygnet("up", f"net{family}")
+    h1.pings(FAR[family], size=3000)   # both hosts learn how large fragments may be
+    capture = a.capture("to-b")
+    for size in (500, 3000):
+        check(h1.pings(FAR[family], size=size) == 3, f"pings of {size} bytes do not come back")
+    path, keys = capture.stop(), keys_of(here, lab.directory / "wireshark")
+    rows = [re.findall(r'"([^"]*)"', line) for line in (keys / "esp_sa").read_text().splitlines()]
+    (keys / "esp_sa").write_text("".join(",".join(f'"{field}"' for field in [row[0], "*", "*", *row[3:]]) + "\n" for row in rows))
+    out = tshark(path, keys, "-Y", "esp && (icmp || icmpv6.type == 128 || icmpv6.type == 129)", "-T", "fields", "-e", "ip.dst", "-e", "ipv6.dst", "-e",
+                 "icmp.checksum.status", "-e", "icmpv6.checksum.status")
+    lines = [line for line in out.splitlines() if "10.2.0.5" in line or "10.1.0.5" in line or "fd02::5" in line or "fd01::5" in line]
+    check(len(lines) == 12 and all(line.split()[-1] == "1" for line in lines), f"not 12 good packets were opened:\n{out}")
+    bad = tshark(path, keys, "-Y", "esp.icv_bad == 1 || (_ws.malformed && esp)", "-T", "fields", "-e", "frame.number")
+    check(not re.search(r"^[0-9]", bad, re.M), f"tshark finds fault with:\n{bad}")
+
+
+@cases([(f"{mode}-outer{outer}", mode, outer) for mode in ("transport", "tunnel") for outer in (4, 6)])
+def scapy_verifies_ah(lab, mode, outer):
+    """scapy's own AH agrees with each packet's check value, and with none of them when a byte is another."""
+    python = "/usr/bin/python3"   # Debian's, where python3-scapy is
+    if not pathlib.Path("/usr/lib/python3/dist-packages/scapy").exists():
+        raise Skip("python3-scapy is not installed")
+    path, here = mode_recorded(lab, mode, "sha256", "ah", outer)
+    keys = {}
+    for line in here.keylog.read_text().splitlines():
+        if line.startswith("esp "):
+            row = re.findall(r'"([^"]*)"', line)
+            keys[int(row[3], 16)] = row[7]
+    check(len(keys) == 2, f"keys of {len(keys)} SAs")
+    code = f"""
+from scapy.all import AH, IP, IPv6, SecurityAssociation, rdpcap
+keys, good, refused = {keys}, 0, 0
+for p in rdpcap("{path}"):
+    if AH not in p or p[AH].spi not in keys:
+        continue
+    ip = p[IP] if IP in p and (IPv6 not in p or {outer} == 4) else p[IPv6]
+    sa = SecurityAssociation(AH, spi=p[AH].spi, auth_algo="SHA2-256-128", auth_key=bytes.fromhex(keys[p[AH].spi][2:]),
+                             tunnel_header={"IP()" if outer == 4 else "IPv6()"} if {mode == "tunnel"} else None)
+    sa.decrypt(ip.__class__(bytes(ip)), verify=True)
+    good += 1
+    other = bytearray(bytes(ip))
+    other[-1] ^= 1
+    try:
+        sa.decrypt(ip.__class__(bytes(other)), verify=True)
+    except Exception as error:
+        refused += "IPSecIntegrityError" in type(error).__name__
+print(good, refused)
+"""
+    out = run(python, "-c", code)
+    check(out.split()[-2:] == ["12", "12"], out)
