@@ -74,6 +74,7 @@ static void prove_ask(struct ike_role *role, const struct ike_operation *operati
         .local_addr = operation->prove.local_addr,
         .remote_addr = operation->prove.remote_addr,
         .expected = operation->prove.expected,
+        .own = operation->prove.own,
     };
     for (unsigned i = 0; auth && i < auth->cert_count; i++)
         memcpy(message.key_ids[message.key_count++], auth->certs[i].key_id, 20);

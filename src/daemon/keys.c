@@ -219,28 +219,30 @@ static void secrets_explain(struct keys_role *role, const struct prove_message *
 }
 
 // RFC 7296 2.15: AUTH = prf(prf(secret, "Key Pad for IKEv2"), octets).
-static enum fault mac(struct keys_role *role, const struct prove_message *prove, struct secret *out, struct buf *text)
+static enum fault mac(const struct stored_secret *secret, const struct auth_octets *in, struct secret *out)
 {
     SECRET(padded);
     struct signed_octets octets = {0};
-    const struct stored_secret *secret = secret_choose(role, prove);
-    if (!secret) {
-        secrets_explain(role, prove, text);
-        return FAULT_PSK_MISSING;
-    }
-    enum fault fault = prf(prove->octets.prf, secret_bytes(&secret->secret), PIECES(BYTES("Key Pad for IKEv2")), &padded);
-    if (!fault) fault = octets_make(&prove->octets, &octets);
-    if (!fault) fault = prf(prove->octets.prf, secret_bytes(&padded), (struct bytes_list){octets.pieces, 4}, out);
+    enum fault fault = prf(in->prf, secret_bytes(&secret->secret), PIECES(BYTES("Key Pad for IKEv2")), &padded);
+    if (!fault) fault = octets_make(in, &octets);
+    if (!fault) fault = prf(in->prf, secret_bytes(&padded), (struct bytes_list){octets.pieces, 4}, out);
     secret_wipe(&octets.id_mac);
     return fault;
 }
 
-static enum fault mac_check(struct keys_role *role, const struct prove_message *prove, struct buf *text)
+// Ours, or the peer's checked; ours is made after the check only where the peer's is good.
+static enum fault mac_prove(struct keys_role *role, const struct prove_message *prove, struct secret *out, struct buf *text)
 {
-    SECRET(wanted);
-    TRY(mac(role, prove, &wanted, text));
-    if (bytes_equal_secret(secret_bytes(&wanted), prove->expected)) return OK;
     const struct stored_secret *secret = secret_choose(role, prove);
+    SECRET(wanted);
+    if (!secret) {
+        secrets_explain(role, prove, text);
+        return FAULT_PSK_MISSING;
+    }
+    if (prove->kind == IKE_PROVE_MAC) return mac(secret, &prove->octets, out);
+    TRY(mac(secret, &prove->octets, &wanted));
+    if (bytes_equal_secret(secret_bytes(&wanted), prove->expected))
+        return prove->own.message.size ? mac(secret, &prove->own, out) : OK;
     buf_printf(text, "the peer's pre-shared key is not the one we have for it (secret \"%s\")", secret->id);
     return FAULT_PSK_WRONG;
 }
@@ -254,8 +256,7 @@ static void prove(struct keys_role *role, uint64_t number, struct rd *fields)
     uint8_t method = AUTH_PSK;
     enum fault fault = prove_get(fields, &arena, &message);
     if (!fault && message.kind == IKE_PROVE_SIGN) fault = sign(role, &message, &method, &data, &text);
-    else if (!fault && message.kind == IKE_PROVE_MAC) fault = mac(role, &message, &tag, &text);
-    else if (!fault) fault = mac_check(role, &message, &text);
+    else if (!fault) fault = mac_prove(role, &message, &tag, &text);
     if (tag.size) buf_add(&data, secret_bytes(&tag));
     struct proved_message answer = {.fault = fault, .text = text.size ? buf_text(&text) : NULL, .method = method,
                                     .data = fault ? BYTES_NONE : buf_bytes(&data)};

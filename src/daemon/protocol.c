@@ -322,6 +322,7 @@ static void shape_prove(struct codec *c, struct prove_message *m)
     field_addr(c, &m->local_addr);
     field_addr(c, &m->remote_addr);
     field_bytes(c, &m->expected);
+    field_octets(c, &m->own);
 }
 
 static void shape_proved(struct codec *c, struct proved_message *m)

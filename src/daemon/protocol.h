@@ -54,6 +54,7 @@ struct prove_message {
     struct identity local, remote;
     struct addr local_addr, remote_addr;
     struct bytes expected;
+    struct auth_octets own;   // MAC_CHECK: for our own MAC, where that is wanted
 };
 struct proved_message { enum fault fault; const char *text; uint8_t method; struct bytes data; };
 struct ppk_message {

@@ -175,6 +175,8 @@ struct exchange {
     uint8_t old_closed;               // enum old_closed
     uint8_t auth_method;
     struct bytes auth_data;        // AUTH payload, ours or the peer's, in the arena
+    struct bytes own_id, own_mac;  // our ID payload and what is proved by it, where the check of
+                                   // the peer's proof brought it along; in the arena
     struct bytes certs[CERTS_MAX]; // of the peer, in the message
     uint8_t cert_count;
     struct bytes ppk_id;       // RFC 8784: what the peer calls its key, in the arena

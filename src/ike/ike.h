@@ -205,6 +205,9 @@ struct ike_operation {
         struct identity local, remote; // MAC: whose secret
         struct addr local_addr, remote_addr;
         struct bytes expected; // MAC_CHECK: the AUTH data that came
+        // MAC_CHECK: if it is good, our own MAC by the same secret is wanted as well; without a
+        // message: not, and who gives none is asked for it by a PROVE of its own.
+        struct auth_octets own;
     } prove;
     struct { // JUDGE
         struct auth_octets octets;

@@ -194,6 +194,10 @@ static void prove(struct sim_host *host, const struct ike_operation *operation, 
     if (!answer->fault && operation->prove.kind == IKE_PROVE_MAC_CHECK &&
         !bytes_equal_secret(secret_bytes(&tag), operation->prove.expected))
         answer->fault = FAULT_PSK_WRONG;
+    if (!answer->fault && operation->prove.own.message.size) {
+        answer->fault = mac_make(host, &operation->prove.own, &tag);
+        answer->data = mem_copy(secret_bytes(&tag));
+    }
 }
 
 // Every name is that of the host's one key.

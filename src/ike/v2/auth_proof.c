@@ -120,6 +120,17 @@ static enum fault prove_resumed(struct exchange *x)
     return resume_prove(x, &octets);
 }
 
+// It came with the check of the peer's, for the identity that it turned out to be.
+static bool own_mac_is_there(struct exchange *x)
+{
+    struct sa *sa = x->sa;
+    if (!x->own_mac.size || !bytes_equal(x->own_id, sa->handshake->id_local)) return false;
+    x->auth_method = AUTH_PSK;
+    x->auth_data = x->own_mac;
+    sa->bits |= SELF_PROVED;
+    return true;
+}
+
 enum fault auth_prove(struct exchange *x)
 {
     struct sa *sa = x->sa;
@@ -131,6 +142,7 @@ enum fault auth_prove(struct exchange *x)
     const struct auth_conf *auth = local_round(sa);
     if (auth->auth == AUTH_CLASS_EAP) return OK; // when the login is through
     if (auth->auth == AUTH_CLASS_NULL) return prove_null(x);
+    if (auth->auth == AUTH_CLASS_PSK && own_mac_is_there(x)) return OK;
     struct ike_operation *operation = exchange_wait(x, IKE_OP_PROVE);
     operation->prove.kind = auth->auth == AUTH_CLASS_PSK ? IKE_PROVE_MAC : IKE_PROVE_SIGN;
     operation->prove.octets = octets_of(sa, true);
@@ -238,6 +250,25 @@ enum fault proof_read(struct exchange *x, uint8_t id_type)
     return OK;
 }
 
+// The peer's MAC is checked, and then ours is made by the same secret: both are one question.
+static bool own_mac_is_next(const struct exchange *x)
+{
+    const struct sa *sa = x->sa;
+    return x->part == PART_ANSWER && !sa->local_id.type && local_is_due(sa) &&
+           local_round(sa)->auth == AUTH_CLASS_PSK;
+}
+
+static void own_mac_ask(struct exchange *x, struct ike_operation *operation)
+{
+    struct sa *sa = x->sa;
+    uint8_t space[IDENTITY_SIZE_MAX + 8];
+    struct wr out = wr_over(space, sizeof space);
+    id_write(&out, &operation->prove.local);
+    x->own_id = arena_copy(&x->arena, wr_done(&out));
+    operation->prove.own = octets_of(sa, true);
+    operation->prove.own.id_body = x->own_id;
+}
+
 static void prove_check(struct exchange *x)
 {
     const struct sa *sa = x->sa;
@@ -250,6 +281,7 @@ static void prove_check(struct exchange *x)
     operation->prove.local_addr = sa->path.local.addr;
     operation->prove.remote_addr = sa->path.remote.addr;
     operation->prove.expected = x->auth_data;
+    if (own_mac_is_next(x)) own_mac_ask(x, operation);
 }
 
 static void judge(struct exchange *x)
@@ -334,6 +366,7 @@ static bool is_allowed(const struct exchange *x)
 
 enum fault auth_judge_peer(struct exchange *x)
 {
+    x->own_id = x->own_mac = BYTES_NONE;
     if (is_resumed(x->sa)) return judge_resumed(x);
     if (eap_is_through(x->sa)) return eap_judge(x);
     if (x->auth_method == AUTH_NONE) return OK; // no round of the peer's is due, or EAP's
@@ -374,6 +407,7 @@ enum fault auth_peer_judged(struct exchange *x, struct ike_answer *answer)
 {
     if (answer->fault) return next_candidate(x, answer->fault);
     x->first_fault = OK;
+    if (x->own_id.size) x->own_mac = arena_copy(&x->arena, answer->data);
     return peer_accept(x, x->auth_method == AUTH_PSK ? "pre-shared key"
                           : answer->scheme           ? answer->scheme
                                                      : "signature");

@@ -248,13 +248,17 @@ static void operation_do(struct host *host, const struct ike_operation *operatio
         break;
     case IKE_OP_PROVE: {
         bool sign = operation->prove.kind == IKE_PROVE_SIGN;
+        bool check = operation->prove.kind == IKE_PROVE_MAC_CHECK;
+        host->proved++;
         mac(sign ? "made-up signature" : host->psk, &operation->prove.octets, &tag);
         answer.method = sign ? AUTH_SIGNATURE : AUTH_PSK;
         if (sign && host->refuse_sign) answer.fault = FAULT_PRIVATE_KEY_MISSING;
-        if (operation->prove.kind == IKE_PROVE_MAC_CHECK &&
+        if (check &&
             !bytes_equal_secret(secret_bytes(&tag), operation->prove.expected))
             answer.fault = FAULT_PSK_WRONG;
-        buf_add(&public, secret_bytes(&tag));
+        if (operation->prove.own.message.size) mac(host->psk, &operation->prove.own, &tag);
+        if (!check || (operation->prove.own.message.size && !host->proves_singly))
+            buf_add(&public, secret_bytes(&tag));
         break;
     }
     case IKE_OP_JUDGE:

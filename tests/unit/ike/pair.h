@@ -61,6 +61,8 @@ struct host {
     unsigned eap_begun, eap_heard;
     const char *authority; // of JUDGE: only connections for it fit; NULL: no matter
     unsigned judged, raw_keys_judged;
+    unsigned proved;    // questions for proofs
+    bool proves_singly; // our MAC does not come with the check of the peer's
     bool hold_operations; // operations wait until released
     struct plane_sa sas[HOST_SAS_MAX];
     size_t sa_count;
