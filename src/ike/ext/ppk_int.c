@@ -100,7 +100,7 @@ enum fault ppk_names_confirmed(struct exchange *x, struct ike_answer *answer)
     return OK;
 }
 
-// RFC 9867 5: type and name as in PPK_IDENTITY, then the proof.
+// RFC 9867 3.1: type and name as in PPK_IDENTITY, then the proof.
 void ppk_names_write(const struct exchange *x, struct draft *draft)
 {
     uint8_t space[IDENTITY_SIZE_MAX + 1 + IKE_PPK_PROOF_SIZE];

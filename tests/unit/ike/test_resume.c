@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Session resumption (RFC 5723): sessions that broke, gateways that forgot, tickets that do not
 // count.
+#include "ike/internal.h"
 #include "pair.h"
 
 #define SECRET_OF_BOTH "0123456789abcdef0123456789abcdef"
@@ -310,6 +311,38 @@ static void silence_leads_to_a_full_handshake(void **state)
     pair_free(p);
 }
 
+// RFC 5723 4.3.3 test: either end may find in IKE_AUTH that the other one's proof is wrong; then the client comes by a full
+// handshake, and neither keeps anything of the attempt.
+static void a_resumption_that_fails_in_ike_auth_falls_back(void **state)
+{
+    (void)state;
+    for (unsigned at_gateway = 0; at_gateway < 2; at_gateway++) {
+        struct pair *p = tickets_up();
+        session_breaks(p);
+        watch_from_here(p);
+        p->delay = nsec_ms(100);
+        command(&p->a, IKE_INITIATE, "office", "lan");
+        run_for(p, nsec_ms(at_gateway ? 150 : 350)); // IKE_SESSION_RESUME is under way; IKE_AUTH is
+        struct sa *sa = sa_by_id(p->a.core, ike_sa_after(p->a.core, 0));
+        assert_true(is_resumed(sa));
+        assert_int_equal(sa->state, at_gateway ? EXPECT_SA_INIT : EXPECT_AUTH);
+        // What the client signs, or believes that the gateway signs, is another message.
+        struct bytes *message = at_gateway ? &sa->handshake->own_init : &sa->handshake->peer_init;
+        ((uint8_t *)(uintptr_t)message->at)[message->size - 1] ^= 1;
+        run_for(p, nsec_seconds(10));
+        assert_non_null(said(at_gateway ? &p->b : &p->a, FAULT_TICKET_PROOF));
+        assert_non_null(said_text(&p->a, "the session cannot be resumed"));
+        assert_non_null(said_text(&p->a, at_gateway ? fault_sentence(FAULT_PEER_REFUSES)
+                                                    : fault_sentence(FAULT_TICKET_PROOF)));
+        assert_true(seen_resume == 1 && seen_init == 1);
+        assert_up(p, 1);
+        assert_int_equal(sas_all(&p->a), 1);
+        assert_int_equal(sas_all(&p->b), 1);
+        assert_ends_agree(p);
+        pair_free(p);
+    }
+}
+
 static void a_ppk_stays_in_the_keys(void **state)
 {
     (void)state;
@@ -347,6 +380,7 @@ int main(void)
         cmocka_unit_test(a_gateway_may_give_none),
         cmocka_unit_test(cookies_and_silence),
         cmocka_unit_test(silence_leads_to_a_full_handshake),
+        cmocka_unit_test(a_resumption_that_fails_in_ike_auth_falls_back),
         cmocka_unit_test(a_ppk_stays_in_the_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
