@@ -176,7 +176,13 @@ static void command_next(struct sim *sim)
 
 static void play(struct sim *sim, uint64_t seed)
 {
-    sim_pair(sim, seed, "dpd_delay = 60s\n  resumption = yes", "close_action = none");
+    static const char *const lines[] = {
+        "dpd_delay = 60s\n  resumption = yes",
+        "dpd_delay = 60s\n  ppk_id = ppk@example.org\n  ppk_ids = other@example.org\n  ppk_rekey = yes\n  cluster_peer = yes",
+    };
+    bool with_keys = seed % 4 == 1; // post-quantum ones
+    sim_pair(sim, seed, lines[with_keys], "close_action = none");
+    if (with_keys) SIM_A(sim)->ppk = SIM_B(sim)->ppk = "a key of both";
     sim->hostile = true;
     sim->jitter = nsec_ms(10);
     tap_begin(&twin.tap, sim);
