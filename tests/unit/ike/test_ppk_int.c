@@ -487,6 +487,121 @@ static void a_key_that_is_replaced_meanwhile_is_missed(void **state)
     pair_free(p);
 }
 
+// --- peers that are broken
+
+static uint8_t first_response[4096];
+static size_t first_response_size;
+
+static bool first_response_taken(struct pair *p, const struct host *from, const uint8_t *bytes, size_t size)
+{
+    if (from != &p->b || bytes[18] != EXCHANGE_IKE_SA_INIT || first_response_size) return false;
+    memcpy(first_response, bytes, size);
+    first_response_size = size;
+    return true;
+}
+
+// A notify behind the last payload of a message in clear.
+static size_t notify_append(uint8_t *bytes, size_t size, uint16_t type)
+{
+    size_t next = 16, at = IKE_HEADER_SIZE;
+    for (; at < size; at += (size_t)(bytes[at + 2] << 8 | bytes[at + 3])) next = at;
+    bytes[next] = PAYLOAD_NOTIFY;
+    const uint8_t notify[8] = {0, 0, 0, 8, 0, 0, (uint8_t)(type >> 8), (uint8_t)type};
+    memcpy(bytes + size, notify, sizeof notify);
+    size += sizeof notify;
+    bytes[26] = (uint8_t)(size >> 8);
+    bytes[27] = (uint8_t)size;
+    return size;
+}
+
+// RFC 9867 3.1 test: the responder takes one of the two ways.
+static void a_peer_that_takes_both_ways_is_refused(void **state)
+{
+    (void)state;
+    struct conf_text both = {0};
+    struct pair *p = ppk_pair("k", "k", &both, &both);
+    first_response_size = 0;
+    p->lose = first_response_taken;
+    run_for(p, nsec_seconds(1));
+    assert_true(first_response_size > 0);
+    size_t size = notify_append(first_response, first_response_size, NOTIFY_USE_PPK);
+    struct path path = {{p->a.addr, 500}, {p->b.addr, 500}, false, false};
+    datagram(p, &p->a, &path, first_response, size);
+    assert_non_null(said(&p->a, FAULT_PPK_BOTH));
+    assert_int_equal(sas_all(&p->a), 0);
+    pair_free(p);
+}
+
+// USE_PPK_INT without INTERMEDIATE_EXCHANGE_SUPPORTED says nothing; nor does one that was not asked for.
+static void what_was_not_offered_is_not_agreed_on(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        struct conf_text a = {.ppk_int = i ? PPK_INT_NEVER : PPK_INT_PREFER, .ppk_required = true},
+                         b = {.ppk_int = PPK_INT_NEVER};
+        struct pair *p = ppk_pair("k", "k", &a, &b);
+        first_response_size = 0;
+        p->lose = first_response_taken;
+        run_for(p, nsec_seconds(1));
+        size_t size = notify_append(first_response, first_response_size, NOTIFY_USE_PPK_INT);
+        struct path path = {{p->a.addr, 500}, {p->b.addr, 500}, false, false};
+        datagram(p, &p->a, &path, first_response, size);
+        assert_null(said(&p->a, FAULT_PPK_BOTH));
+        const struct sa *sa = first_sa(&p->a);
+        assert_int_equal(sa->handshake->ppk.state, PPK_MIXED); // with IKE_AUTH, which is on its way
+        assert_false(sa->bits & PEER_PPK_INT);
+        run_for(p, nsec_seconds(5));
+        // The first messages are signed: whoever changed one on the way is found out.
+        assert_int_equal(sas_up(&p->a), 0);
+        pair_free(p);
+    }
+}
+
+// RFC 9867 3.1 test: the choice is one of those that were named.
+static void a_choice_that_was_not_named_is_refused(void **state)
+{
+    (void)state;
+    for (unsigned rekey = 0; rekey < 2; rekey++) {
+        struct conf_text both = {.ppk_rekey = PPK_REKEY_YES};
+        struct pair *p = ppk_pair("k", "k", &both, &both);
+        p->delay = nsec_ms(100);
+        if (rekey) run_for(p, nsec_seconds(5));
+        if (rekey) command(&p->a, IKE_REKEY, "office", "lan");
+        run_for(p, nsec_ms(rekey ? 50 : 250)); // the request with the name is under way
+        struct exchange *x = first_sa(&p->a)->asking;
+        assert_true(x->is_sent && x->ppks && x->ppks->count == 1);
+        x->ppks->at[0] = BYTES(OTHER);
+        run_for(p, nsec_seconds(5));
+        assert_non_null(said(&p->a, FAULT_PPK_NOT_OURS));
+        assert_int_equal(sas_up(&p->a), rekey);
+        if (rekey) assert_up(p, 1);
+        pair_free(p);
+    }
+}
+
+// A peer that names none in the exchange that it has agreed to, or leaves the exchange out, is one without a key.
+static void a_peer_that_names_none_has_none(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        struct conf_text a = {0}, b = {.ppk_required = i & 1};
+        struct pair *p = ppk_pair("k", "k", &a, &b);
+        p->delay = nsec_ms(100);
+        run_for(p, nsec_ms(60)); // the first response is under way
+        assert_int_equal(first_sa(&p->a)->state, EXPECT_SA_INIT);
+        if (i & 2)
+            first_sa(&p->a)->conn->ppk_int = PPK_INT_NEVER; // it forgets what it has offered
+        else
+            p->a.ppk = NULL;
+        run_for(p, nsec_seconds(5));
+        bool up = !(i & 1);
+        assert_int_equal(sas_up(&p->b), up);
+        if (!up) assert_non_null(said(&p->b, FAULT_PPK_REQUIRED));
+        assert_false(uses_ppk(&p->b, true));
+        pair_free(p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -503,6 +618,10 @@ int main(void)
         cmocka_unit_test(rekeyings_that_cross_agree),
         cmocka_unit_test(a_resumed_session_still_mixes),
         cmocka_unit_test(a_key_that_is_replaced_meanwhile_is_missed),
+        cmocka_unit_test(a_peer_that_takes_both_ways_is_refused),
+        cmocka_unit_test(what_was_not_offered_is_not_agreed_on),
+        cmocka_unit_test(a_choice_that_was_not_named_is_refused),
+        cmocka_unit_test(a_peer_that_names_none_has_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
