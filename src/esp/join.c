@@ -26,8 +26,10 @@ static bool fragment_take(struct plane *plane, nsec now, struct packet *packet)
 static bool wants_whole(const struct policy *policy, uint8_t family)
 {
     const struct sa *sa = policy->newest;
-    if (policy->action != POLICY_PROTECT || !sa || sa->run->mode == MODE_TUNNEL) return false;
-    return family == ADDR_V4 || sa->run->mode != MODE_BEET;
+    if (policy->action != POLICY_PROTECT || !sa) return false;
+    uint8_t mode = sa->run->mode;
+    bool within = mode == MODE_TUNNEL || mode == MODE_IPTFS;
+    return !within && (family == ADDR_V4 || mode != MODE_BEET);
 }
 
 // RFC 4301 7.3: fragments behind the first show no ports; which policy is theirs the whole packet

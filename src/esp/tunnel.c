@@ -85,6 +85,16 @@ static enum fault tunnel_tos(const struct sa_run *run, struct packet *packet)
     return OK;
 }
 
+// An SA for ports gets packets of IPv6 whole that came to the other gateway in fragments (join.c),
+// and no router behind us may cut them. Nothing else in it is larger than the path takes.
+static uint16_t tunnel_limit(const struct sa_run *run, const struct packet *packet)
+{
+    const struct sa *sa = run->sa;
+    bool large = packet->at[0] >> 4 == 6 && packet->size > MTU_LEAST_V6 && sa->path_mtu &&
+                 packet->size > sa->mtu;
+    return large && traffic_ports(sa->traffic) == PORTS_SOME ? MTU_LEAST_V6 : 0;
+}
+
 // RFC 4303 2.7: what follows the inner packet's own length is padding that hides its size; it is
 // cut off.
 enum fault tunnel_unwrap(const struct sa_run *run, struct packet *packet, uint8_t next_header)
@@ -98,6 +108,7 @@ enum fault tunnel_unwrap(const struct sa_run *run, struct packet *packet, uint8_
     if (packet->at[0] >> 4 != version) return FAULT_INNER_NOT_IP;
     packet->size = total;
     TRY(inner_check(run, packet));
+    packet->limit = tunnel_limit(run, packet);
     return tunnel_tos(run, packet);
 }
 

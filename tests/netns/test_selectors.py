@@ -2,9 +2,10 @@
 """Selectors by protocol, ports, and ICMP type: what is for the SA goes through it, and nothing else does; fragments belong to their packet."""
 import sys
 
-from cases import OUTER, case, cases, config, gateways
+from cases import NETS, OUTER, case, cases, config, gateways
 from lab import check, wait_for
-from test_oversize import ASK, ECHO
+from test_modes import four_hosts
+from test_oversize import ASK, ECHO, datagrams
 
 # Answers on TCP ports; prints nothing.
 LISTEN = """
@@ -149,3 +150,23 @@ def a_protocol_alone(lab, family):
     hears.terminate()
     check(not seen(capture, "proto 47" if family == 4 else "ip6 proto 47") and seen(capture, "esp"), "GRE went in the clear")
     check(len(seen(capture, "(icmp[0] & 0xf7 == 0) or (icmp6 and (ip6[40] & 0xfe == 128))")) == 6, "what is not GRE was protected:\n" + "\n".join(seen(capture)))
+
+
+@cases([("ipv4", 4), ("ipv6", 6)])
+def fragments_of_hosts_behind_gateways(lab, family):
+    """Their datagrams are put together for their ports and arrive, though links behind the other gateway take no more than the first one."""
+    h1, a, b, h2 = four_hosts(lab)
+    nets = {"a": f"{NETS[family]['a']}[udp]", "b": f"{NETS[family]['b']}[udp/4444]"}
+    b.cygnet(config("b", "a", outer=family, inner=(family,), nets=nets))
+    here = a.cygnet(config("a", "b", outer=family, inner=(family,), nets=nets))
+    here.cygnet("up", f"net{family}")
+    source, to = ("10.1.0.5", "10.2.0.5") if family == 4 else ("fd01::5", "fd02::5")
+    capture = a.capture("to-b")
+    datagrams(h1, h2, source, to, (200, 1400, 3000, 9000))
+    capture.stop()
+    check(not seen(capture, "udp port 4444"), "datagrams went in the clear")
+    for host in (a, b):
+        host.run("ip", "link", "set", "to-h1" if host is a else "to-h2", "mtu", 1280)
+    for host, device in ((h1, "to-a"), (h2, "to-b")):
+        host.run("ip", "link", "set", device, "mtu", 1280)
+    datagrams(h1, h2, source, to, (1400, 3000))

@@ -493,6 +493,33 @@ static void gateways_keep_ipv6_in_fragments(void **state)
     }
 }
 
+// What opens from an SA for ports and is larger than its path takes came in fragments, and leaves
+// so.
+static void tunnels_for_ports_give_ipv6_in_fragments(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *ports;
+        uint16_t path, limit;
+    } rows[] = {{"[udp]", 1500, 0}, {"[udp/2000]", 1500, 1280}, {"[udp/2000]", 9000, 0}};
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct rig rig;
+        char remote[64];
+        snprintf(remote, sizeof remote, "2001:db8:2::/48%s", rows[i].ports);
+        rig_open(&rig, &ciphers[0]);
+        rig.spec.remote = selectors_of(remote);
+        rig_add_sa(&rig);
+        CHECK_FAULT(plane_sa_mtu(rig.b, SPI_AB, SA_IN, NULL, rows[i].path), OK);
+        original_make(1, 3000);
+        struct packet *packet = box_put(&box, bytes_of(original, 3000));
+        seal_one(rig.a, packet);
+        open_one(rig.b, packet);
+        CHECK_FAULT(packet->fault, OK);
+        assert_int_equal(packet->limit, rows[i].limit);
+        rig_close(&rig);
+    }
+}
+
 // A packet that waits for its SA is still one that came in fragments.
 static void what_waits_remembers_how_it_came(void **state)
 {
@@ -548,6 +575,7 @@ int main(void)
         cmocka_unit_test(the_ports_of_the_whole_are_looked_at),
         cmocka_unit_test(esp_in_transit_is_put_together),
         cmocka_unit_test(gateways_keep_ipv6_in_fragments),
+        cmocka_unit_test(tunnels_for_ports_give_ipv6_in_fragments),
         cmocka_unit_test(what_waits_remembers_how_it_came),
         cmocka_unit_test(overlaps_are_counted_by_the_plane),
     };
