@@ -63,6 +63,29 @@ static void segments_print(const struct tree *child)
         printf("  TCP segments                   %5s (tcp_mss)\n", wanted);
 }
 
+// Routes into a device are the operator's, or BGP's, and may go away: then others are taken, and
+// nothing stands in the way of what goes there in the clear, since that may be meant.
+static void device_explain(const struct tree *child)
+{
+    const char *if_id = tree_text(child, "if-id-out", NULL);
+    if (!if_id) return;
+    printf("  Packets come from what is routed into the device of if_id %lu. Without such a route\n"
+           "  they take another one, in the clear; this has them dropped instead:\n",
+           strtoul(if_id, NULL, 16));
+    bool all = true;
+    TREE_EACH(remote, tree_find(child, "remote-ts"))
+    {
+        const char *text = (const char *)remote->value.at;
+        size_t size = strcspn(text, "[");
+        bool v6 = memchr(text, ':', size), range = memchr(text, '-', size);
+        if (range || size < 2 || strncmp(text + size - 2, "/0", 2) == 0) continue;
+        all = false;
+        printf("    ip%s route add blackhole %.*s metric 4294967294\n", v6 ? " -6" : "", (int)size,
+               text);
+    }
+    if (all) printf("    ip route add blackhole NETWORK metric 4294967294\n");
+}
+
 static void child_explain(const struct tree *sa, const struct tree *child)
 {
     const char *encr = tree_text(child, "encr-alg", "NULL"), *integ = tree_text(child, "integ-alg", NULL);
@@ -91,6 +114,7 @@ static void child_explain(const struct tree *sa, const struct tree *child)
            strcmp(tree_text(child, "path-mtu-probes", ""), "yes") == 0
                ? "The path is probed, so filtered ICMP does no harm."
                : "The path is not probed (path_mtu_probes = no).");
+    device_explain(child);
 }
 
 // One that is not up: it is tried, or will be.

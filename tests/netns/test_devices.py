@@ -102,6 +102,29 @@ def in_and_out_may_be_two_devices(lab):
     check(any("reply" in line for line in seen) and not any("request" in line for line in seen), f"the inbound device has {seen}")
 
 
+@case
+def without_a_route_packets_are_dropped_when_told_so(lab):
+    """explain says what becomes of packets whose route into the device goes away, and how to have them dropped."""
+    a, b = gateways(lab)
+    b.cygnet(config("b", "a", child=devices(7)))
+    here = a.cygnet(config("a", "b", child=devices(7)))
+    here.cygnet("up", "net4")
+    a.route("default", "via", "192.0.2.2")
+    route(a, "b", "cygnet7", "10.255.0.1/30")
+    route(b, "a", "cygnet7", "10.255.0.2/30")
+    check(a.pings(HOSTS[4]["b"], source=HOSTS[4]["a"]) == 3, "pings do not come back")
+    text = here.cygnet("explain", "net4")
+    wanted = "ip route add blackhole 10.2.0.0/24 metric 4294967294"
+    check("device of if_id 7" in text and wanted in text, text)
+    a.run(*wanted.split())
+    check(a.pings(HOSTS[4]["b"], source=HOSTS[4]["a"]) == 3, "the other route is not used any more")
+    capture = a.capture("to-b")
+    a.run("ip", "route", "del", NETS[4]["b"], "dev", "cygnet7")
+    a.pings(HOSTS[4]["b"], count=1, source=HOSTS[4]["a"])
+    capture.stop()
+    check(not plain(capture), f"plaintext on the wire: {plain(capture)[:1]}")
+
+
 def marked(lab):
     """a has a default route to b in the clear, and gives packets for b's network a mark; what comes in with another mark is counted."""
     a, b = gateways(lab)
