@@ -25,6 +25,8 @@ enum {
     PROTOCOL_UDP = 17,
     TCP_CHECKSUM = 16, // offsets in the headers
     UDP_CHECKSUM = 6,
+    UDP_LENGTH = 4,
+    TCP_SEQUENCE = 4,
     TCP_FLAGS = 13,
     TCP_FIN = 0x01,
     TCP_PSH = 0x08,
@@ -89,6 +91,23 @@ WIDE_CLONES static uint64_t blocks_sum(const uint8_t *at, size_t blocks)
     return sum;
 }
 
+// The same, and they are copied on the way.
+WIDE_CLONES static uint64_t blocks_copy(uint8_t *out, const uint8_t *at, size_t blocks)
+{
+    lanes low = {0}, high = {0};
+    for (; blocks > 0; blocks--, at += BLOCK, out += BLOCK) {
+        lanes word;
+        memcpy(&word, at, sizeof word);
+        memcpy(out, &word, sizeof word);
+        low += word & UINT32_MAX;
+        high += word >> 32;
+    }
+    uint64_t sum = 0;
+    low += high;
+    for (unsigned i = 0; i < LANES; i++) sum += low[i];
+    return sum;
+}
+
 static uint64_t sum_of(const uint8_t *at, size_t size)
 {
     uint64_t sum = 0;
@@ -113,6 +132,14 @@ static uint64_t sum_of(const uint8_t *at, size_t size)
         sum += word;
     }
     return sum;
+}
+
+static uint64_t sum_copy(uint8_t *out, const uint8_t *at, size_t size)
+{
+    size_t whole = size / BLOCK * BLOCK;
+    uint64_t sum = whole ? blocks_copy(out, at, size / BLOCK) : 0;
+    memcpy(out + whole, at + whole, size - whole);
+    return sum + sum_of(at + whole, size - whole);
 }
 
 static uint16_t sum_fold(uint64_t sum)
@@ -214,6 +241,32 @@ static enum fault headers_find(struct gso_cut *cut, const struct virtio *virtio)
     return l4_size < least || cut->header > cut->size ? FAULT_GSO_FRAME : OK;
 }
 
+// A field that is taken out of a sum: minus is not.
+static uint16_t sum_minus(const uint8_t *field)
+{
+    return (uint16_t)~sum_load(field);
+}
+
+// The checksum field holds the sum over the pseudo header with the length of it all. The length is
+// taken out; the rest, which knows of routing headers too, serves for every packet. So are the
+// fields that differ.
+static void sums_begin(struct gso_cut *cut)
+{
+    const uint8_t *l4 = cut->at + cut->l4;
+    uint16_t length = htobe16((uint16_t)(cut->size - cut->l4));
+    uint64_t sum = sum_of(l4, cut->header - cut->l4) + (uint16_t)~length;
+    if (cut->udp)
+        sum += sum_minus(l4 + UDP_LENGTH);
+    else
+        sum += sum_minus(l4 + TCP_SEQUENCE) + (uint64_t)sum_minus(l4 + TCP_SEQUENCE + 2) +
+               sum_minus(l4 + TCP_FLAGS - 1);
+    cut->l4_sum = sum_fold(sum);
+    if (is_v6(cut->at)) return;
+    sum = sum_of(cut->at, (cut->at[0] & 15u) * 4) + sum_minus(cut->at + 2) + sum_minus(cut->at + 4) +
+          sum_minus(cut->at + 10);
+    cut->ip_sum = sum_fold(sum);
+}
+
 enum fault gso_cut_start(struct gso_cut *cut, uint8_t *frame, size_t size)
 {
     *cut = (struct gso_cut){0};
@@ -231,10 +284,7 @@ enum fault gso_cut_start(struct gso_cut *cut, uint8_t *frame, size_t size)
     if (!missing || !virtio.segment || !kind_fits(packet, type)) return FAULT_GSO_FRAME;
     TRY(headers_find(cut, &virtio));
     cut->segment = virtio.segment;
-    // The checksum field holds the sum over the pseudo header with the length of it all. The length
-    // is taken out; the rest, which knows of routing headers too, serves for every packet.
-    uint16_t length = htobe16((uint16_t)(cut->size - cut->l4));
-    cut->pseudo = sum_load(packet + cut->l4 + virtio.offset) + (uint16_t)~length;
+    sums_begin(cut);
     return OK;
 }
 
@@ -244,31 +294,49 @@ void gso_cut_limit(struct gso_cut *cut, uint32_t mtu)
     if (segments && cut->header + cut->segment > mtu) cut->segment = mtu - cut->header;
 }
 
-// RFC 9293 3.1: sequence numbers count bytes. RFC 3168 6.1.2: CWR is in the first packet only; what
-// ends the data is in the last.
-static void tcp_adapt(const struct gso_cut *cut, uint8_t *tcp, uint32_t payload)
+// RFC 6864 4.2: packets that may be fragmented have identifications of their own.
+static void ip_adapt(const struct gso_cut *cut, uint8_t *packet, uint32_t size)
 {
-    put_u32(tcp + 4, get_u32(tcp + 4) + (cut->next - cut->header));
-    if (cut->count) tcp[TCP_FLAGS] &= (uint8_t)~TCP_CWR;
-    if (cut->next + payload < cut->size) tcp[TCP_FLAGS] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
+    if (is_v6(packet)) {
+        put_u16(packet + 4, (uint16_t)(size - IPV6_SIZE));
+        return;
+    }
+    uint16_t id = (uint16_t)(get_u16(cut->at + 4) + cut->count);
+    put_u16(packet + 2, (uint16_t)size);
+    put_u16(packet + 4, id);
+    checksum_store(packet + 10, (uint64_t)cut->ip_sum + htobe16((uint16_t)size) + htobe16(id),
+                   false);
 }
 
-static void segment_finish(const struct gso_cut *cut, uint8_t *packet, uint32_t payload)
+// RFC 9293 3.1: sequence numbers count bytes. RFC 3168 6.1.2: CWR is in the first packet only; what
+// ends the data is in the last. Returns the sum of what it has written.
+static uint64_t tcp_adapt(const struct gso_cut *cut, uint8_t *tcp, uint32_t payload)
 {
-    uint32_t size = cut->header + payload;
-    uint32_t length = size - cut->l4;
+    const uint8_t *first = cut->at + cut->l4;
+    uint32_t sequence = htobe32(get_u32(first + TCP_SEQUENCE) + (cut->next - cut->header));
+    uint8_t flags[2] = {first[TCP_FLAGS - 1], first[TCP_FLAGS]};
+    if (cut->count) flags[1] &= (uint8_t)~TCP_CWR;
+    if (cut->next + payload < cut->size) flags[1] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
+    memcpy(tcp + TCP_SEQUENCE, &sequence, 4);
+    tcp[TCP_FLAGS] = flags[1];
+    return (uint64_t)sequence + sum_load(flags);
+}
+
+// What has just been written is not read again: the processor would wait for it.
+static void segment_finish(const struct gso_cut *cut, uint8_t *packet, uint32_t payload,
+                           uint64_t sum)
+{
+    uint16_t length = htobe16((uint16_t)(cut->header + payload - cut->l4));
     uint8_t *l4 = packet + cut->l4;
-    // RFC 6864 4.2: packets that may be fragmented have identifications of their own.
-    if (!is_v6(packet)) put_u16(packet + 4, (uint16_t)(get_u16(packet + 4) + cut->count));
-    ip_resize(packet, size);
-    if (cut->udp)
-        put_u16(l4 + 4, (uint16_t)length);
-    else
-        tcp_adapt(cut, l4, payload);
-    uint8_t *checksum = l4 + (cut->udp ? UDP_CHECKSUM : TCP_CHECKSUM);
-    sum_store(checksum, 0);
-    checksum_store(checksum, cut->pseudo + htobe16((uint16_t)length) + sum_of(l4, length),
-                   cut->udp);
+    ip_adapt(cut, packet, cut->header + payload);
+    sum += (uint64_t)cut->l4_sum + length;
+    if (cut->udp) {
+        sum_store(l4 + UDP_LENGTH, length);
+        sum += length;
+    } else {
+        sum += tcp_adapt(cut, l4, payload);
+    }
+    checksum_store(l4 + (cut->udp ? UDP_CHECKSUM : TCP_CHECKSUM), sum, cut->udp);
 }
 
 uint32_t gso_cut_next(struct gso_cut *cut, uint8_t *out)
@@ -277,8 +345,12 @@ uint32_t gso_cut_next(struct gso_cut *cut, uint8_t *out)
     if (!left && cut->count) return 0;
     uint32_t payload = left < cut->segment ? left : cut->segment;
     memcpy(out, cut->at, cut->header);
-    memcpy(out + cut->header, cut->at + cut->next, payload);
-    if (cut->header) segment_finish(cut, out, payload);
+    if (cut->header) {
+        uint64_t sum = sum_copy(out + cut->header, cut->at + cut->next, payload);
+        segment_finish(cut, out, payload, sum);
+    } else {
+        memcpy(out, cut->at + cut->next, payload);
+    }
     cut->next += payload;
     cut->count++;
     return cut->header + payload;

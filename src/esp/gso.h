@@ -30,7 +30,9 @@ struct gso_cut {
     uint32_t segment;  // payload bytes of each packet but the last
     uint32_t next;     // payload that comes next
     uint32_t count;    // packets so far
-    uint32_t pseudo;   // sum of the pseudo header but for the length
+    // Sums of what is the same in all packets, so that none is read again: the IPv4 header, and the
+    // pseudo header with that of TCP or UDP.
+    uint32_t ip_sum, l4_sum;
     bool udp;
 };
 
