@@ -72,6 +72,55 @@ static void pools_check(const struct tree *root, const struct tree *conn,
                              "there is no pool \"%s\" in this configuration", parts.text);
 }
 
+static bool ppk_has(const struct tree *secret, struct bytes name)
+{
+    struct arena arena = {0};
+    struct identity id;
+    struct wrong wrong;
+    bool found = false;
+    TREE_EACH(item, secret)
+    {
+        bool names = item->kind == TREE_VALUE && strncmp(item->name, "id", 2) == 0;
+        if (names && convert_identity((const char *)item->value.at, &arena, &id, &wrong))
+            found |= bytes_equal(id.bytes, name);
+    }
+    arena_free(&arena);
+    return found;
+}
+
+// Is there a secret of that name? Patterns name none: those are for who answers.
+static bool ppk_is_there(const struct tree *root, const char *text, bool *is_pattern)
+{
+    struct arena arena = {0};
+    struct identity id;
+    struct wrong wrong;
+    bool found = false;
+    *is_pattern = !convert_identity(text, &arena, &id, &wrong) || id.type == IDENTITY_ANY ||
+                  id.regex || memchr(id.bytes.at, '*', id.bytes.size);
+    TREE_EACH(item, *is_pattern ? NULL : tree_section(root, "secrets"))
+    if (is_named(item, "ppk")) found |= ppk_has(item, id.bytes);
+    arena_free(&arena);
+    return found;
+}
+
+// Keys may have been loaded by somebody else, too, and some of ppk_ids may be there one day.
+static void ppks_check(const struct tree *root, const struct tree *conn,
+                       struct complaints *complaints)
+{
+    const struct tree *one = tree_find(conn, "ppk_id"), *more = tree_find(conn, "ppk_ids");
+    const struct tree *first = NULL;
+    bool is_pattern = true, found = one && ppk_is_there(root, tree_text(conn, "ppk_id", ""), &is_pattern);
+    if (!is_pattern) first = one;
+    for (struct parts parts = parts_of(more); parts_next(&parts);) {
+        found |= ppk_is_there(root, parts.text, &is_pattern);
+        if (!first && !is_pattern) first = more;
+    }
+    if (first && !found)
+        complain_warning(complaints, FAULT_CONF_REFERENCE, value_place(first, 0),
+                         "no secrets.ppk section of this configuration has the id of a key that %s names",
+                         first->name);
+}
+
 // A section at the top that is no known one is there for others to inherit from.
 static void top_check(const struct tree *item, struct complaints *complaints)
 {
@@ -107,5 +156,9 @@ void options_check(const struct tree *root, struct complaints *complaints)
             section_check(item, item->name, item->name, FORM_FILE, complaints);
     }
     needs_check(root, complaints);
-    TREE_EACH(conn, tree_section(root, "connections")) pools_check(root, conn, complaints);
+    TREE_EACH(conn, tree_section(root, "connections"))
+    {
+        pools_check(root, conn, complaints);
+        ppks_check(root, conn, complaints);
+    }
 }

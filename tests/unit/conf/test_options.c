@@ -239,7 +239,8 @@ static void sections_that_lack_something_are_pointed_at(void **state)
     check_whole("connections { a { ppk_rekey = yes\n ppk_int = never\n local { auth = psk } remote { auth = psk } } }",
                 "test.conf:1:19: ppk_rekey needs what ppk_int = never leaves out\n"
                 "    connections { a { ppk_rekey = yes\n                      ^\n");
-    check_whole("connections { a { ppk_ids = a@example.org, %any\n local { auth = psk } remote { auth = psk } } }",
+    check_whole("connections { a { ppk_ids = a@example.org, %any\n local { auth = psk } remote { auth = psk } } }\n"
+                "secrets { ppk-a { id = a@example.org\n secret = k } }",
                 "test.conf:1:19: ppk_ids: \"%any\" names no key\n"
                 "    connections { a { ppk_ids = a@example.org, %any\n                      ^\n");
     check_whole("pools { lab { dns = 192.0.2.1 } }",
@@ -271,6 +272,17 @@ static void templates_are_not_options(void **state)
 {
     (void)state;
     check_whole("base { version = 2\n local { auth = psk }\n remote { auth = psk } }\nconnections { a : base { } }", "");
+#define PPK_CONN(lines) "connections { a { " lines "\n local { auth = psk } remote { auth = psk } } }\n"
+#define PPK_SECRET(id) "secrets { ppk-1 { id-1 = " id "\n secret = k } }"
+    check_whole(PPK_CONN("ppk_id = x@example.org") PPK_SECRET("y@example.org"),
+                "test.conf:1:28: warning: no secrets.ppk section of this configuration has the id of a key that ppk_id names\n"
+                "    connections { a { ppk_id = x@example.org\n                               ^\n");
+    check_whole(PPK_CONN("ppk_ids = *@example.com, x@example.org") PPK_SECRET("y@example.org"),
+                "test.conf:1:29: warning: no secrets.ppk section of this configuration has the id of a key that ppk_ids names\n"
+                "    connections { a { ppk_ids = *@example.com, x@example.org\n                                ^\n");
+    check_whole(PPK_CONN("ppk_id = x@example.org\nppk_ids = y@example.org") PPK_SECRET("y@example.org"), "");
+    check_whole(PPK_CONN("ppk_id = *@example.org"), "");
+    check_whole(PPK_CONN("ppk_id = \"C=CH, O=a, CN=b\"") PPK_SECRET("\"C=CH, O=a, CN=b\""), "");
     check_whole("unused { version = 2 }", "test.conf:1:1: warning: section \"unused\" is without effect: nothing inherits from it\n"
                                           "    unused { version = 2 }\n    ^\n");
     // an error in a template is said once
