@@ -8,6 +8,7 @@
 #include "base/pages.h"
 #include "base/mem.h"
 #include <assert.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/mman.h>
 
@@ -28,7 +29,7 @@ enum { PAGES_CHECKED = 0 };
 enum { PAGES_CHECKED = 0 };
 #endif
 
-enum { LINE = 64 };
+enum { LINE = 64, PAGE_LEAST = 4096 };
 
 static size_t pages_round(size_t size)
 {
@@ -49,11 +50,26 @@ void *pages_new(size_t size)
     return at + before;
 }
 
-// Refused where the system has none: then all stays as it is.
+// Has anything been written where a large page would be?
+static bool is_begun(void *at)
+{
+    unsigned char there[PAGES_WIDE / PAGE_LEAST] = {0};
+    if (mincore(at, PAGES_WIDE, there) != 0) return true;
+    for (size_t i = 0; i < sizeof there; i++)
+        if (there[i] & 1) return true;
+    return false;
+}
+
+// Refused where the system has none: then all stays as it is. What is empty becomes a large page
+// when its first byte is written, and takes no memory until then.
 void pages_widen(void *at, size_t size)
 {
-    if (madvise(at, pages_round(size), MADV_HUGEPAGE) == 0)
-        (void)madvise(at, pages_round(size), MADV_COLLAPSE);
+    size_t room = pages_round(size);
+    if (madvise(at, room, MADV_HUGEPAGE) != 0) return;
+    for (size_t done = 0; done < room; done += PAGES_WIDE) {
+        uint8_t *wide = (uint8_t *)at + done;
+        if (is_begun(wide)) (void)madvise(wide, PAGES_WIDE, MADV_COLLAPSE);
+    }
 }
 
 void pages_free(void *at, size_t size)

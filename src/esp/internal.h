@@ -181,6 +181,7 @@ struct sad {
     struct sa_run *runs; // sas_max of them, aligned
     uint32_t *unused; // numbers of runs that are not in use
     uint32_t unused_count, room;
+    uint32_t begun; // runs that were in use once: those behind have never been written
     struct spi_table in, out;
     uint64_t tag_seed;
 };

@@ -275,6 +275,7 @@ enum fault plane_sa_add(struct plane *plane, const struct sa_spec *spec)
 
     uint32_t number = sad->unused[--sad->unused_count];
     struct sa_run *run = &sad->runs[number];
+    if (number >= sad->begun) sad->begun = number + 1;
     sa_new(plane, run, spec, &key);
     if (spec->mode == MODE_GATEWAY_TRANSPORT) transit_room(plane);
     if (spec->mode != MODE_TUNNEL) reassembly_room(plane);
@@ -364,7 +365,7 @@ enum fault plane_usage(const struct plane *plane, uint32_t spi, enum sa_directio
 
 bool plane_usage_next(const struct plane *plane, size_t *cursor, struct sa_usage *usage)
 {
-    while (*cursor < plane->sad.room) {
+    while (*cursor < plane->sad.begun) {
         const struct sa_run *run = &plane->sad.runs[(*cursor)++];
         if (!run->sa) continue;
         run_usage(run, usage);
@@ -376,7 +377,7 @@ bool plane_usage_next(const struct plane *plane, size_t *cursor, struct sa_usage
 void sad_wipe(struct plane *plane)
 {
     struct sad *sad = &plane->sad;
-    for (uint32_t i = 0; i < sad->room; i++)
+    for (uint32_t i = 0; i < sad->begun; i++)
         if (sad->runs[i].sa) sa_remove(plane, &sad->runs[i]);
     pages_free(sad->runs, sad->room * sizeof *sad->runs);
     free(sad->unused);

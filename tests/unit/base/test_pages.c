@@ -4,6 +4,7 @@
 #include "base/pages.h"
 #include "base/rng.h"
 #include "unit.h"
+#include <sys/mman.h>
 
 enum { PIECE = 1024, LINE = 64, COUNT = 5000 }; // more than two chunks
 
@@ -21,6 +22,28 @@ static void pages_are_zero_and_begin_where_large_ones_may(void **state)
         pages_free(at, size);
     }
     pages_free(NULL, 0);
+}
+
+static size_t pages_there(void *at, size_t size)
+{
+    unsigned char there[4 * PAGES_WIDE / 4096] = {0};
+    size_t count = 0;
+    assert_int_equal(mincore(at, size, there), 0);
+    for (size_t i = 0; i < sizeof there; i++) count += there[i] & 1;
+    return count;
+}
+
+static void what_is_empty_takes_no_memory_when_it_is_widened(void **state)
+{
+    (void)state;
+    uint8_t *at = pages_new(4 * (size_t)PAGES_WIDE);
+    at[5] = at[2 * (size_t)PAGES_WIDE] = 1;
+    pages_widen(at, 4 * (size_t)PAGES_WIDE);
+    assert_int_equal(pages_there(at + PAGES_WIDE, PAGES_WIDE), 0);
+    assert_int_equal(pages_there(at + 3 * (size_t)PAGES_WIDE, PAGES_WIDE), 0);
+    assert_true(pages_there(at, PAGES_WIDE) > 0);
+    assert_int_equal(at[5] + at[2 * (size_t)PAGES_WIDE], 2);
+    pages_free(at, 4 * (size_t)PAGES_WIDE);
 }
 
 static void pieces_lie_on_lines_of_their_own(void **state)
@@ -88,6 +111,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_are_zero_and_begin_where_large_ones_may),
+        cmocka_unit_test(what_is_empty_takes_no_memory_when_it_is_widened),
         cmocka_unit_test(pieces_lie_on_lines_of_their_own),
         cmocka_unit_test(pieces_come_and_go_in_any_order),
     };
