@@ -81,8 +81,9 @@ void policy_devices(struct policy *policy, const struct identity *peer)
     }
     policy->if_id_in = is_unique(conf->if_id_in) ? if_id_new(ike) : conf->if_id_in;
     bool same = conf->if_id_in == IF_ID_UNIQUE && conf->if_id_out == IF_ID_UNIQUE;
-    policy->if_id_out = same ? policy->if_id_in : is_unique(conf->if_id_out) ? if_id_new(ike)
-                                                                             : conf->if_id_out;
+    policy->if_id_out = same                         ? policy->if_id_in
+                        : is_unique(conf->if_id_out) ? if_id_new(ike)
+                                                     : conf->if_id_out;
 }
 
 void devices_peer_key(const struct identity *peer, uint8_t out[20])
@@ -100,10 +101,69 @@ static struct bytes traffic_key(const struct policy *policy, uint8_t out[20])
     struct selectors local, remote;
     uint32_t numbers[] = {policy->if_id_out, policy->conf->priority};
     policy_sides(policy, &local, &remote);
-    sha1(PIECES(bytes_of(numbers, sizeof numbers), bytes_of_text(selectors_text(policy->ike, &local)),
-                BYTES("/"), bytes_of_text(selectors_text(policy->ike, &remote))),
+    sha1(PIECES(bytes_of(numbers, sizeof numbers),
+                bytes_of_text(selectors_text(policy->ike, &local)), BYTES("/"),
+                bytes_of_text(selectors_text(policy->ike, &remote))),
          out);
     return bytes_of(out, 20);
+}
+
+// A peer that may choose among many addresses may choose those of another one, and has their
+// packets then, since the narrower policy comes first. What the configuration says of both is meant
+// so.
+enum { OVERLAP_LOOKS = 1024 }; // policies; with more it would take too long
+
+static bool is_chosen(const struct policy *policy, const struct selectors *remote)
+{
+    const struct child_conf *conf = policy->conf;
+    return policy->users && !conf->remote_dynamic && !selectors_equal(remote, &conf->remote_ts);
+}
+
+static bool is_anothers(const struct policy *policy, const struct policy *other)
+{
+    static const uint8_t nobody[sizeof other->holder];
+    bool same_peer = memcmp(other->holder, policy->holder, sizeof nobody) == 0;
+    bool unused = memcmp(other->holder, nobody, sizeof nobody) == 0;
+    return other != policy && other->installed && !same_peer &&
+           (!unused || other->conn != policy->conn) && other->if_id_out == policy->if_id_out;
+}
+
+static bool sets_meet(const struct selectors *a, const struct selectors *b)
+{
+    struct selector both;
+    for (size_t i = 0; i < a->count; i++)
+        for (size_t j = 0; j < b->count; j++)
+            if (selector_intersect(&a->at[i], &b->at[j], &both)) return true;
+    return false;
+}
+
+static void reach_say(const struct policy *policy, const struct policy *other,
+                      const struct selectors *remote, const struct selectors *other_remote)
+{
+    struct ike *ike = policy->ike;
+    report(
+        ike, (struct subject){.conn = policy->conn, .child = policy->conf->name}, IKE_AUDIT,
+        FAULT_POLICY_OVERLAP,
+        "%s, which the peer chose, reaches into %s of connection %s, child %s, and another peer; "
+        "the narrower one gets the packets",
+        selectors_text(ike, remote), selectors_text(ike, other_remote), other->conn->name,
+        other->conf->name);
+}
+
+static void reach_look(const struct policy *policy)
+{
+    const struct map *all = &policy->ike->policies;
+    struct selectors local, remote, other_local, other_remote;
+    size_t cursor = 0;
+    policy_sides(policy, &local, &remote);
+    if (!is_chosen(policy, &remote) || all->count > OVERLAP_LOOKS) return;
+    for (const struct policy *other; (other = map_next(all, &cursor));) {
+        if (!is_anothers(policy, other)) continue;
+        policy_sides(other, &other_local, &other_remote);
+        if (!sets_meet(&local, &other_local) || !sets_meet(&remote, &other_remote)) continue;
+        reach_say(policy, other, &remote, &other_remote);
+        return;
+    }
 }
 
 void policy_claim(struct policy *policy)
@@ -116,11 +176,16 @@ void policy_claim(struct policy *policy)
     policy_disclaim(policy);
     memcpy(policy->traffic, key.at, key.size);
     map_put(&ike->policies_by_traffic, BYTES_ARRAY(policy->traffic), policy);
-    if (!other) return;
+    if (!other) {
+        reach_look(policy);
+        return;
+    }
     struct selectors local, remote;
     policy_sides(policy, &local, &remote);
     report(ike, (struct subject){.conn = policy->conn, .child = policy->conf->name}, IKE_AUDIT,
-           FAULT_POLICY_OVERLAP, "%s === %s is of connection %s, child %s, as well; the newer one, this one, gets the packets",
+           FAULT_POLICY_OVERLAP,
+           "%s === %s is of connection %s, child %s, as well; the newer one, this one, gets the "
+           "packets",
            selectors_text(ike, &local), selectors_text(ike, &remote), other->conn->name,
            other->conf->name);
 }
@@ -132,15 +197,16 @@ void policy_disclaim(struct policy *policy)
         map_remove(claims, BYTES_ARRAY(policy->traffic));
 }
 
-// Peers of one connection may ask for the same packets, too: they share the policy then, and the one
-// that came last gets them.
+// Peers of one connection may ask for the same packets, too: they share the policy then, and the
+// one that came last gets them.
 void policy_taken_over(struct policy *policy, const struct sa *sa)
 {
     uint8_t digest[20];
     devices_peer_key(&sa->remote_id, digest);
     if (policy->users && memcmp(digest, policy->holder, sizeof digest) != 0)
         report(policy->ike, ABOUT_SA(sa), IKE_AUDIT, FAULT_POLICY_OVERLAP,
-               "child %s is for the same packets as that of another peer of this connection; the newer one, this one, gets them",
+               "child %s is for the same packets as that of another peer of this connection; the "
+               "newer one, this one, gets them",
                policy->conf->name);
     memcpy(policy->holder, digest, sizeof digest);
 }

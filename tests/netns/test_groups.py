@@ -85,3 +85,26 @@ def two_peers_for_one_network(lab):
     check(carries("to-c"), "the newer peer does not carry")
     here.cygnet("down", "--ike", "c")
     check(carries("to-b"), "the first peer does not carry again")
+
+
+@case
+def a_peer_that_chooses_addresses_of_another_is_named(lab):
+    """c may have any network, and chooses a part of b's: the log and an alert name both; what the configuration gives both says nothing."""
+    a, b, c = lab.host("a"), lab.host("b"), lab.host("c")
+    for number, peer in ((2, b), (3, c)):
+        lab.link(a, f"192.0.{number}.1/24", peer, f"192.0.{number}.2/24")
+        peer.address("10.2.0.1/24", "lo")
+    a.address("10.1.0.1/24", "lo")
+
+    def text(me, peer, name, number, **more):
+        return (config(me, peer, name=name, **more).replace("192.0.2.", f"192.0.{number}.").replace("b.example", f"{name}.example")
+                .replace("ike-gw", f"ike-{name}"))
+    b.cygnet(text("b", "a", "b", 2))
+    there = c.cygnet(text("b", "a", "c", 3, nets={"a": "10.1.0.0/24", "b": "10.2.0.1/32"}))
+    here = a.cygnet(text("a", "b", "b", 2) + text("a", "b", "c", 3, nets={"a": "10.1.0.0/24", "b": "10.0.0.0/8"}))
+    here.cygnet("up", "--ike", "b", "--child", "net4")
+    check("POLICY_OVERLAP" not in here.log(), here.log())
+    there.cygnet("up", "net4")
+    here.wait_log("10.2.0.1, which the peer chose, reaches into 10.2.0.0/24 of connection b, child net4")
+    here.cygnet("down", "--ike", "c")
+    check(here.log().count("POLICY_OVERLAP") == 1, "it was said more than once")
