@@ -2,6 +2,7 @@
 // A certificate for people and for programs. Both come from one gathering of its facts.
 #include "pki/internal.h"
 #include <openssl/evp.h>
+#include <stddef.h>
 #include <stdio.h>
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -152,6 +153,35 @@ static void facts_gather(const struct cert *cert, struct facts *facts)
     facts->path_length = X509_get_pathlen(cert->x509);
 }
 
+typedef void list_fn(const struct cert *cert, word_fn each, void *context);
+
+// What a certificate says behind its names and validity, in this order for people and for programs: a list, a text of `facts`,
+// or, with neither, the length of the path.
+static const struct shown {
+    const char *title, *member, *between;
+    list_fn *list;
+    size_t text;
+} shown[] = {
+    {"altNames:", "alt_names", ", ", names_each, 0},
+    {"flags:", "flags", " ", flags_each, 0},
+    {"purposes:", "purposes", " ", purposes_each, 0},
+    {"pathlen:", "path_length", NULL, NULL, 0},
+    {"CRL URIs:", "crl_uris", "\n             ", crl_uris_each, 0},
+    {"OCSP URIs:", "ocsp_uris", "\n             ", ocsp_uris_each, 0},
+    {"authkeyId:", "authority_key_id", NULL, NULL, offsetof(struct facts, authority_key_id)},
+    {"subjkeyId:", "subject_key_id", NULL, NULL, offsetof(struct facts, subject_key_id)},
+    {"pubkey:", "public_key", NULL, NULL, offsetof(struct facts, key)},
+    {"keyid:", "spki_sha1", NULL, NULL, offsetof(struct facts, spki_hash)},
+    {"subjkey:", "key_sha1", NULL, NULL, offsetof(struct facts, key_id)},
+    {"signature:", "signature", NULL, NULL, offsetof(struct facts, signature)},
+    {"sha256:", "sha256", NULL, NULL, offsetof(struct facts, fingerprint)},
+};
+
+static const char *shown_text(const struct shown *row, const struct facts *facts)
+{
+    return (const char *)facts + row->text;
+}
+
 // --- for people
 
 struct words {
@@ -167,11 +197,10 @@ static void word_print(void *context, const char *word)
     else buf_printf(words->out, "%s%s", words->between, word);
 }
 
-static void words_print(const struct cert *cert, void (*list)(const struct cert *, word_fn, void *), const char *title,
-                        const char *between, struct buf *out)
+static void words_print(const struct cert *cert, const struct shown *row, struct buf *out)
 {
-    struct words words = {out, title, between, 0};
-    list(cert, word_print, &words);
+    struct words words = {out, row->title, row->between, 0};
+    row->list(cert, word_print, &words);
     if (words.count) buf_add_text(out, "\n");
 }
 
@@ -187,19 +216,11 @@ void cert_print(const struct cert *cert, struct buf *out)
     buf_printf(out, "  subject:   \"%s\"\n  issuer:    \"%s\"\n", facts->subject, facts->issuer);
     buf_printf(out, "  validity:  not before %s\n             not after  %s\n", facts->not_before, facts->not_after);
     fact_print("serial:", facts->serial, out);
-    words_print(cert, names_each, "altNames:", ", ", out);
-    words_print(cert, flags_each, "flags:", " ", out);
-    words_print(cert, purposes_each, "purposes:", " ", out);
-    if (facts->path_length >= 0) buf_printf(out, "  pathlen:   %ld\n", facts->path_length);
-    words_print(cert, crl_uris_each, "CRL URIs:", "\n             ", out);
-    words_print(cert, ocsp_uris_each, "OCSP URIs:", "\n             ", out);
-    fact_print("authkeyId:", facts->authority_key_id, out);
-    fact_print("subjkeyId:", facts->subject_key_id, out);
-    fact_print("pubkey:", facts->key, out);
-    fact_print("keyid:", facts->spki_hash, out);
-    fact_print("subjkey:", facts->key_id, out);
-    fact_print("signature:", facts->signature, out);
-    fact_print("sha256:", facts->fingerprint, out);
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+        if (shown[i].list) words_print(cert, &shown[i], out);
+        else if (shown[i].text) fact_print(shown[i].title, shown_text(&shown[i], facts), out);
+        else if (facts->path_length >= 0) buf_printf(out, "  %-11s%ld\n", shown[i].title, facts->path_length);
+    }
     free(facts);
 }
 
@@ -231,12 +252,11 @@ static void json_word(void *context, const char *word)
     json_text(word, words->out);
 }
 
-static void json_words(const struct cert *cert, void (*list)(const struct cert *, word_fn, void *), const char *name,
-                       struct buf *out)
+static void json_words(const struct cert *cert, const struct shown *row, struct buf *out)
 {
     struct words words = {.out = out};
-    buf_printf(out, ",\n  \"%s\": [", name);
-    list(cert, json_word, &words);
+    buf_printf(out, ",\n  \"%s\": [", row->member);
+    row->list(cert, json_word, &words);
     buf_add_text(out, "]");
 }
 
@@ -252,19 +272,11 @@ void cert_json(const struct cert *cert, struct buf *out)
     json_member("not_after", facts->not_after, out);
     buf_printf(out, ",\n  \"not_before_seconds\": %lld,\n  \"not_after_seconds\": %lld", (long long)cert->not_before,
                (long long)cert->not_after);
-    json_words(cert, names_each, "alt_names", out);
-    json_words(cert, flags_each, "flags", out);
-    json_words(cert, purposes_each, "purposes", out);
-    if (facts->path_length >= 0) buf_printf(out, ",\n  \"path_length\": %ld", facts->path_length);
-    json_words(cert, crl_uris_each, "crl_uris", out);
-    json_words(cert, ocsp_uris_each, "ocsp_uris", out);
-    json_member("authority_key_id", facts->authority_key_id, out);
-    json_member("subject_key_id", facts->subject_key_id, out);
-    json_member("public_key", facts->key, out);
-    json_member("spki_sha1", facts->spki_hash, out);
-    json_member("key_sha1", facts->key_id, out);
-    json_member("signature", facts->signature, out);
-    json_member("sha256", facts->fingerprint, out);
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+        if (shown[i].list) json_words(cert, &shown[i], out);
+        else if (shown[i].text) json_member(shown[i].member, shown_text(&shown[i], facts), out);
+        else if (facts->path_length >= 0) buf_printf(out, ",\n  \"%s\": %ld", shown[i].member, facts->path_length);
+    }
     buf_add_text(out, "\n}\n");
     free(facts);
 }
