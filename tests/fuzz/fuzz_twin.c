@@ -3,9 +3,10 @@
 // opened with the keys of its key log, edited as the fuzzer's bytes say, and sealed again: so what
 // is fuzzed lies behind the encryption, and is genuine, in every state of an SA.
 //
-// The input is a seed for the world, then records of five bytes: what is done (an edit of the n-th
-// message, or a command), and what with. After all records the liar's editing ends, both ends are
-// told to take everything down, and nothing may be left.
+// The input is a seed for the world, of which three bits say what both ends use, then records of
+// five bytes: what is done (an edit of the n-th message, or a command), and what with. After all
+// records the liar's editing ends, both ends are told to take everything down, and nothing may be
+// left.
 #include "../sim/tap.h"
 #include "fuzz.h"
 #include <stdio.h>
@@ -174,19 +175,56 @@ static void command_next(struct sim *sim)
     sim_run(sim, nsec_ms(record[3] * 4));
 }
 
-static void play(struct sim *sim, uint64_t seed)
+#define LINES "dpd_delay = 60s\n  resumption = yes\n  "
+#define ROUND(side, of, number) \
+    side "-" of number " {\n   round = " number "\n   auth = psk\n   id = " of number ".example.org\n  }\n  "
+
+// What can be edited differs between these: exchanges that there are not otherwise, or what they hold.
+static const struct setting {
+    const char *a_conn, *a_child, *b_conn, *b_child; // of b, NULL: as of a
+    bool ppk, eap, pool;
+} settings[] = {
+    {.a_conn = LINES, .a_child = "close_action = none"},
+    {.a_conn = LINES "proposals = aes128gcm16-prfsha256-curve25519-ke1_mlkem512-ke2_ecp256",
+     .a_child = "esp_proposals = aes128gcm16-curve25519-ke1_mlkem512-ke3_ecp256"},
+    {.a_conn = "dpd_delay = 60s\n  ppk_id = ppk@example.org\n  ppk_ids = other@example.org\n  ppk_rekey = yes\n  cluster_peer = yes",
+     .a_child = "close_action = none",
+     .ppk = true},
+    {.a_conn = LINES, .a_child = "per_cpu_sas = yes", .eap = true},
+    {.a_conn = LINES ROUND("local", "a", "2") ROUND("local", "a", "3") ROUND("remote", "b", "2"),
+     .a_child = "mode = transport",
+     .b_conn = LINES ROUND("remote", "a", "2") ROUND("remote", "a", "3") ROUND("local", "b", "2")},
+    {.a_conn = LINES "vips = 0.0.0.0",
+     .a_child = "local_ts = dynamic\n  ipcomp = yes",
+     .b_conn = LINES "pools = office",
+     .b_child = "remote_ts = dynamic\n  ipcomp = yes",
+     .pool = true},
+    {.a_conn = LINES "childless = force\n  unique = replace", .a_child = "mode = iptfs"},
+    {.a_conn = LINES "reauth_time = 30s\n  make_before_break = no\n  mobike = no",
+     .a_child = "rekey_time = 20s\n  life_time = 40s\n  inactivity = 15s"},
+};
+enum { SETTINGS = sizeof settings / sizeof *settings };
+
+static void world_make(struct sim *sim, uint8_t seed)
 {
-    static const char *const lines[] = {
-        "dpd_delay = 60s\n  resumption = yes",
-        "dpd_delay = 60s\n  ppk_id = ppk@example.org\n  ppk_ids = other@example.org\n  ppk_rekey = yes\n  cluster_peer = yes",
-    };
-    bool with_keys = seed % 4 == 1; // post-quantum ones
-    sim_pair(sim, seed, lines[with_keys], "close_action = none");
-    if (with_keys) SIM_A(sim)->ppk = SIM_B(sim)->ppk = "a key of both";
-    sim->hostile = true;
-    sim->jitter = nsec_ms(10);
+    const struct setting *setting = &settings[seed / (256 / SETTINGS)];
+    const char *b_conn = setting->b_conn ? setting->b_conn : setting->a_conn;
+    const char *b_child = setting->b_child ? setting->b_child : setting->a_child;
+    sim_pair_of(sim, seed, setting->a_conn, setting->a_child, b_conn, b_child);
+    for (size_t i = 0; i < 2; i++) {
+        sim->hosts[i].eap = setting->eap;
+        if (setting->ppk) sim->hosts[i].ppk = "a key of both";
+    }
     tap_begin(&twin.tap, sim);
     sim_start(sim);
+    if (setting->pool) sim_pool(SIM_B(sim), "office", "10.9.0.1-10.9.0.9");
+}
+
+static void play(struct sim *sim, uint8_t seed)
+{
+    world_make(sim, seed);
+    sim->hostile = true;
+    sim->jitter = nsec_ms(10);
     sim->edit = datagram_edit;
     sim_command(SIM_A(sim), "up lan");
     sim_run(sim, nsec_ms(500));
