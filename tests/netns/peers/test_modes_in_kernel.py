@@ -139,3 +139,21 @@ def headers_with_options_are_carried(lab, outer):
     for host, target, source in ((a, hosts[1], hosts[0]), (b, hosts[0], hosts[1])):
         out = host.run("ping", "-c", "3", "-i", "0.2", "-W", "2", "-T", "tsonly", "-I", source, target, check_status=False)
         check(re.search(r"\b3 received", out), out)
+
+
+@cases([(f"{mode}-outer{outer}{'-udp' if conn else ''}", mode, outer, conn) for mode in ("transport", "beet", "ah-transport", "ah-tunnel", "tunnel")
+        for outer in (4, 6) for conn in ("", "encap = yes") if not (conn and mode.startswith("ah"))])
+def datagrams_larger_than_the_link(lab, mode, outer, conn):
+    """RFC 4303 3.3.4 test, RFC 4302 3.3.4 test: each end takes the fragments that the other one makes."""
+    hosts = outer_of(outer) if mode.endswith("transport") else (HOSTS[outer]["a"], HOSTS[outer]["b"])
+    sources = (None, None) if mode.endswith("transport") else hosts
+    settings = {"nets": {"a": hosts[0], "b": hosts[1]}, "inner": (outer,)} if sources[0] else {}
+    settings.update(dict(esp="sha256", protocol="ah") if mode.startswith("ah") else dict(esp="aes128gcm16"))
+    a, b, here, peer = pair(lab, True, mode.removeprefix("ah-"), outer=outer, conn=conn, **settings)
+    for host in (a, b):   # IPv6: both hosts learn how large a fragment may be
+        host.pings(hosts[host is a], source=sources[host is b], count=2, size=3000)
+    for host in (a, b):
+        for size in (1300, 1400, 1472, 3000, 8000):   # a guest's card may lose one of a row of fragments
+            got = [host.pings(hosts[host is a], source=sources[host is b], size=size)]
+            got += [host.pings(hosts[host is a], source=sources[host is b], size=size)] if got[0] < 3 else []
+            check(max(got) == 3, f"only {got} of 3 pings of {size} bytes from {host.name} came back")
