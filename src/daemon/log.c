@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // One event a line: to standard error as text or JSON, or to the system's log when the daemon runs
 // in the background.
+//
+// Ordinary lines of one turn of the event loop are written together when the turn's messages are on
+// their way, since nobody waits for a line and a peer waits for an answer. What is more than
+// ordinary is written at once, with all before it; so is what there is when the process crashes.
 #include "base/mem.h"
 #include "daemon/role.h"
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -10,12 +15,18 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINE_MAX = 61440 };
+enum { LINE_MAX = 61440, GATHERED_MAX = 16384 };
 
 static struct {
     enum log_format format;
     bool debug, to_syslog, to_journal;
 } settings;
+
+static struct {
+    char at[GATHERED_MAX];
+    volatile size_t size;
+} gathered;
+static _Thread_local bool gathers; // the thread of the loop alone
 
 static const char *const level_names[] = {"audit", "error", "info", "detail", "debug"};
 static const int priorities[] = {LOG_NOTICE, LOG_ERR, LOG_INFO, LOG_DEBUG, LOG_DEBUG};
@@ -38,6 +49,51 @@ void role_log_setup(enum log_format format, bool debug, bool to_syslog)
     settings.to_journal = !to_syslog && is_journal();
     // Opened now: later the process may be locked into an empty directory.
     if (to_syslog) openlog("cygnetd", LOG_PID | LOG_NDELAY, LOG_DAEMON);
+}
+
+static void put_out(const char *at, size_t size)
+{
+    if (size && write(STDERR_FILENO, at, size) < 0) return; // nobody reads: there is nowhere left to say so
+}
+
+void role_log_flush(void)
+{
+    if (!gathers) return;
+    put_out(gathered.at, gathered.size);
+    gathered.size = 0;
+}
+
+static void crashed(int signal)
+{
+    put_out(gathered.at, gathered.size);
+    gathered.size = 0;
+    raise(signal); // its own action is back by SA_RESETHAND
+}
+
+void role_log_gather(bool wanted)
+{
+    static const int crashes[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
+    struct sigaction action = {.sa_handler = crashed, .sa_flags = (int)(SA_RESETHAND | SA_NODEFER)};
+    role_log_flush();
+    gathers = wanted && !settings.to_syslog;
+    for (size_t i = 0; gathers && i < sizeof crashes / sizeof *crashes; i++) {
+        struct sigaction former;
+        // A sanitizer has something better to do with them.
+        if (sigaction(crashes[i], NULL, &former) == 0 && former.sa_handler == SIG_DFL)
+            sigaction(crashes[i], &action, NULL);
+    }
+}
+
+static void line_out(const struct buf *line, int level)
+{
+    bool waits = gathers && level >= IKE_INFO && line->size <= GATHERED_MAX;
+    if (!waits || line->size > GATHERED_MAX - gathered.size) role_log_flush();
+    if (!waits) {
+        put_out((const char *)line->at, line->size);
+        return;
+    }
+    memcpy(gathered.at + gathered.size, line->at, line->size);
+    gathered.size += line->size;
 }
 
 static void put_time(struct buf *line)
@@ -148,9 +204,8 @@ void role_log(enum role role, int level, enum fault fault, const char *format, .
         line_json(&line, role, level, fault, text);
     else
         line_text(&line, role, level, fault, text);
-    if (settings.to_syslog) {
+    if (settings.to_syslog)
         syslog(priorities[level], "%s", buf_text(&line));
-    } else if (write(STDERR_FILENO, line.at, line.size) < 0) {
-        return; // nobody reads: there is nowhere left to say so
-    }
+    else
+        line_out(&line, level);
 }

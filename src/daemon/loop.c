@@ -112,6 +112,7 @@ static void turn_end(void)
 {
     if (loop.turn) loop.turn(loop.turn_context);
     links_flush();
+    role_log_flush();
 }
 
 // A turn handles all that is ready; then the other roles get what it has brought about.
@@ -121,8 +122,10 @@ int role_loop(struct event_base *base, int alive)
     loop.alive = alive;
     loop.alive_event = event_new(base, alive, EV_READ | EV_PERSIST, alive_readable, NULL);
     event_add(loop.alive_event, NULL);
+    role_log_gather(true);
     turn_end();
     while (!loop.left && event_base_loop(base, EVLOOP_ONCE) == 0) turn_end();
+    role_log_gather(false);
     event_free(loop.alive_event);
     if (loop.limit) event_free(loop.limit);
     loop.alive_event = loop.limit = NULL;
@@ -136,7 +139,10 @@ static void link_closed(struct link *link)
     link->closed = true;
     event_del(link->readable);
     event_del(link->writable);
-    if (!is_stopping()) _exit(EXIT_NEIGHBOUR);
+    if (!is_stopping()) {
+        role_log_flush();
+        _exit(EXIT_NEIGHBOUR);
+    }
     if (link->other == ROLE_IKE) role_leave();
 }
 

@@ -77,6 +77,9 @@ void link_poll(struct link *link);
 // Log line to standard error: "2026-11-21T09:00:00Z ike[office] message (FAULT, RFC 7296 2.15): remedy"; level as in ike_report.
 __attribute__((format(printf, 4, 5))) void role_log(enum role role, int level, enum fault fault, const char *format, ...);
 enum log_format { LOG_FORMAT_TEXT = 0, LOG_FORMAT_JSON };
+// From now on ordinary lines wait for role_log_flush(); not so those of other threads.
+void role_log_gather(bool wanted);
+void role_log_flush(void);
 void role_log_setup(enum log_format format, bool debug, bool to_syslog);
 nsec role_now(void);              // CLOCK_BOOTTIME
 struct rng *role_rng(void);       // the system's randomness
