@@ -40,16 +40,13 @@ void tap_begin(struct tap *tap, struct sim *sim)
     sim->keylog = &tap->log;
 }
 
-static bool sealer_find(const struct tap *tap, const struct ike_header *header, struct sealer *out)
+static bool key_fits(const struct tap_key *key, const struct ike_header *header, struct sealer *out)
 {
-    *out = (struct sealer){.encr = ENCR_AES_GCM_16, .key_bits = 128};
-    for (size_t i = 0; i < TAP_KEYS_MAX && i < tap->key_count; i++) {
-        const struct tap_key *key = &tap->keys[i];
-        if (key->spi_i != header->spi_i || key->spi_r != header->spi_r) continue;
-        bool initiator = header->flags & FLAG_INITIATOR;
-        out->encr_key = bytes_of(initiator ? key->of_initiator : key->of_responder, 20);
-    }
-    return out->encr_key.size;
+    bool initiator = header->flags & FLAG_INITIATOR;
+    *out = (struct sealer){.encr = ENCR_AES_GCM_16,
+                           .key_bits = 128,
+                           .encr_key = bytes_of(initiator ? key->of_initiator : key->of_responder, 20)};
+    return key->spi_i == header->spi_i && key->spi_r == header->spi_r;
 }
 
 // --- opening and sealing
@@ -74,6 +71,15 @@ static bool sealed_open(struct bytes datagram, struct tapped *out)
     return good;
 }
 
+// An IKE SA has others behind each IKE_INTERMEDIATE, whose response is sealed with those of before.
+static bool sealed_open_by_any(const struct tap *tap, struct bytes datagram, struct tapped *out)
+{
+    for (size_t i = 0; i < TAP_KEYS_MAX && i < tap->key_count; i++)
+        if (key_fits(&tap->keys[i], &out->header, &out->key) && sealed_open(datagram, out))
+            return true;
+    return false;
+}
+
 bool tap_open(const struct tap *tap, struct bytes datagram, struct tapped *out)
 {
     *out = (struct tapped){.chain = BUF(65536)};
@@ -82,7 +88,7 @@ bool tap_open(const struct tap *tap, struct bytes datagram, struct tapped *out)
     out->sealed = out->first == PAYLOAD_SK;
     bool good = out->first != PAYLOAD_SKF;
     if (out->sealed)
-        good = sealer_find(tap, &out->header, &out->key) && sealed_open(datagram, out);
+        good = sealed_open_by_any(tap, datagram, out);
     else if (good)
         buf_add(&out->chain,
                 bytes_of(datagram.at + IKE_HEADER_SIZE, datagram.size - IKE_HEADER_SIZE));
