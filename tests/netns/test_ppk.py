@@ -101,6 +101,7 @@ def mixing_before_ike_auth(lab, a_lines, b_lines, b_key, up, used, early):
         _, sa = end.sas()[0]
         check((sa.get("ppk") == "yes", sa.get("ppk-early") == "yes") == (used, early), f"{sa}")
         check(sa.get("ppk-id") == (NAME if used else None), f"{sa}")
+    check(("with a post-quantum pre-shared key" in ours.log()) == used, "the log says otherwise")
     if used:
         check(f"post-quantum key {NAME}" in ours.cygnet("list"), ours.cygnet("list"))
     traffic(a, b)

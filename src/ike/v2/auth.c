@@ -26,9 +26,10 @@ static void established(struct exchange *x)
     attempt_succeeded(sa);
     sa_established(sa);
     report(ike, (struct subject){.sa = sa, .command = command}, IKE_INFO, OK,
-           "IKE SA established with %s [%s] (%s), authenticated by %s%s",
+           "IKE SA established with %s [%s] (%s), authenticated by %s%s%s",
            endpoint_text(ike, &sa->path.remote), identity_text(ike, &sa->remote_id),
            suite_text(ike, &sa->suite), sa->peer_scheme,
+           sa->bits & PPK_USED ? ", with a post-quantum pre-shared key" : "",
            sa->bits & PEER_UNKNOWN ? ": nobody knows who the peer is" : "");
     event(ike, (struct ike_event){.kind = IKE_EVENT_IKE_UP, .ike_id = sa->id});
     command_done(ike, command, OK, NULL);
