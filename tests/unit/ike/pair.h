@@ -188,5 +188,8 @@ void assert_up(struct pair *p, size_t child_count);
 bool child_first(const struct host *host, struct ike_child_info *info);
 bool sa_first(const struct host *host, struct ike_sa_info *info);
 void print_lines(const struct host *host);
+// An answer to a first message of a's that anybody could make: header, then what is written behind it, which a gets at once.
+struct wr forged_begin(void *space, size_t size, const uint8_t *request, uint8_t first);
+void forged_fly(struct pair *p, struct wr *out);
 // For `lose`: each third datagram.
 bool lose_a_third(struct pair *p, const struct host *from, const uint8_t *bytes, size_t size);

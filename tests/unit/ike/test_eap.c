@@ -2,39 +2,14 @@
 // EAP inside IKE_AUTH (RFC 7296 2.16), EAP alone (RFC 5998), and what else goes along with them.
 // The method is made up: it has a key or none, and proves both ends or one.
 #include "ike/internal.h"
-#include "pair.h"
+#include "rounds.h"
 
 enum { MESSAGES_MAX = 100 };
-
-// One letter a round: e is EAP, p a secret, c a signature, 0 nothing.
-static void rounds_set(struct conn *conn, struct auth_conf *rounds, uint8_t *count,
-                       const char *kinds, const char *name)
-{
-    *count = 0;
-    for (const char *kind = kinds; *kind; kind++, ++*count) {
-        struct auth_conf *round = &rounds[*count];
-        char text[64];
-        *round = (struct auth_conf){.name = "round"};
-        round->auth = *kind == 'p'   ? AUTH_CLASS_PSK
-                      : *kind == 'e' ? AUTH_CLASS_EAP
-                      : *kind == '0' ? AUTH_CLASS_NULL
-                                     : AUTH_CLASS_PUBKEY;
-        snprintf(text, sizeof text, "%s%u.example", name, *count + 1u);
-        assert_int_equal(identity_parse(text, &conn->arena, &round->id), OK);
-    }
-}
 
 static struct conn *conn_with(const struct host *local, const struct host *remote, const char *ours,
                               const char *theirs, const char *ppk_id)
 {
-    bool is_a = local == &local->pair->a;
-    struct conf_text text = {.local_ts = {is_a ? "10.1.0.0/16" : "10.2.0.0/16"},
-                             .remote_ts = {is_a ? "10.2.0.0/16" : "10.1.0.0/16"},
-                             .ppk_id = ppk_id};
-    struct conn *conn = conn_make(local, remote, &text);
-    rounds_set(conn, conn->local, &conn->local_rounds, ours, is_a ? "a" : "b");
-    rounds_set(conn, conn->remote, &conn->remote_rounds, theirs, is_a ? "b" : "a");
-    return conn;
+    return conn_of_rounds(local, remote, (struct conf_text){.ppk_id = ppk_id}, ours, theirs);
 }
 
 static struct pair *pair_of(const char *of_a, const char *of_b, const char *b_of_a,
@@ -52,12 +27,6 @@ static struct pair *pair_of(const char *of_a, const char *of_b, const char *b_of
 static struct pair *pair_with(const char *of_a, const char *of_b)
 {
     return pair_of(of_a, of_b, of_a, NULL);
-}
-
-static void go(struct pair *p)
-{
-    command(&p->a, IKE_INITIATE, NULL, "lan");
-    run_for(p, nsec_seconds(2));
 }
 
 static uint64_t requests_of(const struct host *host)

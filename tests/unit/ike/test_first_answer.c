@@ -12,28 +12,14 @@ static bool answer_with_notify(struct pair *p, const struct host *from, const ui
 {
     (void)size;
     if (from != &p->a || bytes[18] != EXCHANGE_IKE_SA_INIT) return true;
-    uint8_t out[200];
-    struct rd in = rd_over(bytes_of(bytes, 16));
-    struct ike_header header = {.spi_i = rd_u64(&in),
-                                .spi_r = 0,
-                                .next = PAYLOAD_NOTIFY,
-                                .major = 2,
-                                .exchange = EXCHANGE_IKE_SA_INIT,
-                                .flags = FLAG_RESPONSE,
-                                .length = (uint32_t)(28 + 8 + answer_size)};
-    struct wr wr = wr_over(out, sizeof out);
-    ike_header_write(&wr, &header);
+    uint8_t space[200];
+    struct wr wr = forged_begin(space, sizeof space, bytes, PAYLOAD_NOTIFY);
     wr_u16(&wr, 0);
     wr_u16(&wr, (uint16_t)(8 + answer_size));
     wr_u16(&wr, 0);
     wr_u16(&wr, answer_type);
     wr_bytes(&wr, bytes_of(answer_data, answer_size));
-    struct bytes copy = mem_copy(wr_done(&wr));
-    p->flights[p->flight_count++] = (struct flight){p->now + p->delay,
-                                                    {{p->a.addr, 500}, {p->b.addr, 500}, false},
-                                                    &p->a,
-                                                    (uint8_t *)(uintptr_t)copy.at,
-                                                    copy.size};
+    forged_fly(p, &wr);
     return true;
 }
 

@@ -39,25 +39,10 @@ static bool puzzle(struct pair *p, const struct host *from, const uint8_t *bytes
     }
     asked++;
     uint8_t space[256];
-    struct wr out = wr_over(space, sizeof space);
-    wr_bytes(&out, bytes_of(bytes, 8));
-    wr_zeros(&out, 8);
-    wr_u8(&out, PAYLOAD_NOTIFY);
-    wr_u8(&out, 0x20);
-    wr_u8(&out, EXCHANGE_IKE_SA_INIT);
-    wr_u8(&out, FLAG_RESPONSE);
-    wr_u32(&out, 0);
-    size_t length = wr_mark_u32(&out);
+    struct wr out = forged_begin(space, sizeof space, bytes, PAYLOAD_NOTIFY);
     notify_put(&out, PAYLOAD_NOTIFY, NOTIFY_COOKIE, BYTES("a cookie"));
     notify_put(&out, PAYLOAD_NONE, NOTIFY_PUZZLE, BYTES("\x00\x02\x14")); // HMAC-SHA-256, 20 bits
-    wr_fill_u32(&out, length, 28);
-    struct bytes copy = mem_copy(wr_done(&out));
-    p->flights[p->flight_count++] = (struct flight){
-        p->now + 1,
-        {.local = {p->a.addr, 500}, .remote = {p->b.addr, 500}},
-        &p->a,
-        (uint8_t *)(uintptr_t)copy.at,
-        copy.size};
+    forged_fly(p, &out);
     return true;
 }
 

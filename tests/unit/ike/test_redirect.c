@@ -195,15 +195,7 @@ static bool forge(struct pair *p, const struct host *from, const uint8_t *bytes,
     const struct payload *ni = payloads_first(&payloads, PAYLOAD_NONCE);
     if (forge_nonce) nonce = ni->body;
     uint8_t space[512];
-    struct wr out = wr_over(space, sizeof space);
-    wr_bytes(&out, bytes_of(bytes, 8));
-    wr_zeros(&out, 8);
-    wr_u8(&out, PAYLOAD_NOTIFY);
-    wr_u8(&out, 0x20);
-    wr_u8(&out, EXCHANGE_IKE_SA_INIT);
-    wr_u8(&out, FLAG_RESPONSE);
-    wr_u32(&out, 0);
-    wr_u32(&out, (uint32_t)(28 + 8 + 6 + nonce.size));
+    struct wr out = forged_begin(space, sizeof space, bytes, PAYLOAD_NOTIFY);
     wr_u16(&out, 0);
     wr_u16(&out, (uint16_t)(8 + 6 + nonce.size));
     wr_u16(&out, 0);
@@ -213,13 +205,7 @@ static bool forge(struct pair *p, const struct host *from, const uint8_t *bytes,
     wr_bytes(&out, BYTES("\xc6\x33\x64\x01"));
     wr_bytes(&out, nonce);
     if (forge_nonce == 1) space[out.size - 1] ^= 1;
-    struct flight *flight = &p->flights[p->flight_count++];
-    struct bytes copy = mem_copy(wr_done(&out));
-    *flight = (struct flight){p->now + 1,
-                              {.local = {p->a.addr, 500}, .remote = {p->b.addr, 500}},
-                              &p->a,
-                              (uint8_t *)(uintptr_t)copy.at,
-                              copy.size};
+    forged_fly(p, &out);
     p->lose = NULL;
     return false;
 }

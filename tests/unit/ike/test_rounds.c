@@ -1,39 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rounds of authentication (RFC 4739), hybrids of secret and signature, raw public keys (RFC 7670),
 // NULL authentication (RFC 7619).
-#include "pair.h"
-
-// One letter a round: p is a secret, c a signature, k a raw key's, 0 nothing.
-static void rounds_set(struct conn *conn, struct auth_conf *rounds, uint8_t *count,
-                       const char *kinds, const char *name)
-{
-    *count = 0;
-    for (const char *kind = kinds; *kind; kind++, ++*count) {
-        struct auth_conf *round = &rounds[*count];
-        char text[64];
-        *round = (struct auth_conf){.name = "round"};
-        round->auth = *kind == 'p'   ? AUTH_CLASS_PSK
-                      : *kind == '0' ? AUTH_CLASS_NULL
-                                     : AUTH_CLASS_PUBKEY;
-        snprintf(text, sizeof text, "%s%u.example", name, *count + 1u);
-        if (*kind != '0') assert_int_equal(identity_parse(text, &conn->arena, &round->id), OK);
-        if (*kind != 'k') continue;
-        round->pubkeys[0].der = bytes_of_text("a key in DER");
-        round->pubkey_count = 1;
-    }
-}
+#include "rounds.h"
 
 static struct conn *conn_with(const struct host *local, const struct host *remote, const char *name,
                               const char *ours, const char *theirs)
 {
-    bool is_a = local == &local->pair->a;
-    struct conf_text text = {.name = name,
-                             .local_ts = {is_a ? "10.1.0.0/16" : "10.2.0.0/16"},
-                             .remote_ts = {is_a ? "10.2.0.0/16" : "10.1.0.0/16"}};
-    struct conn *conn = conn_make(local, remote, &text);
-    rounds_set(conn, conn->local, &conn->local_rounds, ours, is_a ? "a" : "b");
-    rounds_set(conn, conn->remote, &conn->remote_rounds, theirs, is_a ? "b" : "a");
-    return conn;
+    return conn_of_rounds(local, remote, (struct conf_text){.name = name}, ours, theirs);
 }
 
 static struct pair *pair_with(const char *of_a, const char *of_b)
@@ -42,12 +15,6 @@ static struct pair *pair_with(const char *of_a, const char *of_b)
     load(&p->b, conn_with(&p->b, &p->a, "office", of_b, of_a));
     load(&p->a, conn_with(&p->a, &p->b, "office", of_a, of_b));
     return p;
-}
-
-static void go(struct pair *p)
-{
-    command(&p->a, IKE_INITIATE, NULL, "lan");
-    run_for(p, nsec_seconds(2));
 }
 
 // RFC 4739 2.1, 2.4, 2.5 test
