@@ -58,9 +58,20 @@ uint32_t plane_mtu_of(struct plane *plane, nsec now, uint16_t device, const uint
     return UINT32_MAX;
 }
 
-void worker_cut(struct worker *worker, const struct packet *whole)
+void worker_cut(struct worker *worker, const struct packet *whole, worker_way *way)
 {
-    (void)worker, (void)whole; // no packet is too large
+    (void)worker, (void)whole, (void)way; // no packet is too large
+}
+
+void worker_seal_pieces(struct worker *worker, struct packet *const *packets, size_t count)
+{
+    (void)worker, (void)packets, (void)count;
+}
+
+bool worker_send_cut(struct worker *worker, const struct packet *packet)
+{
+    (void)worker, (void)packet;
+    return false;
 }
 
 void worker_cut_free(struct worker *worker)

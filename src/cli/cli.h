@@ -15,6 +15,7 @@ struct subcommand {
 int cli_up(int argc, char **argv);
 int cli_down(int argc, char **argv);
 int cli_rekey(int argc, char **argv);
+int cli_redirect(int argc, char **argv);
 int cli_reload(int argc, char **argv);
 int cli_list(int argc, char **argv);
 int cli_status(int argc, char **argv);

@@ -111,6 +111,59 @@ int cli_up(int argc, char **argv) { return verb(argc, argv, "initiate"); }
 int cli_down(int argc, char **argv) { return verb(argc, argv, "terminate"); }
 int cli_rekey(int argc, char **argv) { return verb(argc, argv, "rekey"); }
 
+// --- redirect
+
+static const char redirect_usage[] =
+    "usage: cygnet redirect [options] GATEWAY\n"
+    "  Sends peers that are connected on to another gateway, an address or a name (RFC 5685); they must have said that they follow.\n"
+    "  -i, --ike NAME       those of this connection\n"
+    "  -I, --ike-id N       the one of the IKE SA with this number\n"
+    "  -a, --peer-ip ADDR   those at this address, network or range\n"
+    "  -p, --peer-id ID     those with this identity, which may be a pattern\n"
+    "  -u, --uri URI        the daemon's socket\n";
+
+static bool redirect_parse(int argc, char **argv, struct tree *request, struct arena *arena, const char **vici)
+{
+    static const struct option options[] = {
+        {"ike", required_argument, NULL, 'i'},     {"ike-id", required_argument, NULL, 'I'}, {"peer-ip", required_argument, NULL, 'a'},
+        {"peer-id", required_argument, NULL, 'p'}, {"uri", required_argument, NULL, 'u'},    {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    unsigned chosen = 0;
+    int option;
+    optind = 1;
+    while ((option = getopt_long(argc, argv, "i:I:a:p:u:h", options, NULL)) != -1) {
+        const char *key = option == 'i' ? "ike" : option == 'I' ? "ike-id" : option == 'a' ? "peer-ip" : "peer-id";
+        if (option == 'h' || option == '?') return false;
+        if (option == 'u') *vici = optarg;
+        else tree_add_text(arena, request, key, optarg);
+        chosen += option != 'u';
+    }
+    if (optind + 1 != argc) return false;
+    if (!chosen) fputs("which peers? name them by --ike, --ike-id, --peer-ip or --peer-id\n", stderr);
+    tree_add_text(arena, request, "gateway", argv[optind]);
+    return chosen != 0;
+}
+
+int cli_redirect(int argc, char **argv)
+{
+    struct arena arena = {0};
+    struct tree *response = NULL, *request = tree_new(&arena);
+    const char *vici = NULL;
+    if (!redirect_parse(argc, argv, request, &arena, &vici)) {
+        fputs(redirect_usage, stderr);
+        arena_free(&arena);
+        return EXIT_USAGE;
+    }
+    struct client *client = client_connect(vici);
+    enum fault fault = client ? client_ask(client, "redirect", request, &arena, NULL, &response) : OK;
+    int status = !client ? EXIT_FAILED : fault ? fault_say(fault) : client_verdict(response);
+    if (status == EXIT_DONE) printf("done: %s\n", tree_text(response, "matches", "0"));
+    arena_free(&arena);
+    if (client) client_close(client);
+    return status;
+}
+
 int cli_reload(int argc, char **argv)
 {
     struct words words = {0};

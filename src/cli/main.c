@@ -7,6 +7,7 @@ static const struct subcommand subcommands[] = {
     {"up",     cli_up,     "bring up a child SA, or an IKE SA"},
     {"down",   cli_down,   "delete a child SA, or an IKE SA with its children"},
     {"rekey",  cli_rekey,  "give a child SA or an IKE SA new keys"},
+    {"redirect", cli_redirect, "send peers on to another gateway"},
     {"list",   cli_list,   "show SAs, connections, certificates, pools"},
     {"status", cli_status, "the daemon's state in a few lines, and its SAs"},
     {"explain", cli_explain, "how large packets through a child may be, and why"},

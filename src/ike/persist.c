@@ -84,6 +84,7 @@ struct sa *initiate_again(struct sa *sa, nsec delay)
     handshake->failing_since = before->failing_since;
     if (sa->handshake) sa->handshake->command = 0;
     fresh->reauth_of = sa->reauth_of;
+    fresh->redirects = sa->redirects; // RFC 5685 7: several attempts may be one loop
     if (x && x->task && x->task->kind == TASK_CHILD) { // the child that came with IKE_AUTH
         list_append(&fresh->tasks, &x->task->link);
         fresh->task_count++;

@@ -111,5 +111,6 @@ void reauthentication_failed(const struct sa *sa)
     struct sa *old = sa_by_id(sa->ike, sa->reauth_of);
     if (!old || old->state != ESTABLISHED) return;
     old->bits &= ~(uint32_t)REAUTH_ASKED;
+    if (sa->redirects.count != old->redirects.count) return; // to another gateway, which did not take us
     sa_set_timer(old, TIMER_REAUTH, sa->ike->now + nsec_seconds(REAUTH_AGAIN_SECONDS));
 }

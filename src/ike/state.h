@@ -236,6 +236,7 @@ enum sa_bits {
     PPK_USED = 1 << 24,          // RFC 8784
     PPK_EARLY = 1 << 22,         // RFC 9867: before IKE_AUTH
     PEER_PPK_INT = 1 << 23,      // … it does that, and so in CREATE_CHILD_SA
+    SENT_FROM_HERE = 1 << 26,    // RFC 5685: … and this host was what sent it here
     PEER_REDIRECTS = 1 << 25,    // RFC 5685: the peer, who began, lets itself be sent elsewhere
 };
 

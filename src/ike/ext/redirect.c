@@ -12,6 +12,7 @@
 // The new gateway hears N(REDIRECTED_FROM)(the former one's address). Connection, identities and
 // selectors stay what they are: whoever sends a client elsewhere cannot make it trust anybody else.
 #include "ike/internal.h"
+#include "ike/roam.h"
 #include "ike/v2/auth.h"
 
 enum {
@@ -240,10 +241,25 @@ void redirect_heed(struct exchange *x)
 
 // --- the gateway
 
+// RFC 5685 3: the client says by whom it was sent. When that was this host, by a name, the client has
+// come to where it was meant to.
+static bool is_sent_from_here(struct ike *ike, const struct message *message)
+{
+    struct notify notify;
+    struct bytes nonce;
+    struct addr from;
+    const char *gateway;
+    if (!message_notify(message, NOTIFY_REDIRECTED_FROM, &notify) ||
+        gateway_read(ike, notify.data, &gateway, &nonce) || addr_parse(gateway, &from))
+        return false;
+    return ike->own_known && own_address(ike, &from);
+}
+
 void redirect_agree(struct sa *sa, const struct message *message)
 {
     struct notify notify;
     if (sa->initiator) return;
+    if (is_sent_from_here(sa->ike, message)) sa->bits |= SENT_FROM_HERE;
     if (message_notify(message, NOTIFY_REDIRECT_SUPPORTED, &notify) ||
         message_notify(message, NOTIFY_REDIRECTED_FROM, &notify))
         sa->bits |= PEER_REDIRECTS;
@@ -251,10 +267,11 @@ void redirect_agree(struct sa *sa, const struct message *message)
 
 // RFC 5685 4: whoever came by an address of a group and is sent to the one that it came to is here
 // already.
-static bool is_elsewhere(const char *gateway, const struct path *path)
+static bool is_elsewhere(const char *gateway, const struct path *path, bool sent_from_here)
 {
     struct addr addr;
-    return addr_parse(gateway, &addr) != OK || !addr_equal(&addr, &path->local.addr);
+    if (addr_parse(gateway, &addr) != OK) return !sent_from_here;
+    return !addr_equal(&addr, &path->local.addr);
 }
 
 // RFC 5685 3: the answer to a first message, with nothing kept. False: it is to go on here.
@@ -265,7 +282,7 @@ bool redirect_first(struct ike *ike, const struct message *message, const struct
     bool supported = message_notify(message, NOTIFY_REDIRECT_SUPPORTED, &notify) ||
                      message_notify(message, NOTIFY_REDIRECTED_FROM, &notify);
     if (!conn->redirect_to || !conn->redirect_early || !supported ||
-        !is_elsewhere(conn->redirect_to, &message->path) ||
+        !is_elsewhere(conn->redirect_to, &message->path, is_sent_from_here(ike, message)) ||
         nonce_read(message_first(message, PAYLOAD_NONCE)->body, &nonce) != OK)
         return false;
     struct ike_header header = message->header;
@@ -285,7 +302,7 @@ bool redirect_first(struct ike *ike, const struct message *message, const struct
 bool redirect_is_due(const struct sa *sa)
 {
     return sa->conn->redirect_to && sa->bits & PEER_REDIRECTS &&
-           is_elsewhere(sa->conn->redirect_to, &sa->path);
+           is_elsewhere(sa->conn->redirect_to, &sa->path, sa->bits & SENT_FROM_HERE);
 }
 
 // Both ends are proved, and nothing is to come of it; the client deletes it. RFC 5685 6: the SA is
