@@ -144,6 +144,7 @@ size_t tasks_cancel(struct sa *sa, const char *child); // how many there were of
 // The child of a task that failed in an SA that stands is tried again there; then the task is taken.
 bool wish_again(struct sa *sa, struct task *task, enum fault fault, const char *why);
 void wishes_leave(struct sa *sa, enum fault fault); // … in a new SA
+bool attempt_is_needless(struct sa *sa); // then it has ended
 bool sa_is_waiting(const struct sa *sa); // for the next attempt
 
 // reauth.c

@@ -364,6 +364,39 @@ void attempt_succeeded(const struct sa *sa)
            handshake->attempts + 1, span_text(sa->ike, sa->ike->now - handshake->failing_since));
 }
 
+// --- the peer was first
+
+static bool is_up_elsewhere(const struct sa *sa, const char *child)
+{
+    const struct loaded *loaded = loaded_find(sa->ike, sa->conn->name);
+    if (!loaded) return false;
+    LIST_EACH (const struct sa, of_loaded, other, &loaded->sas)
+        if (other != sa && other->state == ESTABLISHED && !other->replaced_by &&
+            !task_find(other, TASK_DELETE_IKE, 0) && child_by_name(other, child))
+            return true;
+    return false;
+}
+
+// What was only to be up, and is by now, as the peer has begun, too. True: nothing else is wanted.
+bool attempt_is_needless(struct sa *sa)
+{
+    bool met = false;
+    if (!sa->initiator || sa->reauth_of || !sa->conn) return false;
+    LIST_EACH (struct task, link, task, &sa->tasks) {
+        if (task->kind != TASK_CHILD || !task->wish || task->command ||
+            !is_up_elsewhere(sa, task->conf->name))
+            continue;
+        task_done(sa, task);
+        task_drop(sa, task);
+        met = true;
+    }
+    if (!met || sa->task_count || !sa->handshake || sa->handshake->command) return false;
+    report(sa->ike, (struct subject){.conn = sa->conn}, IKE_INFO, OK,
+           "the peer has connected meanwhile; nothing is to be tried");
+    sa_end(sa, OK, NULL);
+    return true;
+}
+
 // --- those that wait
 
 bool sa_is_waiting(const struct sa *sa)

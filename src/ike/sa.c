@@ -444,6 +444,7 @@ static void timer_run(struct sa *sa, enum sa_timer timer)
 {
     switch (timer) {
     case TIMER_START:
+        if (attempt_is_needless(sa)) break;
         exchange_ask(sa, first_plan(sa), NULL);
         break;
     case TIMER_RETRANSMIT:

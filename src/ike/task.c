@@ -209,6 +209,7 @@ void sa_pump(struct sa *sa)
 {
     if (sa->state == DEAD || sa->asking) return;
     if (sa->state == EXPECT_AUTH && sa->initiator) {
+        if (attempt_is_needless(sa)) return;
         exchange_ask(sa, intermediate_is_due(sa) ? &plan_intermediate : &plan_auth, NULL);
         return;
     }

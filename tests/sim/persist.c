@@ -173,7 +173,24 @@ static void the_peer_comes_first(struct sim *sim, uint64_t seed)
     sim_command(SIM_B(sim), "up lan");
     sim_run(sim, nsec_seconds(700));
     sim_quiesce(sim);
-    CHECK(sim, sim_children(SIM_A(sim), "lan") >= 1 && sim_paired(sim));
+    CHECK(sim, sim_children(SIM_A(sim), "lan") == 1 && sim_paired(sim));
+    CHECK(sim, sim_sas(SIM_A(sim)) <= 2);   // "lan" of the peer's, "other" of ours
+}
+
+// Both are to be up: whoever is later by more than a round trip leaves it at what the other has made.
+static void both_are_to_be_up(struct sim *sim, uint64_t seed)
+{
+    sim_pair_of(sim, seed, "", START, "", START);
+    SIM_A(sim)->cut = true;
+    sim_start(sim);
+    sim_run(sim, nsec_seconds(400 + (int64_t)rng_below(&sim->rng.rng, 4000)));
+    SIM_A(sim)->cut = false;
+    sim_run(sim, nsec_seconds(700));
+    sim_quiesce(sim);
+    CHECK(sim, sim_paired(sim) && sim_sas(SIM_A(sim)) == sim_sas(SIM_B(sim)));
+    CHECK(sim, sim_children(SIM_A(sim), "lan") <= 2 && sim_children(SIM_A(sim), "other") <= 2);
+    sim_run(sim, nsec_seconds(7000));
+    CHECK(sim, sim_sas(SIM_A(sim)) <= 2);
 }
 
 // The peer has several addresses: all are tried, the first ones first.
@@ -200,6 +217,7 @@ const struct scenario scenarios_persist[] = {
     SCENARIO(a_command_ends_it),
     SCENARIO(a_peer_that_was_dead_for_long_is_found_again),
     SCENARIO(the_peer_comes_first),
+    SCENARIO(both_are_to_be_up),
     SCENARIO(the_peers_addresses_are_tried_in_order),
     {NULL, NULL},
 };
