@@ -34,7 +34,6 @@ static void flows_read(struct plane *plane, nsec now, struct packet *const *pack
         flow_key_set_device(&plane->keys[i], packet->device);
         plane->hashes[i] = flow_hash(spd, &plane->keys[i]);
         __builtin_prefetch(flow_slot_at(spd, plane->hashes[i], 0));
-        __builtin_prefetch(flow_slot_at(spd, plane->hashes[i], 1));
     }
 }
 
