@@ -218,6 +218,7 @@ static void marks_compile(struct compiling *c, const struct tree *section, struc
     struct mark opened = same ? in : mark_of(c, section, "set_mark_in");
     child->if_id_in = device_of_mark(c, section, "mark_in", &in, child->if_id_in);
     child->if_id_out = device_of_mark(c, section, "mark_out", &out, child->if_id_out);
+    child->mark_in = in;
     child->mark_out = out;
     child->mark_opened = opened;
     bool in_wrong = opened.value && (!child->if_id_in || child->if_id_in > IF_ID_MAX);

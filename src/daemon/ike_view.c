@@ -103,6 +103,14 @@ static void mtu_add(const struct ike_child_info *child, struct arena *arena, str
     else number_add(arena, to, "tcp-mss", child->conf->tcp_mss);
 }
 
+static void mark_add(struct arena *arena, struct tree *to, const struct mark *mark,
+                     const char *value, const char *mask)
+{
+    if (!mark->mask) return;
+    tree_add_printf(arena, to, value, "%08x", mark->value);
+    tree_add_printf(arena, to, mask, "%08x", mark->mask);
+}
+
 static void child_add(const struct ike_child_info *child, struct arena *arena, struct tree *to)
 {
     nsec now = role_now();
@@ -123,6 +131,8 @@ static void child_add(const struct ike_child_info *child, struct arena *arena, s
     if (child->resource) number_add(arena, to, "cpu", child->resource - 1u);
     tree_add_printf(arena, to, "spi-in", "%08x", child->spi_in);
     tree_add_printf(arena, to, "spi-out", "%08x", child->spi_out);
+    mark_add(arena, to, &child->conf->mark_in, "mark-in", "mark-mask-in");
+    mark_add(arena, to, &child->conf->mark_out, "mark-out", "mark-mask-out");
     if (child->if_id_in) tree_add_printf(arena, to, "if-id-in", "%08x", child->if_id_in);
     if (child->if_id_out) tree_add_printf(arena, to, "if-id-out", "%08x", child->if_id_out);
     if (child->cpi_out) {

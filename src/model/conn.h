@@ -89,6 +89,7 @@ struct child_conf {
     uint8_t copy_dscp;                       // bit 0: out, bit 1: in
     uint32_t if_id_in, if_id_out;            // devices; 0: the ordinary one; or one of the two below
     bool if_id_shared;                       // unique ones come from the connection, for all its children
+    struct mark mark_in;                     // shown; it has chosen the device of if_id_in
     struct mark mark_out;                    // packets that carry it are led into the device of if_id_out
     struct mark mark_opened;                 // what packets out of the device of if_id_in carry
 };

@@ -150,6 +150,8 @@ def a_mark_leads_into_the_tunnel(lab):
     check(a.pings(HOSTS[4]["b"], source=HOSTS[4]["a"]) == 3, "what is marked does not go through the tunnel")
     check(a.pings("192.0.2.2") == 3, "what is not marked is caught")
     capture.stop()
+    child = here.children()[0]
+    check((child["mark-in"], child["mark-out"], child["mark-mask-out"]) == ("0000002a", "0000002a", "0000ffff"), f"marks are not told: {child}")
     check(not plain(capture), f"plaintext on the wire: {plain(capture)[:1]}")
     check("packets 3 " in a.run("nft", "list", "counter", "ip", "chooses", "opened"), "what was opened has no mark:\n" + a.run("nft", "list", "ruleset"))
     for family in ((), ("-6",)):
