@@ -63,9 +63,9 @@ void worker_cut(struct worker *worker, const struct packet *whole, worker_way *w
     (void)worker, (void)whole, (void)way; // no packet is too large
 }
 
-void worker_seal_pieces(struct worker *worker, struct packet *const *packets, size_t count)
+void worker_seal_pieces(struct worker *worker, struct packet *const *pieces, size_t count)
 {
-    (void)worker, (void)packets, (void)count;
+    (void)worker, (void)pieces, (void)count;
 }
 
 bool worker_send_cut(struct worker *worker, const struct packet *packet)
@@ -87,9 +87,25 @@ size_t plane_released(struct plane *plane, nsec oldest, struct packet *const *pa
 
 // --- in place of the daemon
 
-void link_poll(struct link *link)
+void worker_hand(struct worker *worker, struct packet *packet, unsigned to, enum hand kind)
 {
-    (void)link;
+    (void)worker, (void)packet, (void)to, (void)kind; // there is one worker
+}
+
+void worker_hand_copy(struct worker *worker, const struct packet *packet, unsigned to, enum hand kind)
+{
+    (void)worker, (void)packet, (void)to, (void)kind;
+}
+
+void worker_hand_done(struct worker *worker)
+{
+    (void)worker;
+}
+
+unsigned worker_sort_opened(struct worker *worker, struct packet *const *opened, unsigned count)
+{
+    (void)worker, (void)opened, (void)count;
+    return 0;
 }
 
 void link_send(struct link *link, const struct wr *message)
@@ -148,15 +164,16 @@ int main(int count, char **words)
     static struct worker worker;
     const char *text = NULL;
     struct role_options options = {
-        .workers = 1, .port_nat = PORT_NAT, .raw4 = -1, .raw6 = -1, .bypass4 = -1, .bypass6 = -1};
+        .workers = 1, .port_nat = PORT_NAT, .bypass4 = -1, .bypass6 = -1};
     must(count == 4, "usage", "bench-forward DEVICE LOCAL-ADDRESS REMOTE-ADDRESS");
     local.addr = address(words[2]);
     remote.addr = address(words[3]);
-    for (unsigned i = 0; i < WORKERS_MAX; i++) options.udp6.esp[i] = -1;
+    for (unsigned i = 0; i < WORKERS_MAX; i++)
+        options.udp6.esp[i] = options.raw4[i] = options.raw6[i] = options.ah4[i] = options.ah6[i] = -1;
     must(tun_open(words[1], 1, options.tun, &text) == OK, words[1], text);
     must(udp_open(ADDR_V4, PORT, PORT_NAT, 1, ROUTING_MARK, &options.udp4, &text) == OK, "ports",
          text);
-    worker_init(&worker, &options, 0, NULL, NULL);
+    worker_init(&worker, &options, 0, NULL);
     struct pollfd at[] = {{.fd = worker.devices[0].fd, .events = POLLIN},
                           {.fd = worker.sockets[SOCKET_UDP4], .events = POLLIN}};
     for (;;) {

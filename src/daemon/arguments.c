@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <sched.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@ enum letter {
     RESOLV_CONF,
     TUN,
     MTU,
+    WORKERS,
     PORT,
     PORT_NAT,
     PORT_TCP,
@@ -45,6 +47,7 @@ static const struct row {
     {"resolv-conf", RESOLV_CONF, "FILE",         "where name servers go that peers tell a client of; or none (/etc/resolv.conf)"},
     {"tun",        TUN,        "NAME",          "name of the TUN device (cygnet0)"},
     {"mtu",        MTU,        "BYTES",         "largest packet into the TUN device, 576 to 9000 (1400)"},
+    {"workers",    WORKERS,    "N",             "threads that move packets, 1 to 16, or auto: one for each processor, on two one (auto)"},
     {"port",       PORT,       "N",             "UDP port of IKE (500)"},
     {"port-nat",   PORT_NAT,   "N",             "UDP port of IKE and ESP behind NAT (4500)"},
     {"port-tcp",   PORT_TCP,   "N",             "TCP port where peers may connect that cannot use UDP, usually 4500; 0: none (0)"},
@@ -77,10 +80,10 @@ static const struct fd_row {
     {"udp6.ike_nat", AT(udp6.ike_nat), 1,           TO(IKE)},
     {"udp6.esp",     AT(udp6.esp),     WORKERS_MAX, TO(ESP)},
     {"tun",          AT(tun),          WORKERS_MAX, TO(ESP)},
-    {"raw4",         AT(raw4),         1,           TO(ESP)},
-    {"raw6",         AT(raw6),         1,           TO(ESP)},
-    {"ah4",          AT(ah4),          1,           TO(ESP)},
-    {"ah6",          AT(ah6),          1,           TO(ESP)},
+    {"raw4",         AT(raw4),         WORKERS_MAX, TO(ESP)},
+    {"raw6",         AT(raw6),         WORKERS_MAX, TO(ESP)},
+    {"ah4",          AT(ah4),          WORKERS_MAX, TO(ESP)},
+    {"ah6",          AT(ah6),          WORKERS_MAX, TO(ESP)},
     {"whole4",       AT(whole4),       1,           TO(ESP)},
     {"whole6",       AT(whole6),       1,           TO(ESP)},
     {"bypass4",      AT(bypass4),      1,           TO(ESP)},
@@ -232,6 +235,23 @@ static bool tun_name_good(const char *name)
     return good;
 }
 
+// On two processors the kernel's part of the work keeps the other one busy: see
+// decisions/0019-a-plane-for-each-worker.md.
+static unsigned workers_auto(void)
+{
+    cpu_set_t set;
+    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    if (count <= 2) return 1;
+    return count < WORKERS_MAX ? (unsigned)count : WORKERS_MAX;
+}
+
+static bool workers_read(const char *text, unsigned *out)
+{
+    if (strcmp(text, "auto") != 0) return number_read(text, 1, WORKERS_MAX, "workers", out);
+    *out = workers_auto();
+    return true;
+}
+
 static bool option_take(enum letter letter, const char *value, struct arguments *out)
 {
     struct role_options *options = &out->options;
@@ -261,6 +281,9 @@ static bool option_take(enum letter letter, const char *value, struct arguments 
         break;
     case MTU:
         good = number_read(value, 576, 9000, "mtu", &options->mtu);
+        break;
+    case WORKERS:
+        good = workers_read(value, &options->workers);
         break;
     case PORT:
         good = number_read(value, 1, 65535, "port", &number);
@@ -316,6 +339,7 @@ enum arguments_result arguments_read(int argc, char **argv, struct arguments *ou
     }
     memset(out, 0, sizeof *out);
     options_default(&out->options);
+    out->options.workers = workers_auto();
     int letter;
     while ((letter = getopt_long(argc, argv, "", longs, NULL)) != -1) {
         if (letter == HELP) {
@@ -405,6 +429,7 @@ char **arguments_for_role(const struct arguments *arguments, const struct role_o
     argument_add(&list, RESOLV_CONF, options->resolv_conf);
     argument_add(&list, TUN, options->tun_name);
     argument_add_number(&list, MTU, options->mtu);
+    argument_add_number(&list, WORKERS, options->workers);
     argument_add_number(&list, PORT, options->port);
     argument_add_number(&list, PORT_NAT, options->port_nat);
     argument_add_number(&list, PORT_TCP, options->port_tcp);

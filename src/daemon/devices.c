@@ -5,7 +5,7 @@
 #include "daemon/devices.h"
 #include "base/map.h"
 #include "base/rng.h"
-#include "daemon/worker.h"
+#include "esp/esp.h"
 #include <event2/event.h>
 #include <unistd.h>
 
@@ -18,10 +18,10 @@ struct device {
 
 struct devices {
     struct event_base *base;
-    struct worker *worker;
     struct map by_id;
     uint16_t last;
-    void (*after)(void *context); // a burst
+    void (*came)(void *context, uint16_t number, int fd);
+    void (*readable)(void *context, uint16_t number);
     void *context;
     struct link *net;
 };
@@ -49,17 +49,17 @@ static void device_readable(evutil_socket_t fd, short what, void *context)
 {
     (void)fd, (void)what;
     const struct device *device = context;
-    worker_outward(device->devices->worker, device->number);
-    device->devices->after(device->devices->context);
+    device->devices->readable(device->devices->context, device->number);
 }
 
 static void device_close(struct device *device)
 {
     if (!device->readable) return;
-    close(event_get_fd(device->readable));
+    int fd = event_get_fd(device->readable);
+    device->devices->came(device->devices->context, device->number, -1);
     event_free(device->readable);
     device->readable = NULL;
-    worker_device_set(device->devices->worker, device->number, -1);
+    close(fd);
 }
 
 static void device_take(struct devices *devices, uint32_t if_id, int fd)
@@ -73,7 +73,7 @@ static void device_take(struct devices *devices, uint32_t if_id, int fd)
     device_close(device);
     device->readable = event_new(devices->base, fd, EV_READ | EV_PERSIST, device_readable, device);
     event_add(device->readable, NULL);
-    worker_device_set(devices->worker, device->number, fd);
+    devices->came(devices->context, device->number, fd);
 }
 
 static void from_net(void *context, const struct message_head *head, struct rd *fields)
@@ -93,11 +93,12 @@ static void from_net(void *context, const struct message_head *head, struct rd *
 }
 
 struct devices *devices_new(struct event_base *base, const struct role_options *options,
-                            struct worker *worker, void (*after)(void *context), void *context)
+                            void (*came)(void *context, uint16_t number, int fd),
+                            void (*readable)(void *context, uint16_t number), void *context)
 {
     struct devices *devices = NEW(struct devices);
     *devices =
-        (struct devices){.base = base, .worker = worker, .after = after, .context = context};
+        (struct devices){.base = base, .came = came, .readable = readable, .context = context};
     map_init(&devices->by_id, rng_u64(role_rng()), rng_u64(role_rng()));
     devices->net = link_new(base, options->channel[ROLE_NET], ROLE_ESP, ROLE_NET, from_net, devices);
     return devices;

@@ -4,10 +4,10 @@
 #include "daemon/role.h"
 
 struct devices;
-struct worker;
-// after() is called when a burst of a device was sealed.
+// came(): a descriptor, to write to and to read from; -1: there is none any more. readable(): there is something to read.
 struct devices *devices_new(struct event_base *base, const struct role_options *options,
-                            struct worker *worker, void (*after)(void *context), void *context);
+                            void (*came)(void *context, uint16_t number, int fd),
+                            void (*readable)(void *context, uint16_t number), void *context);
 void devices_free(struct devices *devices);
 // The plane's number of a device in place of its if_id, whether or not the device is there already.
 CHECKED enum fault devices_number(struct devices *devices, uint32_t *if_id);

@@ -163,15 +163,16 @@ static bool raw_open_all(struct role_options *options)
 {
     struct raw_sockets raw;
     const char *text;
-    enum fault fault = raw_open(ROUTING_MARK, BYPASS_MARK, &raw, &text);
+    enum fault fault = raw_open(ROUTING_MARK, BYPASS_MARK, options->workers, &raw, &text);
     if (fault) {
         role_log(ROLE_MAIN, IKE_ERROR, fault, "raw socket: %s", text);
         return false;
     }
-    options->raw4 = raw.esp4;
-    options->raw6 = raw.esp6;
-    options->ah4 = raw.ah4;
-    options->ah6 = raw.ah6;
+    _Static_assert(sizeof raw.esp4 == sizeof options->raw4, "one for each worker");
+    memcpy(options->raw4, raw.esp4, sizeof options->raw4);
+    memcpy(options->raw6, raw.esp6, sizeof options->raw6);
+    memcpy(options->ah4, raw.ah4, sizeof options->ah4);
+    memcpy(options->ah6, raw.ah6, sizeof options->ah6);
     options->whole4 = raw.whole4;
     options->whole6 = raw.whole6;
     options->bypass4 = raw.bypass4;

@@ -16,15 +16,15 @@ struct role_options {             // what every role is told
     int alive;                    // closes when main is gone
     struct udp_ports udp4, udp6;
     int tun[WORKERS_MAX];         // queues of the TUN device; -1: none
-    int raw4, raw6;               // protocol 50
-    int ah4, ah6;                 // protocol 51
+    int raw4[WORKERS_MAX], raw6[WORKERS_MAX];   // protocol 50; each receives the SPIs of its worker
+    int ah4[WORKERS_MAX], ah6[WORKERS_MAX];     // protocol 51; likewise
     int whole4, whole6;           // protected packets that have their own header
     int bypass4, bypass6;         // whole packets that no policy protects
     int tcp4_listen, tcp6_listen;  // IKE over TCP (esp); -1: none
     int tcp4[TCP_SPARES], tcp6[TCP_SPARES];   // to connect with
     int icmp4, icmp6;             // what routers say of packets that are too large (ike)
     int vici;                     // listening UNIX socket (control)
-    unsigned workers;
+    unsigned workers;             // threads that move packets, each with a queue of the TUN device
     uint16_t port, port_nat;
     uint16_t port_tcp;            // 0: nobody may connect
     const char *tun_name;

@@ -300,6 +300,12 @@ void streams_send_esp(struct streams *all, const struct packet *packet)
     else all->worker->dropped[FAULT_NO_ROUTE]++;
 }
 
+void streams_prove(struct streams *all, const struct endpoint *local, const struct endpoint *remote)
+{
+    struct stream *stream = stream_find(all, local, remote);
+    if (stream) stream->proven = true;
+}
+
 void streams_tick(struct streams *all)
 {
     nsec now = role_now();

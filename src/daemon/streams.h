@@ -12,5 +12,7 @@ void streams_free(struct streams *streams);
 // A message of IKE, behind its marker; opens the connection when there is none and the remote port is one to connect to.
 void streams_send_ike(struct streams *streams, const struct endpoint *local, const struct endpoint *remote, struct bytes message);
 void streams_send_esp(struct streams *streams, const struct packet *packet);
+// A packet of an SA came by the connection and was good.
+void streams_prove(struct streams *streams, const struct endpoint *local, const struct endpoint *remote);
 // Once a second: those that say nothing are closed.
 void streams_tick(struct streams *streams);

@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 enum {
-    BUFFER_SIZE = PACKET_HEAD + PACKET_MAX + PACKET_TAIL,
     ESP_SIZE_MIN = 8, // RFC 4303 2: SPI and sequence number
     RELEASES_MAX = 64,
     FRAME_LARGE = 16384, // bytes: from here on a frame is a burst of its own
@@ -35,39 +34,42 @@ struct receiving { // what one system call receives
 };
 
 void worker_init(struct worker *worker, const struct role_options *options, unsigned index,
-                 struct plane *plane, struct link *ike)
+                 struct plane *plane)
 {
     *worker = (struct worker){
+        .index = index,
+        .workers = options->workers,
         .plane = plane,
-        .ike = ike,
         .bypass4 = options->bypass4,
         .bypass6 = options->bypass6,
         .whole4 = options->whole4,
         .whole6 = options->whole6,
         .sockets = {[SOCKET_UDP4] = options->udp4.esp[index],
                     [SOCKET_UDP6] = options->udp6.esp[index],
-                    // Raw sockets cannot be shared by SPI: the first worker reads them.
-                    [SOCKET_RAW4] = index ? -1 : options->raw4,
-                    [SOCKET_RAW6] = index ? -1 : options->raw6,
-                    [SOCKET_AH4] = index ? -1 : options->ah4,
-                    [SOCKET_AH6] = index ? -1 : options->ah6},
+                    [SOCKET_RAW4] = options->raw4[index],
+                    [SOCKET_RAW6] = options->raw6[index],
+                    [SOCKET_AH4] = options->ah4[index],
+                    [SOCKET_AH6] = options->ah6[index]},
         .port_nat = options->port_nat,
         .sending = sending_new(),
         .receiving = NEW(struct receiving),
     };
     for (unsigned i = 0; i < BURST_MAX; i++) {
-        worker->packets[i].space = mem_new(BUFFER_SIZE);
-        worker->pieces[i].space = mem_new(BUFFER_SIZE);
-        worker->packets[i].room = worker->pieces[i].room = BUFFER_SIZE;
+        worker->packets[i].space = mem_new(PACKET_BUFFER);
+        worker->pieces[i].space = mem_new(PACKET_BUFFER);
+        worker->packets[i].room = worker->pieces[i].room = PACKET_BUFFER;
     }
     for (unsigned i = 0; i < PLANE_DEVICES_MAX; i++) worker->devices[i].fd = -1;
     worker_device_set(worker, 0, options->tun[index]);
+    // The kernel gives answers of a flow to the queue that the flow came out of: of the worker who
+    // is to seal them.
+    worker->devices[0].out = options->tun[worker_partner(index, options->workers)];
 }
 
 void worker_device_set(struct worker *worker, uint16_t number, int fd)
 {
     struct worker_device *device = &worker->devices[number];
-    *device = (struct worker_device){.fd = fd};
+    *device = (struct worker_device){.fd = fd, .out = fd};
     enum tun_offload offload = fd < 0 ? TUN_NO_OFFLOAD : tun_offload(fd, TUN_OFFLOAD_UDP);
     if (offload >= TUN_OFFLOAD_TCP) device->joins |= GSO_TAKES_TCP;
     if (offload >= TUN_OFFLOAD_UDP) device->joins |= GSO_TAKES_UDP;
@@ -76,8 +78,8 @@ void worker_device_set(struct worker *worker, uint16_t number, int fd)
 void worker_wipe(struct worker *worker)
 {
     for (unsigned i = 0; i < BURST_MAX; i++) {
-        memory_wipe(worker->packets[i].space, BUFFER_SIZE);
-        memory_wipe(worker->pieces[i].space, BUFFER_SIZE);
+        memory_wipe(worker->packets[i].space, PACKET_BUFFER);
+        memory_wipe(worker->pieces[i].space, PACKET_BUFFER);
         free(worker->packets[i].space);
         free(worker->pieces[i].space);
     }
@@ -177,7 +179,7 @@ static void deliver(struct worker *worker, struct packet *const *packets, size_t
     }
     gso_join(join, packets, count, device->joins);
     for (unsigned i = 0; i < join->count; i++)
-        frame_write(worker, device->fd, &join->frames[i], packets);
+        frame_write(worker, device->out, &join->frames[i], packets);
 }
 
 static void bypass(struct worker *worker, struct packet *const *packets, size_t count)
@@ -195,6 +197,8 @@ static void packets_pass(struct worker *worker, struct packet *const *packets, s
         case VERDICT_SEND:
             if (packet->outer == OUTER_WHOLE)
                 worker_send_whole(worker, packet);
+            else if (packet->outer == OUTER_STREAM && worker->index)
+                worker_hand_copy(worker, packet, 0, HAND_STREAM);
             else if (packet->outer == OUTER_STREAM)
                 streams_send_esp(worker->streams, packet);
             else
@@ -213,6 +217,12 @@ static void packets_pass(struct worker *worker, struct packet *const *packets, s
         case VERDICT_FRAGMENT:
             sending_flush(worker); // in their order
             worker_cut(worker, packet, worker_seal_pieces);
+            break;
+        case VERDICT_SEAL_ELSEWHERE:
+            worker_hand(worker, packet, packet->worker, HAND_SEAL);
+            break;
+        case VERDICT_OPEN_ELSEWHERE:
+            worker_hand(worker, packet, packet->worker, HAND_OPEN);
             break;
         case VERDICT_BYPASS:
             // No policy protects the packet: it goes out as if the TUN device had not been there.
@@ -239,6 +249,7 @@ static void packets_dispatch(struct worker *worker, unsigned count)
     nsec now = role_now();
     while ((more_count = plane_more(worker->plane, now, more)))
         packets_pass(worker, more, more_count);
+    worker_hand_done(worker);
 }
 
 void worker_due(struct worker *worker)
@@ -250,12 +261,17 @@ void worker_due(struct worker *worker)
 
 // --- outward
 
+static void hear(struct worker *worker)
+{
+    if (worker->hear) worker->hear(worker->hear_context);
+}
+
 static void burst_seal(struct worker *worker, unsigned count)
 {
     if (!count) return;
     // The ike role tells us of a policy before it tells the net role, which makes the route: so
     // whatever packet came by that route, its policy is waiting here by now.
-    link_poll(worker->ike);
+    hear(worker);
     unsigned outward = worker->transit && !worker->source ? worker_open_transit(worker, count) : count;
     plane_seal(worker->plane, role_now(), worker->list, outward);
     packets_dispatch(worker, count);
@@ -338,8 +354,12 @@ static bool header_strip(struct packet *packet)
 
 // A datagram for the ike role, which the kernel had joined to a run of ESP. That happens seldom,
 // and anybody can make it happen: what is too much is lost, as datagrams are.
-static void marked_forward(struct worker *worker, const struct packet *packet)
+void worker_forward(struct worker *worker, const struct packet *packet)
 {
+    if (worker->index) {
+        worker_hand_copy(worker, packet, 0, HAND_MARKED);
+        return;
+    }
     struct datagram_message message = {.local = packet->to,
                                        .remote = packet->from,
                                        .tos = packet->tos,
@@ -367,7 +387,7 @@ static bool packet_accept(struct worker *worker, enum socket_kind kind, struct p
     }
     // RFC 3948 2.2: four zero bytes are no SPI but the mark of IKE.
     if (udp && get_u32(packet->at) == 0) {
-        marked_forward(worker, packet);
+        worker_forward(worker, packet);
         return false;
     }
     return true;
@@ -394,7 +414,7 @@ static void burst_open(struct worker *worker, unsigned count)
 {
     if (!count) return;
     // The answer that makes an SA may be on its way to us while the peer uses it already.
-    link_poll(worker->ike);
+    hear(worker);
     plane_open(worker->plane, role_now(), worker->list, count);
     packets_dispatch(worker, count);
 }
@@ -475,6 +495,7 @@ void worker_inward(struct worker *worker, enum socket_kind kind)
     worker->joined = false;
     for (int i = 0; i < got; i++) count = message_take(worker, kind, (unsigned)i, count);
     burst_open(worker, count);
+    worker_hand_done(worker);
     hands_empty(worker);
 }
 
@@ -506,6 +527,55 @@ bool worker_open_taken(struct worker *worker)
     }
     worker->taken_good = false;
     return good;
+}
+
+// --- from other workers
+
+// RFC 9329 6.1: a connection that brings packets of our SAs is a peer's.
+static void taken_prove(struct worker *worker, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        const struct packet *packet = worker->list[i];
+        bool good = packet->verdict == VERDICT_DELIVER || packet->verdict == VERDICT_GATHERED;
+        if (packet->outer != OUTER_STREAM || !good) continue;
+        worker->proven(worker->proven_context, packet);
+        return; // the others follow in other bursts
+    }
+}
+
+static void handed_open(struct worker *worker, unsigned count)
+{
+    hear(worker);
+    plane_open(worker->plane, role_now(), worker->list, count);
+    taken_prove(worker, count);
+    unsigned outward = 0;
+    if (worker->transit) {
+        struct packet *opened[BURST_MAX];
+        memcpy(opened, worker->list, count * sizeof *opened);
+        outward = worker_sort_opened(worker, opened, count);
+    }
+    plane_seal(worker->plane, role_now(), worker->list, outward);
+    packets_dispatch(worker, count);
+}
+
+static void handed_seal(struct worker *worker, unsigned count)
+{
+    hear(worker);
+    plane_seal(worker->plane, role_now(), worker->list, count);
+    packets_dispatch(worker, count);
+}
+
+void worker_handed_burst(struct worker *worker, enum hand kind, unsigned count)
+{
+    hands_fill(worker);
+    for (unsigned i = 0; i < count; i++) worker->list[i] = &worker->packets[i];
+    if (kind == HAND_SEAL) handed_seal(worker, count);
+    if (kind == HAND_OPEN) handed_open(worker, count);
+    for (unsigned i = 0; i < count && kind == HAND_STREAM; i++)
+        streams_send_esp(worker->streams, worker->list[i]);
+    for (unsigned i = 0; i < count && kind == HAND_MARKED; i++)
+        worker_forward(worker, worker->list[i]);
+    hands_empty(worker);
 }
 
 void worker_tick(struct worker *worker)

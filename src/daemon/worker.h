@@ -5,9 +5,11 @@
 //     TUN --read--> cut --> seal --SEND----> UDP or raw socket    (UDP_SEGMENT, sendmmsg)
 //                                --BYPASS--> raw socket, header and all
 //     UDP, raw --recvmmsg--> split --> open --DELIVER--> join --> TUN    (UDP_GRO, writev)
+//
+// Each has a thread, a plane and sockets of its own. A packet whose SA is another worker's is handed
+// over to that one (worker_hand.c).
 #pragma once
-#include "daemon/role.h"
-#include "esp/esp.h"
+#include "daemon/post.h"
 
 enum socket_kind {
     SOCKET_UDP4,
@@ -25,13 +27,22 @@ struct receiving;
 
 struct worker_device {
     int fd;         // -1: not there
+    int out;        // where to write: the queue that the answers are to come from
     unsigned joins; // enum gso_kinds: what it takes in one frame
 };
 
 struct worker {
+    unsigned index, workers;
     struct plane *plane;
-    struct streams *streams; // connections over TCP
-    struct link *ike; // what it says is heard before packets that came because of it are judged
+    struct streams *streams; // connections over TCP: worker 0 has them
+    struct link *ike;        // worker 0; NULL: another
+    // What the ike role has said is heard before packets that came because of it are judged.
+    void (*hear)(void *context);
+    void *hear_context;
+    void (*proven)(void *context, const struct packet *packet); // what came over TCP was good
+    void *proven_context;
+    struct post *posts[WORKERS_MAX]; // of all workers
+    uint32_t called;                 // those to whom something was handed over
     struct worker_device devices[PLANE_DEVICES_MAX]; // by the plane's number; 0: the ordinary one
     uint16_t source; // device of the burst in our hands
     int bypass4, bypass6;
@@ -55,7 +66,7 @@ struct worker {
 };
 
 void worker_init(struct worker *worker, const struct role_options *options, unsigned index,
-                 struct plane *plane, struct link *ike);
+                 struct plane *plane);
 void worker_wipe(struct worker *worker);
 // Once a second.
 void worker_tick(struct worker *worker);
@@ -85,3 +96,15 @@ void worker_release(struct worker *worker, nsec oldest);
 // of them was good.
 void worker_take(struct worker *worker, const struct endpoint *from, const struct endpoint *to, struct bytes message);
 bool worker_open_taken(struct worker *worker);
+// Of opened packets, puts those in transit that are not ours at the beginning of the list; returns how many: they are to be sealed.
+unsigned worker_sort_opened(struct worker *worker, struct packet *const *opened, unsigned count);
+// A datagram for the ike role that came among ESP.
+void worker_forward(struct worker *worker, const struct packet *packet);
+
+// --- other workers (worker_hand.c)
+void worker_hand(struct worker *worker, struct packet *packet, unsigned to, enum hand kind);
+void worker_hand_copy(struct worker *worker, const struct packet *packet, unsigned to, enum hand kind);
+void worker_hand_done(struct worker *worker); // at the end of a burst
+// What others have handed over.
+void worker_handed(struct worker *worker);
+void worker_handed_burst(struct worker *worker, enum hand kind, unsigned count); // in packets[]

@@ -80,8 +80,24 @@ void worker_send_whole(struct worker *worker, struct packet *packet)
         worker->dropped[send_fault(error)]++;
 }
 
-// What is no one of ours is outward: ESP of a host behind us, or for one. What was dropped or is
-// kept stays in the list, as what has its verdict does.
+// What is no one of ours is outward: ESP of a host behind us, or for one.
+unsigned worker_sort_opened(struct worker *worker, struct packet *const *opened, unsigned count)
+{
+    struct packet *inward[BURST_MAX];
+    unsigned outward_count = 0, inward_count = 0;
+    for (unsigned i = 0; i < count; i++) {
+        bool passes = opened[i]->transit && opened[i]->verdict == VERDICT_BYPASS;
+        if (passes) opened[i]->transit = false;
+        if (passes)
+            worker->list[outward_count++] = opened[i];
+        else
+            inward[inward_count++] = opened[i];
+    }
+    memcpy(worker->list + outward_count, inward, inward_count * sizeof *inward);
+    return outward_count;
+}
+
+// What was dropped or is kept stays in the list, as what has its verdict does.
 unsigned worker_open_transit(struct worker *worker, unsigned count)
 {
     struct packet *inward[BURST_MAX], *outward[BURST_MAX], *done[BURST_MAX];
@@ -97,15 +113,10 @@ unsigned worker_open_transit(struct worker *worker, unsigned count)
             done[done_count++] = packet;
     }
     plane_open(worker->plane, role_now(), inward, inward_count);
-    for (unsigned i = 0; i < inward_count; i++) {
-        if (inward[i]->verdict != VERDICT_BYPASS) {
-            done[done_count++] = inward[i];
-            continue;
-        }
-        inward[i]->transit = false;
-        outward[outward_count++] = inward[i];
-    }
-    memcpy(worker->list, outward, outward_count * sizeof *outward);
-    memcpy(worker->list + outward_count, done, done_count * sizeof *done);
-    return outward_count;
+    unsigned passes = worker_sort_opened(worker, inward, inward_count);
+    memcpy(outward + outward_count, worker->list, inward_count * sizeof *outward);
+    outward_count += inward_count;
+    memcpy(outward + outward_count, done, done_count * sizeof *done);
+    memcpy(worker->list, outward, count * sizeof *outward);
+    return outward_count - inward_count + passes;
 }

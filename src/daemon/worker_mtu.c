@@ -28,6 +28,9 @@ void worker_seal_pieces(struct worker *worker, struct packet *const *pieces, siz
     plane_seal(worker->plane, role_now(), pieces, count);
     for (size_t i = 0; i < count; i++) {
         struct packet *packet = pieces[i];
+        // Behind the first piece there are no ports: another SA may have them (RFC 9611).
+        if (packet->verdict == VERDICT_SEAL_ELSEWHERE)
+            worker_hand_copy(worker, packet, packet->worker, HAND_SEAL);
         if (packet->verdict != VERDICT_SEND) continue;
         if (packet->outer == OUTER_WHOLE)
             worker_send_whole(worker, packet);

@@ -22,6 +22,8 @@ enum verdict {
     VERDICT_BYPASS,       // send on as it is, unprotected (policy says so, or no policy covers it)
     VERDICT_FRAGMENT,     // cut it into packets of at most `limit` bytes (esp/pmtu.h) and seal those
     VERDICT_HELD,         // the plane copied it and waits, for an SA or for other fragments; the buffer is free again
+    VERDICT_SEAL_ELSEWHERE, // as it is, to the plane of `worker`, which is to seal it
+    VERDICT_OPEN_ELSEWHERE, // likewise, to open it
     VERDICT_GATHERED,     // IP-TFS: what it holds comes from plane_more(); until that has no more, the buffer is in use
 };
 
@@ -60,6 +62,9 @@ struct packet {
     uint16_t head;          // open: so many bytes before `at` are the outer IP header with what extends it; 0: they are not there
                             // seal, WHOLE: so many bytes are headers that the kernel would write alike, from `from`, `to`, tos, ttl
                             // and df; 0: they must leave as they are
+    uint8_t worker;         // VERDICT_…_ELSEWHERE
+    uint8_t hands;          // the caller's: how many workers it has gone through
+    bool asked;             // open: worker 0, which hears first what SAs there are, knows no other that it could be for
     struct endpoint from, to;   // outer
 };
 
@@ -67,7 +72,14 @@ struct plane;
 
 struct plane_limits {
     size_t sas_max, policies_max;
+    // Planes of several workers: each has all policies and all outbound SAs, seals with those that are its own and knows of the others
+    // whose they are; inbound SAs it has its own only. What a plane has no answer to goes to that of worker 0. 0 workers: there is one.
+    unsigned worker, workers;
+    uint64_t flow_seed;     // 0: a random one; the same in all of them, since it says which flow goes to which resource (RFC 9611)
 };
+// Whose an SA is. The kernel brings packets by the same rule (os/udp.c); the two directions of a child are different workers' if it can be.
+static inline unsigned worker_of_spi(uint32_t spi, unsigned workers) { return spi % workers; }
+static inline unsigned worker_partner(unsigned worker, unsigned workers) { return (worker + workers / 2) % workers; }
 
 enum plane_event_kind { PLANE_ACQUIRE = 1, PLANE_EXPIRE_SOFT_SEQUENCE, PLANE_PEER_MOVED, PLANE_UNKNOWN_SPI };
 struct plane_event {

@@ -102,6 +102,7 @@ struct sa_run {
     uint8_t mode;  // enum sa_mode
     uint8_t iv_size, icv_size, align;
     uint8_t copy; // copy_pack()
+    uint8_t worker; // outbound: whose it is
     uint16_t tfc; // padded to this size at least
     uint16_t device; // inbound: which packets come out of
     union {
@@ -419,6 +420,7 @@ burst_prefetch(const struct burst *burst, size_t group, struct packet *const *pa
     group_prefetch(burst, group + AHEAD_NEAR, packets);
     group_prefetch(burst, group + AHEAD_NEXT, packets);
 }
+void packet_elsewhere(struct packet *packet, enum verdict verdict, unsigned worker);
 
 // --- seal.c, open.c: what ESP and AH share
 enum fault sequence_next(struct plane *plane, struct sa_run *run);
@@ -505,6 +507,7 @@ void ah_group_open(struct plane *plane, nsec now, const struct group *group,
                    struct packet *const *packets);
 
 struct plane {
+    unsigned worker, workers;
     struct batch_backend *backend;
     struct batch_backend
         *fallback; // own one, for ciphers that the backend lacks; NULL until needed

@@ -40,12 +40,26 @@ static uint32_t spi_offset(const struct packet *packet)
     return packet->protocol == PROTOCOL_AH ? 4 : 0;
 }
 
+// The SA may be another worker's, or so new that only worker 0 has heard of it, who hears first.
+static bool is_elsewhere(const struct plane *plane, const struct packet *packet, unsigned *worker)
+{
+    *worker = worker_of_spi(packet->spi, plane->workers);
+    if (*worker != plane->worker) return true;
+    *worker = 0;
+    return plane->worker && !packet->asked;
+}
+
 static void not_ours(struct plane *plane, struct packet *packet)
 {
-    if (packet->transit)
+    unsigned worker;
+    if (is_elsewhere(plane, packet, &worker)) {
+        packet->asked = !plane->worker;
+        packet_elsewhere(packet, VERDICT_OPEN_ELSEWHERE, worker);
+    } else if (packet->transit) {
         transit_pass(plane, packet);
-    else
+    } else {
         spi_unknown(plane, packet);
+    }
 }
 
 // The SPI is known; is the packet of its SA's kind, too? What is in transit can only be for

@@ -18,8 +18,11 @@ struct plane *plane_new(struct batch_backend *backend, struct rng *rng,
 {
     struct plane *plane = NEW(struct plane);
     plane->backend = backend;
+    plane->worker = limits->worker;
+    plane->workers = limits->workers ? limits->workers : 1;
     sad_init(&plane->sad, limits->sas_max, rng);
     spd_init(&plane->spd, limits->policies_max, rng);
+    if (limits->flow_seed) plane->spd.flow_seed = limits->flow_seed;
     hold_init(&plane->hold);
     plane->stats.bytes_memory = plane_memory(plane);
     return plane;
@@ -49,6 +52,12 @@ void packet_drop(struct plane *plane, struct packet *packet, enum fault fault)
     packet->verdict = VERDICT_DROP;
     packet->fault = fault;
     plane->stats.dropped[fault]++;
+}
+
+void packet_elsewhere(struct packet *packet, enum verdict verdict, unsigned worker)
+{
+    packet->verdict = (uint8_t)verdict;
+    packet->worker = (uint8_t)worker;
 }
 
 // RFC 4303 and modes ------------------------------------------------------------------------------

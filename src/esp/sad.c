@@ -168,6 +168,21 @@ static void run_set_key(struct sa_run *run, const struct sa_key *key)
     assert(run->align >= 4 && run->align <= ESP_ALIGN_MAX && (run->align & (run->align - 1)) == 0);
 }
 
+// The other direction is at work at the same time: TCP sends ACKs while it receives.
+static unsigned sa_worker(const struct plane *plane, const struct sa_spec *spec)
+{
+    if (spec->direction == SA_IN) return plane->worker;
+    uint32_t seed = spec->partner_spi ? spec->partner_spi : spec->policy;
+    return worker_partner(worker_of_spi(seed, plane->workers), plane->workers);
+}
+
+static enum fault sa_keys_new(struct plane *plane, const struct sa_spec *spec, struct sa_key *key)
+{
+    if (sa_worker(plane, spec) != plane->worker) return OK;
+    return spec->protocol == PROTOCOL_AH ? icv_key_new(spec->integ, spec->integ_key, &key->icv)
+                                         : sa_key_new(plane, spec, &key->batch);
+}
+
 static void sa_new(struct plane *plane, struct sa_run *run, const struct sa_spec *spec,
                    const struct sa_key *key)
 {
@@ -188,19 +203,20 @@ static void sa_new(struct plane *plane, struct sa_run *run, const struct sa_spec
                            (spec->cpi ? SA_IPCOMP : 0)),
         .copy = copy_pack(spec->copy_dscp, spec->copy_df, spec->copy_ecn),
         .device = (uint16_t)spec->if_id,
+        .worker = (uint8_t)sa_worker(plane, spec),
     };
     sa->parts = mtu_parts(spec);
     sa->path_mtu = spec->path_mtu;
     sa->tfc = spec->tfc_padding;
     sa->tcp_mss = spec->tcp_mss;
     sa->fragments = spec->fragments;
-    run_set_key(run, key);
+    if (run->worker == plane->worker) run_set_key(run, key);
     if (spec->direction == SA_IN)
         run_set_in(run, spec);
     else
         run_set_out(run, spec);
     run_set_path(&plane->sad, run, &spec->path);
-    if (spec->mode == MODE_IPTFS) iptfs_new(plane, run, spec);
+    if (spec->mode == MODE_IPTFS && run->worker == plane->worker) iptfs_new(plane, run, spec);
     run_set_mtu(run, spec->path_mtu);
     if (++plane->stats.sas == SAS_WIDE) {
         sad_widen(&plane->sad);
@@ -269,8 +285,7 @@ enum fault plane_sa_add(struct plane *plane, const struct sa_spec *spec)
         sad_find(sad, spec->spi, spec->direction, &spec->path.remote.addr, &fault);
     if (!former && sad->unused_count == 0) return FAULT_SAS_TOO_MANY;
     struct sa_key key = {0};
-    TRY(spec->protocol == PROTOCOL_AH ? icv_key_new(spec->integ, spec->integ_key, &key.icv)
-                                      : sa_key_new(plane, spec, &key.batch));
+    TRY(sa_keys_new(plane, spec, &key));
     if (former) sa_remove(plane, former);
 
     uint32_t number = sad->unused[--sad->unused_count];
@@ -314,6 +329,7 @@ enum fault plane_sa_skip(struct plane *plane, uint32_t spi, const struct addr *r
     enum fault fault;
     struct sa_run *run = sad_find(&plane->sad, spi, SA_OUT, remote, &fault);
     if (!run) return fault;
+    if (run->worker != plane->worker) return OK; // whoever seals counts
     uint64_t left = SEQUENCE_LAST(run->flags & SA_ESN) - run->out.sequence;
     run->out.sequence += delta < left ? delta : left;
     sequence_watch(plane, run); // with none left no packet would bring it up
@@ -367,7 +383,7 @@ bool plane_usage_next(const struct plane *plane, size_t *cursor, struct sa_usage
 {
     while (*cursor < plane->sad.begun) {
         const struct sa_run *run = &plane->sad.runs[(*cursor)++];
-        if (!run->sa) continue;
+        if (!run->sa || run->worker != plane->worker) continue;
         run_usage(run, usage);
         return true;
     }

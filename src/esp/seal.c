@@ -6,7 +6,8 @@
 //   policies_find   policy and SA; packets that need none, or that must wait, leave here; packets
 //                   of one SA are chained
 //   group_seal      sequence number, header, padding; one cipher call for the group; destination;
-//                   AH has its own (ah.c), and in IP-TFS packets are gathered (iptfs_plane.c)
+//                   AH has its own (ah.c), and in IP-TFS packets are gathered (iptfs_plane.c);
+//                   packets for an SA of another worker leave here
 #include "esp/internal.h"
 
 // 1, 2, 3 …: RFC 4303 2.4.
@@ -38,7 +39,8 @@ static void flows_read(struct plane *plane, nsec now, struct packet *const *pack
 }
 
 // RFC 4301 5.1: the policy says what becomes of a packet; here a packet that no policy covers is
-// not ours; but what was routed into a tunnel's own device was meant for the tunnel.
+// not ours; but what was routed into a tunnel's own device was meant for the tunnel. A policy or an
+// SA that is new may be known to worker 0 only: the others leave it to that one to say that there is none.
 static void policy_apply(struct plane *plane, nsec now, size_t number, struct packet *packet)
 {
     const struct flow_slot *slot =
@@ -50,7 +52,9 @@ static void policy_apply(struct plane *plane, nsec now, size_t number, struct pa
     }
     struct policy *policy = slot->policy;
     bool passes = !policy || policy->action == POLICY_BYPASS;
-    if (passes && packet->device) {
+    if (plane->worker) {
+        packet_elsewhere(packet, VERDICT_SEAL_ELSEWHERE, 0);
+    } else if (passes && packet->device) {
         packet_drop(plane, packet, FAULT_DEVICE_POLICY);
     } else if (passes) {
         packet->verdict = VERDICT_BYPASS;
@@ -171,6 +175,14 @@ static void group_seal(struct plane *plane, nsec now, const struct group *group,
     group_sealed(plane, now, run, bytes, count);
 }
 
+static void group_elsewhere(const struct plane *plane, const struct group *group,
+                            struct packet *const *packets)
+{
+    for (unsigned i = 0, number = group->first; i < group->count;
+         i++, number = plane->burst.next[number])
+        packet_elsewhere(packets[number], VERDICT_SEAL_ELSEWHERE, group->run->worker);
+}
+
 void plane_seal(struct plane *plane, nsec now, struct packet *const *packets, size_t count)
 {
     assert(count <= BURST_MAX);
@@ -179,6 +191,10 @@ void plane_seal(struct plane *plane, nsec now, struct packet *const *packets, si
     for (size_t i = 0; i < plane->burst.group_count; i++) {
         burst_prefetch(&plane->burst, i, packets);
         const struct group *group = &plane->burst.groups[i];
+        if (group->run->worker != plane->worker) {
+            group_elsewhere(plane, group, packets);
+            continue;
+        }
         if (group->run->flags & SA_KEPT) (void)run_expand_key(plane, group->run);
         if (group->run->flags & SA_AH)
             ah_group_seal(plane, now, group, packets);

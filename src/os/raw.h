@@ -5,9 +5,12 @@
 #include "base/addr.h"
 #include "base/fault.h"
 
+enum { RAW_WORKERS_MAX = 16 };
+
 struct raw_sockets {
-    int esp4, esp6;       // protocol 50; IPv4 packets are received with their IP header
-    int ah4, ah6;         // protocol 51, likewise
+    // Of each worker: a filter lets in what has an SPI whose remainder is the worker's number.
+    int esp4[RAW_WORKERS_MAX], esp6[RAW_WORKERS_MAX]; // protocol 50; IPv4 packets are received with their IP header
+    int ah4[RAW_WORKERS_MAX], ah6[RAW_WORKERS_MAX];   // protocol 51, likewise
     int whole4, whole6;   // protected packets go out as they are, header included
     int bypass4, bypass6; // packets that no policy protects do
     int icmp4, icmp6;     // receive what routers say of packets that are too large
@@ -15,5 +18,5 @@ struct raw_sockets {
 
 // bypass_mark is set on the bypass sockets, mark on the others; IPv6 ones are -1 where the host has no
 // IPv6.
-CHECKED enum fault raw_open(uint32_t mark, uint32_t bypass_mark, struct raw_sockets *out,
-                            const char **text);
+CHECKED enum fault raw_open(uint32_t mark, uint32_t bypass_mark, unsigned workers,
+                            struct raw_sockets *out, const char **text);

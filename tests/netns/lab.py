@@ -22,6 +22,7 @@ import time
 from keeper import KEEPER, remove
 
 COMMAND_SECONDS = 30
+WORKERS = os.environ.get("CYGNET_WORKERS")   # threads for packets, of every daemon that a case does not say otherwise for
 
 
 class Failure(Exception):
@@ -212,6 +213,9 @@ class Cygnet(Daemon):
                  "--vici", self.vici, "--run-dir", self.run_dir, "--state-dir", self.run_dir / "state",
                  "--resolv-conf", self.resolv_conf, *options]
         words += ["--keylog", self.keylog] if keylog else []
+        workers = host.lab.workers or WORKERS
+        if workers and "--workers" not in options:
+            words += ["--workers", workers]
         self.process = host.start(*words, log=self.log_path)
         if wait:
             self.wait_ready()
@@ -248,6 +252,7 @@ class Lab:
         KEEPER.begin(self.name, self.directory)
         self.hosts, self.processes = [], []
         self.kept = False
+        self.workers = None
 
     def host(self, name):
         return Host(self, name)

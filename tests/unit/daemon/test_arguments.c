@@ -64,7 +64,7 @@ static void options_are_taken(void **state)
     assert_int_equal(
         read_line("--foreground --config none --vici unix:///tmp/v --run-dir /tmp/r --tun t_1-x "
                   "--mtu 1300 --port 1500 "
-                  "--port-nat 5500 --keylog k --log-json --debug --retransmit 0.1/1.5/3",
+                  "--port-nat 5500 --workers 3 --keylog k --log-json --debug --retransmit 0.1/1.5/3",
                   &arguments, &said),
         ARGUMENTS_RUN);
     const struct role_options *options = &arguments.options;
@@ -76,6 +76,7 @@ static void options_are_taken(void **state)
     assert_int_equal(options->mtu, 1300);
     assert_int_equal(options->port, 1500);
     assert_int_equal(options->port_nat, 5500);
+    assert_int_equal(options->workers, 3);
     assert_string_equal(options->keylog, "k");
     assert_string_equal(options->retransmit, "0.1/1.5/3");
 }
@@ -94,6 +95,9 @@ static void mistakes_are_told(void **state)
         {"--port -1", "\"-1\""},
         {"--port 4500", "must differ"},
         {"--mtu 100", "576 to 9000"},
+        {"--workers 0", "1 to 16"},
+        {"--workers 17", "1 to 16"},
+        {"--workers many", "\"many\""},
         {"--tun sixteen-letters-", "--tun"},
         {"--tun a/b", "--tun"},
         {"--vici unix://relative", "absolute"},
