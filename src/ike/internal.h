@@ -147,6 +147,9 @@ void wishes_leave(struct sa *sa, enum fault fault); // … in a new SA
 bool attempt_is_needless(struct sa *sa); // then it has ended
 bool sa_is_waiting(const struct sa *sa); // for the next attempt
 
+// uproot.c
+void children_uproot(struct sa *sa); // those that its path has left behind
+
 // reauth.c
 void sa_replace(struct sa *sa); // it ends, and what is to be up comes up anew
 void reauthenticate(struct sa *sa);
@@ -176,6 +179,9 @@ void policy_waken(const struct policy *policy);
 void policy_child_path(const struct child *child, struct path *path); // of its packets
 void policy_sides(const struct policy *policy, struct selectors *local,
                   struct selectors *remote); // those in force
+void policy_follow(struct policy *policy, const struct selectors *local,
+                   const struct selectors *remote); // a trap that is in use: when it is free again
+void policies_heed_address(struct ike *ike); // "dynamic" ones are looked up anew
 void policy_release(struct policy *policy);  // one child less
 void policy_trap(struct ike *ike, struct loaded *loaded, const struct child_conf *conf);
 void policy_untrap(struct policy *policy);

@@ -11,7 +11,7 @@
 #include "ike/internal.h"
 #include <assert.h>
 
-enum { RESOLVE_RETRY_SECONDS = 10, ACQUIRE_HOLD_SECONDS = 5 };
+enum { RESOLVE_RETRY_SECONDS = 10, ACQUIRE_HOLD_SECONDS = 5, ADDRESS_SETTLE_MS = 100 };
 
 // --- selectors of both sides, packed
 
@@ -229,6 +229,14 @@ static void trap_restore(struct policy *policy)
     guard_take(policy);
 }
 
+void policy_follow(struct policy *policy, const struct selectors *local,
+                   const struct selectors *remote)
+{
+    if (!policy->trap) return;
+    free(policy->trap_sides);
+    policy->trap_sides = sides_pack(local, remote);
+}
+
 void policy_release(struct policy *policy)
 {
     assert(policy->users);
@@ -275,7 +283,9 @@ static void trap_resolve(struct policy *policy)
 
 void policy_answered(struct policy *policy, const struct ike_answer *answer)
 {
-    if (!policy->trap || policy->installed) return;
+    bool moves = policy->installed && !policy->users && !answer->fault &&
+                 !addr_equal(&policy->path.local.addr, &answer->path.local.addr);
+    if (!policy->trap || (policy->installed && !moves)) return;
     if (!answer->fault) {
         trap_install(policy, &answer->path);
         return;
@@ -288,10 +298,25 @@ void policy_answered(struct policy *policy, const struct ike_answer *answer)
              policy->ike->now + nsec_seconds(RESOLVE_RETRY_SECONDS));
 }
 
+// A trap for our own address: packets from another one would not call for protection.
+static bool follows_address(const struct policy *policy)
+{
+    return policy->trap && !policy->users && policy->conf->local_dynamic &&
+           !policy->conn->vip_count;
+}
+
 void policy_timer_fired(struct policy *policy)
 {
     heap_set(&policy->ike->alarms, &policy->alarm.item, NSEC_NEVER);
-    if (policy->trap && !policy->installed) trap_resolve(policy);
+    if (policy->trap && (!policy->installed || follows_address(policy))) trap_resolve(policy);
+}
+
+void policies_heed_address(struct ike *ike)
+{
+    LIST_EACH (struct loaded, link, loaded, &ike->loaded)
+        LIST_EACH (struct policy, link, policy, &loaded->policies)
+            if (policy->installed && follows_address(policy))
+                heap_set(&ike->alarms, &policy->alarm.item, ike->now + nsec_ms(ADDRESS_SETTLE_MS));
 }
 
 void policy_trap(struct ike *ike, struct loaded *loaded, const struct child_conf *conf)

@@ -72,6 +72,7 @@ void address_in(struct ike *ike, const struct addr *addr, bool came)
     bool far = reaches_far(addr);
     if (addr->family && (!far || !own_changed(ike, addr, came))) return;
     attempts_heed_address(ike, addr, came);
+    policies_heed_address(ike);
     LIST_EACH (struct sa, link, sa, &ike->sas)
         if (sa->mobility) path_look_soon(sa);
 }
@@ -185,6 +186,9 @@ void path_children_follow(struct sa *sa)
     if (path_equal(&former, &mobility->carried)) return;
     mobility->changes++;
     LIST_EACH (struct child, link, child, &sa->children) child_moved(child, &former);
+    if (!path_decides(sa)) return;
+    mobility->uproots = true;
+    sa_set_timer(sa, TIMER_TASKS, sa->ike->now);
 }
 
 void path_changed(struct sa *sa, const struct path *former)

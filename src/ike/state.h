@@ -373,6 +373,7 @@ struct mobility {
     uint8_t look;        // number of the peer's address that RESOLVE is asked for
     bool look_again;     // there were news meanwhile
     bool stranded;       // there is no way to the peer
+    bool uproots;        // children of a former address are to be made anew
     bool place_known;
     uint8_t place[20];   // RFC 4555 3.8: digest of where the peer saw us
     uint8_t told[20];    // digest of our addresses as it knows them

@@ -213,6 +213,7 @@ void sa_pump(struct sa *sa)
         exchange_ask(sa, intermediate_is_due(sa) ? &plan_intermediate : &plan_auth, NULL);
         return;
     }
+    if (sa->mobility) children_uproot(sa);
     nsec later = NSEC_NEVER;
     struct task *task = next_task(sa, &later);
     sa_set_timer(sa, TIMER_TASKS, later);

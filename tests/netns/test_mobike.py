@@ -306,3 +306,47 @@ def with_strongswan(lab, ours_roams):
     check(len(ours.sas()) == 1, "there is another IKE SA now")
     # Its data plane (kernel-libipsec) cannot change addresses, so strongSwan rekeys the child.
     wait_for("one child", lambda: len(ours.children()) == 1)
+
+
+def host_config(me, mode, start="none"):
+    """Between the two hosts themselves: selectors are the addresses in use."""
+    text = config(me, "b" if me == "a" else "a", nets={"a": "dynamic", "b": "dynamic"}, start=start if me == "a" else "none", child=f"mode = {mode}")
+    return re.sub(r"remote_addrs = .*", f"remote_addrs = {SERVER if me == 'a' else '%any'}", re.sub(r"local_addrs = .*", "local_addrs = %any", text))
+
+
+@cases([(f"{mode}-{start}", mode, start) for mode in ("transport", "tunnel") for start in ("none", "trap")])
+def a_child_of_the_hosts_own_addresses_is_made_anew(lab, mode, start):
+    """RFC 4555 1.3 test: what cannot move comes up again for the address of now, and nothing goes in the clear meanwhile."""
+    a, r, b = networks(lab)
+    attach(a, "wifi")
+    there = b.cygnet(host_config("b", mode))
+    here = a.cygnet(host_config("a", mode, start), options=FAST)
+    here.cygnet("up", "net4")
+    check(a.pings(SERVER, source=WIFI) == 3, "packets come through")
+    capture = r.capture("to-b", "icmp")
+    attach(a, "lte")
+    a.run("ip", "address", "flush", "dev", "wifi")
+    for end, side in ((here, "local-ts"), (there, "remote-ts")):
+        wait_for("a child for the new address", lambda: [c[side] for c in end.children() if c["state"] == "INSTALLED"] == [[LTE]], 15)
+    check(a.pings(SERVER, source=LTE) == 3, here.cygnet("list"))
+    check(b.pings(LTE, source=SERVER) == 3, there.cygnet("list"))
+    check(len(here.children()) == 1 and len(there.children()) == 1, f"{here.children()} {there.children()}")
+    here.wait_log("cannot move; it is made anew")
+    capture.stop()
+    check(not [line for line in capture.lines() if "ICMP echo" in line], "something went in the clear")
+
+
+@case
+def a_trap_of_the_own_address_follows_it(lab):
+    a, r, b = networks(lab)
+    attach(a, "wifi")
+    b.cygnet(host_config("b", "transport"))
+    here = a.cygnet(host_config("a", "transport", "trap"), options=FAST)
+    capture = r.capture("to-b", "icmp")
+    attach(a, "lte")
+    a.run("ip", "address", "flush", "dev", "wifi")
+    wait_for("the trap", lambda: LTE in here.cygnet("list", "--policies"))
+    check(a.pings(SERVER, source=LTE) >= 2, here.cygnet("list"))
+    check([c["local-ts"] for c in here.children()] == [[LTE]], here.children())
+    capture.stop()
+    check(not [line for line in capture.lines() if "ICMP echo" in line], "something went in the clear")

@@ -245,7 +245,34 @@ static void without_mobike_nothing_moves(struct sim *sim, uint64_t seed)
     CHECK(sim, at(SIM_A(sim), OLD, PEER) && at(SIM_B(sim), PEER, OLD));
 }
 
+// RFC 4555 1.3 test: selectors that are the hosts' own addresses do not move; the child is made anew, and once.
+static void a_child_of_our_own_address_is_made_anew(struct sim *sim, uint64_t seed)
+{
+    static const char own[] = "local_ts = dynamic\n remote_ts = dynamic\n mode = transport";
+    sim_pair_of(sim, seed, ANYWHERE, own, ANYBODY, own);
+    sim->loss_percent = seed % 2 ? 20 : 0;
+    sim_start(sim);
+    sim_command(SIM_A(sim), "up lan");
+    sim_run(sim, nsec_seconds(200));
+    if (sim_children(SIM_A(sim), "lan") != 1) return;   // such a loss
+    swap(SIM_A(sim), OLD, NEXT);
+    if (seed % 3 == 0) sim_command(SIM_A(sim), "rekey lan");
+    sim_run(sim, nsec_seconds(200));
+    sim->loss_percent = 0;
+    sim_run(sim, nsec_seconds(400));
+    sim_quiesce(sim);
+    CHECK(sim, sim_paired(sim) && sim_children(SIM_A(sim), "lan") == sim_children(SIM_B(sim), "lan"));
+    if (seed % 2 == 0) {
+        CHECK(sim, at(SIM_A(sim), NEXT, PEER));
+        play_one_of_all(sim);
+    }
+    struct addr next = addr_of(NEXT);
+    for (size_t i = 0; i < SIM_A(sim)->policy_count && sim_children(SIM_A(sim), "lan"); i++)
+        CHECK(sim, range_has(&SIM_A(sim)->policies[i].local.at[0].range, &next));
+}
+
 const struct scenario scenarios_move[] = {
+    SCENARIO(a_child_of_our_own_address_is_made_anew),
     SCENARIO(a_host_moves),
     SCENARIO(a_host_moves_under_loss),
     SCENARIO(a_host_moves_again_and_again),
