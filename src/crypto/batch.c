@@ -131,7 +131,7 @@ struct kept_key {
 
 static void kept_free(struct kept_key *kept)
 {
-    memory_wipe(kept->at, kept->encr_size + kept->integ_size);
+    memory_wipe(kept, sizeof *kept + kept->encr_size + kept->integ_size);
     free(kept);
 }
 

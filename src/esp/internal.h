@@ -154,14 +154,17 @@ struct spi_slot {
 };
 struct spi_table {
     struct spi_slot *slots;
-    uint32_t mask;
+    uint32_t mask, count;
     uint64_t seed;
 };
-void spi_table_init(struct spi_table *table, size_t count, uint64_t seed);
-void spi_table_widen(struct spi_table *table);
+void spi_table_init(struct spi_table *table, uint64_t seed);
 void spi_table_wipe(struct spi_table *table);
 void spi_table_add(struct spi_table *table, uint32_t spi, uint32_t number);
 void spi_table_remove(struct spi_table *table, uint32_t spi, uint32_t number);
+static inline size_t spi_table_size(const struct spi_table *table)
+{
+    return (table->mask + (size_t)1) * sizeof *table->slots;
+}
 static inline uint32_t spi_table_place(const struct spi_table *table, uint32_t spi)
 {
     return (uint32_t)mix(spi, table->seed) & table->mask;

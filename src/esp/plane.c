@@ -6,7 +6,7 @@
 static size_t plane_memory(const struct plane *plane)
 {
     const struct sad *sad = &plane->sad;
-    size_t tables = ((size_t)sad->in.mask + sad->out.mask + 2) * sizeof *sad->in.slots;
+    size_t tables = spi_table_size(&sad->in) + spi_table_size(&sad->out);
     size_t runs = sad->room * (sizeof *sad->runs + sizeof *sad->unused);
     size_t flows = (plane->spd.flow_mask + (size_t)FLOW_WAYS) * sizeof *plane->spd.flows;
     return sizeof *plane + tables + runs + flows +

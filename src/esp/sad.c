@@ -9,16 +9,14 @@ void sad_init(struct sad *sad, size_t sas_max, struct rng *rng)
     sad->runs = pages_new(sas_max * sizeof *sad->runs);
     sad->unused = mem_array(sas_max, sizeof *sad->unused);
     for (uint32_t i = 0; i < sad->room; i++) sad->unused[i] = sad->room - 1 - i;
-    spi_table_init(&sad->in, sas_max, rng_u64(rng));
-    spi_table_init(&sad->out, sas_max, rng_u64(rng));
+    spi_table_init(&sad->in, rng_u64(rng));
+    spi_table_init(&sad->out, rng_u64(rng));
     sad->tag_seed = rng_u64(rng);
 }
 
 void sad_widen(struct sad *sad)
 {
     pages_widen(sad->runs, sad->room * sizeof *sad->runs);
-    spi_table_widen(&sad->in);
-    spi_table_widen(&sad->out);
 }
 
 // Addresses as one number: what a packet's sender is compared with. 0 stands for none.
@@ -295,7 +293,10 @@ enum fault plane_sa_add(struct plane *plane, const struct sa_spec *spec)
     if (spec->mode == MODE_GATEWAY_TRANSPORT) transit_room(plane);
     if (spec->mode != MODE_TUNNEL) reassembly_room(plane);
     if (spec->cpi) ipcomp_room(plane);
-    spi_table_add(spec->direction == SA_IN ? &sad->in : &sad->out, spec->spi, number + 1);
+    struct spi_table *table = spec->direction == SA_IN ? &sad->in : &sad->out;
+    size_t before = spi_table_size(table);
+    spi_table_add(table, spec->spi, number + 1);
+    plane->stats.bytes_memory += spi_table_size(table) - before;
     if (spec->direction == SA_OUT) sa_serve(plane, run->sa, spec->policy);
     return OK;
 }

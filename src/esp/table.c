@@ -3,25 +3,19 @@
 // back, so that no marks of removed ones slow look-ups down.
 #include "esp/internal.h"
 
-void spi_table_init(struct spi_table *table, size_t count, uint64_t seed)
+enum { SPI_TABLE_FIRST = 64 };
+
+static void spi_table_new(struct spi_table *table, size_t room)
 {
-    size_t room = 64;
-    while (room < count * 2) room *= 2;
-    *table = (struct spi_table){
-        .slots = pages_new(room * sizeof *table->slots),
-        .mask = (uint32_t)(room - 1),
-        .seed = seed,
-    };
+    table->slots = pages_new(room * sizeof *table->slots);
+    table->mask = (uint32_t)(room - 1);
+    if (spi_table_size(table) >= PAGES_WIDE) pages_widen(table->slots, spi_table_size(table));
 }
 
-static size_t spi_table_size(const struct spi_table *table)
+void spi_table_init(struct spi_table *table, uint64_t seed)
 {
-    return (table->mask + (size_t)1) * sizeof *table->slots;
-}
-
-void spi_table_widen(struct spi_table *table)
-{
-    pages_widen(table->slots, spi_table_size(table));
+    *table = (struct spi_table){.seed = seed};
+    spi_table_new(table, SPI_TABLE_FIRST);
 }
 
 void spi_table_wipe(struct spi_table *table)
@@ -29,11 +23,27 @@ void spi_table_wipe(struct spi_table *table)
     pages_free(table->slots, spi_table_size(table));
 }
 
+static void spi_table_put(struct spi_table *table, const struct spi_slot *slot)
+{
+    uint32_t place = spi_table_place(table, slot->spi);
+    while (table->slots[place].number) place = (place + 1) & table->mask;
+    table->slots[place] = *slot;
+}
+
+// It never gets smaller: SAs that were there will be there again.
+static void spi_table_grow(struct spi_table *table)
+{
+    struct spi_table old = *table;
+    spi_table_new(table, 2 * (old.mask + (size_t)1));
+    for (size_t i = 0; i <= old.mask; i++)
+        if (old.slots[i].number) spi_table_put(table, &old.slots[i]);
+    spi_table_wipe(&old);
+}
+
 void spi_table_add(struct spi_table *table, uint32_t spi, uint32_t number)
 {
-    uint32_t place = spi_table_place(table, spi);
-    while (table->slots[place].number) place = (place + 1) & table->mask;
-    table->slots[place] = (struct spi_slot){.spi = spi, .number = number};
+    if (++table->count > table->mask / 2) spi_table_grow(table);
+    spi_table_put(table, &(struct spi_slot){.spi = spi, .number = number});
 }
 
 // May the entry at `from` move to the hole? Yes, unless its own place lies behind the hole.
@@ -57,4 +67,5 @@ void spi_table_remove(struct spi_table *table, uint32_t spi, uint32_t number)
         hole = from;
     }
     table->slots[hole] = (struct spi_slot){0};
+    table->count--;
 }

@@ -30,7 +30,7 @@ static void entries_come_and_go_as_in_an_array(void **state)
         struct spi_table table;
         struct entry model[ROOM];
         size_t count = 0;
-        spi_table_init(&table, ROOM, seed);
+        spi_table_init(&table, seed);
         for (uint32_t step = 1; step <= STEPS; step++) {
             uint32_t spi = 256 + (uint32_t)rng_below(&rng.rng, SPIS);
             if (count < ROOM && rng_below(&rng.rng, 2)) {
@@ -58,7 +58,7 @@ static void look_ups_are_short_when_the_table_is_full(void **state)
     rng_seed(&rng, 3);
     struct spi_table table;
     uint32_t *spis = mem_array(SAS, sizeof *spis);
-    spi_table_init(&table, SAS, rng_u64(&rng.rng));
+    spi_table_init(&table, rng_u64(&rng.rng));
     for (uint32_t i = 0; i < SAS; i++)
         spi_table_add(&table, spis[i] = 256 + rng_u32(&rng.rng) % 0xfffffe00u, i + 1);
     uint64_t steps = 0;
