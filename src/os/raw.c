@@ -44,7 +44,7 @@ static bool socket_open(int family, int protocol, uint32_t mark, int *out)
                set(*out, IPPROTO_IPV6, IPV6_RECVTCLASS, 1) &&
                set(*out, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE) &&
                set(*out, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1);
-    return set(*out, IPPROTO_IP, IP_PKTINFO, 1) &&
+    return set(*out, IPPROTO_IP, IP_PKTINFO, 1) && set(*out, IPPROTO_IP, IP_RECVTOS, 1) &&
            set(*out, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
 }
 
