@@ -154,6 +154,55 @@ static void sa_take(void *context, const char *event, const struct tree *message
     }
 }
 
+// Nothing is up: is there such a child at all?
+struct searched {
+    const char *child;
+    bool found;
+    unsigned others;
+};
+
+static void conn_take(void *context, const char *event, const struct tree *message)
+{
+    struct searched *searched = context;
+    (void)event;
+    TREE_EACH(conn, message)
+    {
+        TREE_EACH(child, tree_section(conn, "children"))
+        {
+            bool same = strcmp(child->name, searched->child) == 0;
+            if (same) printf("%s of %s is loaded, but neither up nor being tried: `cygnet up %s` does that and says what hinders it\n",
+                             searched->child, conn->name, searched->child);
+            searched->found |= same;
+            searched->others++;
+        }
+    }
+}
+
+static void name_take(void *context, const char *event, const struct tree *message)
+{
+    (void)context, (void)event;
+    TREE_EACH(conn, message)
+        TREE_EACH(child, tree_section(conn, "children")) fprintf(stderr, " %s", child->name);
+}
+
+static void absence_explain(struct client *client, const char *name)
+{
+    struct arena arena = {0};
+    struct tree *response = NULL;
+    struct searched searched = {.child = name};
+    struct client_events search = {&searched, conn_take}, names = {NULL, name_take};
+    if (client_subscribe(client, "list-conn") || client_ask(client, "list-conns", NULL, &arena, &search, &response)) {
+        fprintf(stderr, "no child named %s is up; see cygnet list\n", name);
+    } else if (!searched.found && !searched.others) {
+        fputs("no connection with children is loaded; see cygnet check and cygnet reload\n", stderr);
+    } else if (!searched.found) {
+        fprintf(stderr, "there is no child named %s; those that are loaded:", name);
+        if (client_ask(client, "list-conns", NULL, &arena, &names, &response)) fputs(" ?", stderr);
+        fputs("\n", stderr);
+    }
+    arena_free(&arena);
+}
+
 static int explain(const char *vici, const char *name)
 {
     struct client *client = client_connect(vici);
@@ -166,7 +215,7 @@ static int explain(const char *vici, const char *name)
     enum fault fault = client_subscribe(client, "list-sa");
     if (!fault) fault = client_ask(client, "list-sas", request, &arena, &events, &response);
     if (fault) fprintf(stderr, "failed: %s; %s\n", fault_sentence(fault), fault_remedy(fault));
-    else if (!explained.count) fprintf(stderr, "no child named %s is up; see cygnet list\n", name);
+    else if (!explained.count) absence_explain(client, name);
     arena_free(&arena);
     client_close(client);
     return fault || !explained.count ? EXIT_FAILED : EXIT_DONE;

@@ -231,3 +231,16 @@ def another_name_server_is_noticed(lab):
         (names.etc / "resolv.conf").write_text("nameserver 127.0.0.1\n")   # the same file, as it is bound
         up(ours, 60)
         traffic(a, b)
+
+
+@case
+def what_is_not_up_is_explained(lab):
+    a, _ = gateways(lab)
+    ours = a.cygnet(config("a", "b"))
+    text = ours.cygnet("explain", "net4", check_status=False)
+    check("net4 of gw is loaded, but neither up nor being tried: `cygnet up net4`" in text, text)
+    text = ours.cygnet("explain", "nett", check_status=False)
+    check("there is no child named nett; those that are loaded: net4" in text, text)
+    empty = a.lab.host("c").cygnet("")
+    text = empty.cygnet("explain", "net4", check_status=False)
+    check("no connection with children is loaded" in text, text)
