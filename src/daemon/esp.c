@@ -282,12 +282,12 @@ static void stats_log(const struct esp_role *role)
 
 static void role_end(struct esp_role *role)
 {
+    devices_free(role->devices); // of which the shards are told
     shards_stop(role->shards);
     for (unsigned i = 0; i < role->options->workers; i++)
         shard_counters(&role->shards[i], &role->counters[i]);
     drops_log(role, role_now());
     stats_log(role);
-    devices_free(role->devices);
     streams_free(role->streams);
     shards_free(role->shards);
     free(role->counters);

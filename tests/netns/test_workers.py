@@ -7,7 +7,7 @@ import time
 
 import test_crash  # noqa: F401   what is played again below must be there
 import test_cygnet  # noqa: F401
-import test_devices  # noqa: F401
+import test_devices
 import test_iptfs  # noqa: F401
 import test_joined  # noqa: F401
 import test_mobility  # noqa: F401
@@ -108,3 +108,13 @@ def rekeying_under_many_flows_loses_nothing(lab, workers):
     def installed():
         return {child["spi-in"] for child in here.children() if child["state"] == "INSTALLED"}
     wait_for("another child", lambda: len(installed()) == 1 and not before & installed(), 10)
+
+
+@cases([("two", 2), ("four", 4)])
+def threads_with_a_device_end_in_order(lab, workers):
+    lab.workers = workers
+    _, here, there = test_devices.routed(lab, a_start="start")
+    wait_for("the tunnel", lambda: here.children())
+    for daemon in (here, there):
+        check(daemon.stop() == 0 and "main: ended" in daemon.log(), f"it did not end well:\n{daemon.log()}")
+        check("Assertion" not in daemon.log() and "are killed" not in daemon.log(), f"the packet process did not end well:\n{daemon.log()}")
