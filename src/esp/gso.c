@@ -66,7 +66,8 @@ static void virtio_write(uint8_t *at, const struct virtio *in)
 // RFC 1071: a ones' complement sum does not depend on the byte order in which it is made, so words
 // are added as they lie in memory, and wide ones: 2^32 = 1 modulo 2^16 - 1. Every byte of TCP and
 // UDP passes here, so the loop exists once more for processors with wider registers.
-#if defined __x86_64__ && defined __gnu_linux__
+// The thread sanitizer cannot be asked before it has begun.
+#if defined __x86_64__ && defined __gnu_linux__ && !defined __SANITIZE_THREAD__
 #define WIDE_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define WIDE_CLONES
