@@ -260,8 +260,9 @@ static void seal_and_open(struct bench *bench, struct packet *packet, struct byt
         may_be_routed(inner))
         return;
     assert(packet->verdict == VERDICT_DELIVER);
-    // What keeps its header is put together first; one piece that is all loses its fragment header.
-    if (bench->mode != MODE_TUNNEL && is_fragment(inner.at, total)) return;
+    // What keeps its header, or is for ports, is put together first; one piece that is all loses its
+    // fragment header.
+    if (is_fragment(inner.at, total)) return;
     assert(packet->size == total);
     // what was wrong in a header that is kept has been put right
     uint32_t from = bench->mode == MODE_TUNNEL ? 0 : inner.at[0] >> 4 == 4 ? 12 : 0;
