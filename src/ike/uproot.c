@@ -46,7 +46,8 @@ void children_uproot(struct sa *sa)
         if (!is_in_use(child) || !child->policy || !is_bound(child)) continue;
         policy_sides(child->policy, &local, &remote);
         conf_selectors(sa, child->conf, &local_now, &remote_now);
-        if (selectors_within(&local, &local_now) && selectors_within(&remote, &remote_now)) continue;
+        if (selectors_within(&local, &local_now) && selectors_within(&remote, &remote_now))
+            continue;
         again = true;
         bool waits = child->state != CHILD_INSTALLED || sa->task_count + 2 > TASKS_MAX ||
                      task_find(sa, TASK_DELETE_CHILD, child->id);

@@ -5,8 +5,9 @@
 //                                <--  HDR, SK{…, SA, TSi (address, label), TSr (address, label)}
 //                                or   HDR, SK{N(TS_UNACCEPTABLE)}
 //
-// A label tells the connection's children apart and nothing else here (label_mode = simple): packets
-// show none to the data plane. With a NUL at its end, as every other implementation sends it.
+// A label tells the connection's children apart and nothing else here (label_mode = simple):
+// packets show none to the data plane. With a NUL at its end, as every other implementation sends
+// it.
 #include "ike/internal.h"
 
 enum { LABEL_SHOWN = 64 };
@@ -66,8 +67,8 @@ enum fault labels_take(struct exchange *x)
 
 // --- answer
 
-// RFC 9478 3: who cannot have the label that is asked for refuses; the peer may ask once more without
-// one if it does not need it.
+// RFC 9478 3: who cannot have the label that is asked for refuses; the peer may ask once more
+// without one if it does not need it.
 bool label_fits(const struct exchange *x, const struct child_conf *conf)
 {
     if (!conf->label) return !x->labels_i->count && !x->labels_r->count;
@@ -90,8 +91,8 @@ enum fault label_agree(struct exchange *x)
     const struct child_conf *conf = x->child->conf;
     bool one = x->labels_i->count == 1 && x->labels_r->count == 1;
     if (label_fits(x, conf) && (one || !conf->label)) return OK;
-    return exchange_why(x, FAULT_LABEL_OTHER, "%s has %s here, the peer answers with %s", conf->name,
-                        conf->label ? label_text(x->sa->ike, bytes_of_text(conf->label))
-                                    : "no label",
-                        labels_text(x->sa->ike, x->labels_i));
+    return exchange_why(
+        x, FAULT_LABEL_OTHER, "%s has %s here, the peer answers with %s", conf->name,
+        conf->label ? label_text(x->sa->ike, bytes_of_text(conf->label)) : "no label",
+        labels_text(x->sa->ike, x->labels_i));
 }
