@@ -31,6 +31,7 @@ static inline struct bytes hex_into(const char *text, size_t text_size, uint8_t 
 // A copy in memory of exactly its size, so that a sanitizer sees a read beyond it.
 static inline struct bytes exact_copy(struct bytes in)
 {
+    assert_true(in.size < SIZE_MAX / 2);
     uint8_t *at = malloc(in.size ? in.size : 1);
     assert_non_null(at);
     if (in.size) memcpy(at, in.at, in.size);
