@@ -171,6 +171,7 @@ def of_a_name_all_addresses_are_tried(lab, wrong):
 def a_name_is_of_ipv6_alone(lab):
     a, b = gateways(lab)
     b.cygnet(config("b", "a", outer=6))
+    wait_for("the link in IPv6", lambda: a.pings("2001:db8::2", 1))   # a new link needs longer than we try here
     with Names(a, b=["2001:db8::2"]):
         ours = a.cygnet(named("b.example.org").replace("local_addrs = 192.0.2.1", "local_addrs = %any"), options=QUICK)
         ours.cygnet("up", "net4")
