@@ -24,8 +24,8 @@ echo $$ > "$2/cgroup.procs"
 exec ip netns exec "$4" unshare --mount --pid --fork --uts --ipc --cgroup --kill-child sh -eu -c '
 mount --make-rprivate /
 for place in etc usr/sbin usr/bin var; do
-    mkdir -p "$1/layers/$place" "$1/work/$place"
-    mount -t overlay overlay -o "lowerdir=/$place,upperdir=$1/layers/$place,workdir=$1/work/$place" "/$place"
+    mkdir -p "$1/layers/$place" "$1/scratch/$place"
+    mount -t overlay overlay -o "lowerdir=/$place,upperdir=$1/layers/$place,workdir=$1/scratch/$place" "/$place"
 done
 mount -t proc proc /proc
 mount -t tmpfs -o mode=755 tmpfs /run
