@@ -98,6 +98,16 @@ static enum fault key_want(struct batch_wanted *wanted, struct bytes encr_key,
     return OK;
 }
 
+static struct batch_wanted wanted_of(struct batch_backend *backend, uint16_t encr,
+                                     uint16_t key_bits, uint16_t integ, bool seal)
+{
+    return (struct batch_wanted){.key.backend = backend,
+                                 .key.seal = seal,
+                                 .encr = encr,
+                                 .key_bits = key_bits,
+                                 .integ = integ};
+}
+
 static enum fault key_expand(const struct batch_wanted *wanted, struct bytes encr_key,
                              struct bytes integ_key, struct batch_key **out)
 {
@@ -111,11 +121,7 @@ enum fault batch_key_new(struct batch_backend *backend, uint16_t encr, uint16_t 
                          uint16_t integ, struct bytes encr_key, struct bytes integ_key, bool seal,
                          struct batch_key **out)
 {
-    struct batch_wanted wanted = {.key.backend = backend,
-                                  .key.seal = seal,
-                                  .encr = encr,
-                                  .key_bits = key_bits,
-                                  .integ = integ};
+    struct batch_wanted wanted = wanted_of(backend, encr, key_bits, integ, seal);
     TRY(key_want(&wanted, encr_key, integ_key));
     return key_expand(&wanted, encr_key, integ_key, out);
 }
@@ -139,11 +145,7 @@ enum fault batch_key_keep(struct batch_backend *backend, uint16_t encr, uint16_t
                           uint16_t integ, struct bytes encr_key, struct bytes integ_key, bool seal,
                           struct batch_key **out)
 {
-    struct batch_wanted wanted = {.key.backend = backend,
-                                  .key.seal = seal,
-                                  .encr = encr,
-                                  .key_bits = key_bits,
-                                  .integ = integ};
+    struct batch_wanted wanted = wanted_of(backend, encr, key_bits, integ, seal);
     TRY(key_want(&wanted, encr_key, integ_key));
     if (!backend->ops->takes) return key_expand(&wanted, encr_key, integ_key, out);
     if (!backend->ops->takes(&wanted)) return FAULT_UNSUPPORTED_CIPHER;
