@@ -7,6 +7,8 @@
 struct explained {
     const char *child;
     unsigned count;
+    struct arena *arena;
+    struct tree *guards; // a list for each connection whose child of that name guards networks
 };
 
 static unsigned number(const struct tree *child, const char *name)
@@ -64,29 +66,24 @@ static void segments_print(const struct tree *child)
 }
 
 // Routes into a device are the operator's, or BGP's, and may go away: then others are taken, and
-// nothing stands in the way of what goes there in the clear, since that may be meant.
-static void device_explain(const struct tree *child)
+// nothing stands in the way of what goes there in the clear, unless the child guards it.
+static void device_explain(const struct tree *child, const struct tree *guard)
 {
     const char *if_id = tree_text(child, "if-id-out", NULL);
     if (!if_id) return;
-    printf("  Packets come from what is routed into the device of if_id %lu. Without such a route\n"
-           "  they take another one, in the clear; this has them dropped instead:\n",
+    printf("  Packets come from what is routed into the device of if_id %lu. Without such a route\n",
            strtoul(if_id, NULL, 16));
-    bool all = true;
-    TREE_EACH(remote, tree_find(child, "remote-ts"))
-    {
-        const char *text = (const char *)remote->value.at;
-        size_t size = strcspn(text, "[");
-        bool v6 = memchr(text, ':', size), range = memchr(text, '-', size);
-        if (range || size < 2 || strncmp(text + size - 2, "/0", 2) == 0) continue;
-        all = false;
-        printf("    ip%s route add blackhole %.*s metric 4294967294\n", v6 ? " -6" : "", (int)size,
-               text);
+    if (!guard) {
+        puts("  they take another one, in the clear; `guard = yes` or `guard = NETWORK, ...` in the\n"
+             "  child has them dropped instead.");
+        return;
     }
-    if (all) printf("    ip route add blackhole NETWORK metric 4294967294\n");
+    puts("  they are dropped where the child guards networks (! are left out of them):");
+    TREE_EACH(network, guard)
+        printf("    %.*s\n", (int)network->value.size, (const char *)network->value.at);
 }
 
-static void child_explain(const struct tree *sa, const struct tree *child)
+static void child_explain(const struct tree *sa, const struct tree *child, const struct tree *guard)
 {
     const char *encr = tree_text(child, "encr-alg", "NULL"), *integ = tree_text(child, "integ-alg", NULL);
     bool ah = strcmp(tree_text(child, "protocol", ""), "AH") == 0;
@@ -114,7 +111,7 @@ static void child_explain(const struct tree *sa, const struct tree *child)
            strcmp(tree_text(child, "path-mtu-probes", ""), "yes") == 0
                ? "The path is probed, so filtered ICMP does no harm."
                : "The path is not probed (path_mtu_probes = no).");
-    device_explain(child);
+    device_explain(child, guard);
 }
 
 // One that is not up: it is tried, or will be.
@@ -148,9 +145,25 @@ static void sa_take(void *context, const char *event, const struct tree *message
         TREE_EACH(child, tree_section(sa, "child-sas"))
         {
             if (child->kind != TREE_SECTION || strcmp(tree_text(child, "name", ""), explained->child) != 0) continue;
-            child_explain(sa, child);
+            child_explain(sa, child, tree_find(explained->guards, sa->name));
             explained->count++;
         }
+    }
+}
+
+// What is guarded is the loaded connection's matter, and not the SA's, which may be older.
+static void guard_take(void *context, const char *event, const struct tree *message)
+{
+    struct explained *explained = context;
+    (void)event;
+    TREE_EACH(conn, message)
+    {
+        const struct tree *child = tree_section(tree_section(conn, "children"), explained->child);
+        const struct tree *guard = tree_find(child, "guard");
+        if (!guard) continue;
+        struct tree *list = tree_add_list(explained->arena, explained->guards, conn->name);
+        TREE_EACH(network, guard)
+            tree_add_item(explained->arena, list, arena_copy(explained->arena, network->value));
     }
 }
 
@@ -208,11 +221,13 @@ static int explain(const char *vici, const char *name)
     struct client *client = client_connect(vici);
     if (!client) return EXIT_FAILED;
     struct arena arena = {0};
-    struct explained explained = {.child = name};
-    struct client_events events = {&explained, sa_take};
+    struct explained explained = {name, 0, &arena, tree_new(&arena)};
+    struct client_events events = {&explained, sa_take}, conns = {&explained, guard_take};
     struct tree *response = NULL, *request = tree_new(&arena);
     tree_add_text(&arena, request, "child", name);
-    enum fault fault = client_subscribe(client, "list-sa");
+    enum fault fault = client_subscribe(client, "list-conn");
+    if (!fault) fault = client_ask(client, "list-conns", NULL, &arena, &conns, &response);
+    if (!fault) fault = client_subscribe(client, "list-sa");
     if (!fault) fault = client_ask(client, "list-sas", request, &arena, &events, &response);
     if (fault) fprintf(stderr, "failed: %s; %s\n", fault_sentence(fault), fault_remedy(fault));
     else if (!explained.count) absence_explain(client, name);

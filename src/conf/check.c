@@ -14,8 +14,30 @@ struct conn *options_conn(const struct tree *section, struct complaints *complai
     return conn_compile(section, FORM_VICI, section->name, complaints);
 }
 
+struct marked { // connections that use marks
+    struct conn_source *at;
+    size_t count;
+};
+
+static void marked_keep(struct marked *marked, struct conn *conn, const struct tree *section,
+                        struct complaints *complaints)
+{
+    struct conn_source source = {conn, section};
+    for (size_t i = 0; i < marked->count; i++)
+        options_marks_check(&source, &marked->at[i], complaints);
+    marked->at = mem_grow(marked->at, marked->count + 1, sizeof *marked->at);
+    marked->at[marked->count++] = source;
+}
+
+static void marked_free(struct marked *marked)
+{
+    for (size_t i = 0; i < marked->count; i++) conn_release(marked->at[i].conn);
+    free(marked->at);
+}
+
 static void connections_check(const struct tree *connections, struct complaints *complaints)
 {
+    struct marked marked = {0};
     TREE_EACH(item, connections)
     {
         if (item->kind != TREE_SECTION) {
@@ -26,8 +48,13 @@ static void connections_check(const struct tree *connections, struct complaints 
             continue;
         }
         AUTOFREE_MEM char *where = mem_printf("connections.%s", item->name);
-        conn_release(conn_compile(item, FORM_FILE, where, complaints));
+        struct conn *conn = conn_compile(item, FORM_FILE, where, complaints);
+        if (conn && options_has_marks(conn))
+            marked_keep(&marked, conn, item, complaints);
+        else
+            conn_release(conn);
     }
+    marked_free(&marked);
 }
 
 // What a section of some kind cannot do without; the second name may stand for the first.

@@ -332,6 +332,8 @@ struct conn *conn_compile(const struct tree *section, enum option_form form, con
     conn_options_compile(&c, section);
     rounds_compile(&c, section);
     children_compile(&c, section);
+    struct conn_source itself = {conn, section};
+    options_marks_check(&itself, &itself, complaints);
     if (complaints->errors + complaints->repeated == before) return conn;
     conn_release(conn);
     return NULL;

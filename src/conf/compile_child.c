@@ -247,6 +247,71 @@ static void devices_compile(struct compiling *c, const struct tree *conn,
                         mode);
 }
 
+// yes: the networks of the selectors, as long as they say no more than networks, and not all of them.
+static void guard_of_selectors(struct compiling *c, const struct tree *section,
+                               struct child_conf *child)
+{
+    const struct selectors *set = &child->remote_ts;
+    bool plain = !child->remote_dynamic;
+    for (unsigned i = 0; i < set->count; i++) {
+        const struct selector *at = &set->at[i];
+        struct prefix prefix;
+        bool all = range_is_prefix(&at->range, &prefix) && prefix.bits == 0;
+        plain &= !all && !at->protocol && at->port_low == 0 && at->port_high == UINT16_MAX;
+    }
+    if (!plain)
+        option_complain(c->complaints, FAULT_OPTION_CONFLICT, c->where, place_of(section, "guard"),
+                        "guard = yes needs networks in remote_ts, not all addresses, dynamic or "
+                        "ports: name the networks here instead");
+    for (unsigned i = 0; plain && i < set->count; i++)
+        child->guarded[child->guarded_count++] = (struct guarded){.range = set->at[i].range};
+}
+
+static void guard_list(struct compiling *c, const struct tree *item, struct child_conf *child)
+{
+    bool some = false;
+    for (struct parts parts = parts_of(item); parts_next(&parts);) {
+        if (!fits(c, child->guarded_count, CONN_GUARDED_MAX, item)) {
+            parts_end(&parts);
+            return;
+        }
+        struct guarded guarded = {.spared = parts.text[0] == '!'};
+        const char *text = parts.text + guarded.spared;
+        if (range_parse(text + strspn(text, " "), &guarded.range))
+            option_complain(c->complaints, FAULT_OPTION_VALUE, c->where,
+                            value_place(item, parts.offset),
+                            "guard = %s: expected yes, no, or networks like 10.0.0.0/8, some with "
+                            "a ! before them",
+                            parts.text);
+        else
+            child->guarded[child->guarded_count++] = guarded;
+        some |= !guarded.spared;
+    }
+    if (!some)
+        option_complain(c->complaints, FAULT_OPTION_VALUE, c->where, item->place,
+                        "guard only leaves networks out: name those, too, that they lie in");
+}
+
+static void guard_compile(struct compiling *c, const struct tree *section, struct child_conf *child)
+{
+    const struct tree *item = tree_find(section, "guard");
+    const char *text = tree_text(section, "guard", "no");
+    bool yes;
+    struct wrong wrong;
+    if (!item || (convert_bool(text, &yes, &wrong) && !yes)) return;
+    if (!child->if_id_out || child->action != POLICY_PROTECT) {
+        option_complain(c->complaints, FAULT_OPTION_CONFLICT, c->where, item->place,
+                        "guard is for children with a device (if_id_out or mark_out): what the "
+                        "others' selectors hold is guarded in any case");
+        return;
+    }
+    child->guarded = arena_array(c->arena, CONN_GUARDED_MAX, sizeof *child->guarded);
+    if (convert_bool(text, &yes, &wrong))
+        guard_of_selectors(c, section, child);
+    else
+        guard_list(c, item, child);
+}
+
 static void ipcomp_check(struct compiling *c, const struct tree *section,
                          const struct child_conf *child)
 {
@@ -344,6 +409,7 @@ static void child_compile(struct compiling *c, const struct tree *section, const
     child->strict_mode = strcasecmp(tree_text(section, "strict", "no"), "mode") == 0;
     child->tfc_padding = padding_of(c, section);
     devices_compile(c, conn, section, child);
+    guard_compile(c, section, child);
     ipcomp_check(c, section, child);
     label_compile(c, section, child);
     child_iptfs_compile(c, section, child);

@@ -14,6 +14,15 @@ void options_check(const struct tree *root, struct complaints *complaints);
 // as "cert-keyids"). Returns NULL when there was an error. The reference is the caller's.
 struct conn *options_conn(const struct tree *section, struct complaints *complaints);
 
+// Complains where children of the first, or one of them and one of the other (which may be the first itself), do not agree on the marks of
+// their devices; where neither has marks there is nothing to ask.
+struct conn_source {
+    struct conn *conn;
+    const struct tree *section; // NULL: not known any more
+};
+bool options_has_marks(const struct conn *conn);
+void options_marks_check(const struct conn_source *one, const struct conn_source *other, struct complaints *complaints);
+
 // Compiles one section of pools likewise; what it points to is in the section and in the arena. False when there was an error.
 bool options_pool(const struct tree *section, struct arena *arena, struct pool_conf *out, struct complaints *complaints);
 

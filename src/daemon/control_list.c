@@ -70,6 +70,17 @@ static void round_add(struct arena *arena, struct tree *to, const char *side, un
     if (round->ca_count) certs_add(arena, section, "cacerts", round->cas, round->ca_count);
 }
 
+static void guard_list(struct arena *arena, struct tree *to, const struct child_conf *conf)
+{
+    struct tree *list = conf->guarded_count ? tree_add_list(arena, to, "guard") : NULL;
+    for (uint32_t i = 0; i < conf->guarded_count; i++) {
+        char text[RANGE_TEXT + 1];
+        text[0] = '!';
+        range_print(&conf->guarded[i].range, text + 1);
+        tree_add_item(arena, list, bytes_of_text(text + !conf->guarded[i].spared));
+    }
+}
+
 static void child_add(struct arena *arena, struct tree *to, const struct child_conf *child)
 {
     static const char *const after[] = {"clear", "trap", "restart"};
@@ -81,6 +92,7 @@ static void child_add(struct arena *arena, struct tree *to, const struct child_c
     if (child->rekey_packets) tree_add_printf(arena, section, "rekey_packets", "%llu", (unsigned long long)child->rekey_packets);
     tree_add_text(arena, section, "dpd_action", after[child->dpd_action]);
     tree_add_text(arena, section, "close_action", after[child->close_action]);
+    guard_list(arena, section, child);
     selectors_list(arena, section, "local-ts", &child->local_ts, child->local_dynamic);
     selectors_list(arena, section, "remote-ts", &child->remote_ts, child->remote_dynamic);
 }

@@ -302,6 +302,18 @@ static void conn_keep(struct control *control, uint32_t client, struct conn *con
     if (client) client_loaded(control);
 }
 
+// Those of one file have been compared when it was read, and take each other's place only now.
+static bool marks_agree(const struct control *control, uint32_t client, struct conn_source *source,
+                        struct complaints *complaints)
+{
+    for (size_t i = 0; i < control->conn_count && options_has_marks(source->conn); i++) {
+        const struct loaded_conn *loaded = &control->conns[i];
+        if (strcmp(loaded->name, source->conn->name) == 0 || (!client && loaded->from_file)) continue;
+        options_marks_check(source, &(struct conn_source){loaded->conn, NULL}, complaints);
+    }
+    return complaints->errors == 0;
+}
+
 static void conn_load_now(struct control *control, uint32_t client, const struct tree *section)
 {
     struct arena arena = {0};
@@ -311,6 +323,10 @@ static void conn_load_now(struct control *control, uint32_t client, const struct
     complete->place = section->place;
     enum fault fault = conn_complete(control, section, &arena, complete);
     struct conn *conn = fault ? NULL : options_conn(complete, &complaints);
+    if (conn && !marks_agree(control, client, &(struct conn_source){conn, complete}, &complaints)) {
+        conn_release(conn);
+        conn = NULL;
+    }
     AUTOFREE_MEM uint8_t *space = mem_new(IPC_MESSAGE_MAX);
     struct wr encoded = wr_over(space, IPC_MESSAGE_MAX);
     message_write(&encoded, root);

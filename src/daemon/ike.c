@@ -358,6 +358,20 @@ static void devices_want(struct ike_role *role, const struct conn *conn)
     }
 }
 
+static void guard_want(struct ike_role *role, const struct conn *conn)
+{
+    for (uint32_t i = 0; i < conn->child_count; i++) {
+        const struct child_conf *child = &conn->children[i];
+        struct guard_message message = {.conn = conn->name, .count = (uint8_t)child->guarded_count};
+        if (!message.count) continue;
+        memcpy(message.at, child->guarded, message.count * sizeof message.at[0]);
+        struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_GUARD, 0);
+        guard_put(&out, &message);
+        link_send(role->net, &out);
+    }
+    SEND(role, role->net, GUARD, guard, 0, {.conn = conn->name, .last = true});
+}
+
 static void conn_load(struct ike_role *role, uint64_t number, struct rd *fields)
 {
     struct arena arena = {0};
@@ -370,6 +384,7 @@ static void conn_load(struct ike_role *role, uint64_t number, struct rd *fields)
     if (!fault && !conn) fault = complaints.first ? complaints.first->fault : FAULT_MESSAGE_MALFORMED;
     if (conn) {
         devices_want(role, conn);
+        guard_want(role, conn);
         struct ike_in in = {.kind = IKE_IN_CONN_LOAD, .conn = conn};
         ike_role_step(role, &in);
         conn_release(conn);
@@ -390,6 +405,7 @@ static void conn_unload(struct ike_role *role, uint64_t number, struct rd *field
     if (!fault && message.name) {
         struct ike_in in = {.kind = IKE_IN_CONN_UNLOAD, .name = message.name};
         ike_role_step(role, &in);
+        SEND(role, role->net, GUARD, guard, 0, {.conn = message.name, .last = true});
     }
     SEND(role, role->control, RESULT, result, number, {.fault = fault});
     arena_free(&arena);

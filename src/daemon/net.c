@@ -299,6 +299,12 @@ static void device_wanted(struct net_role *role, struct rd *fields, struct arena
     if (device_get(fields, arena, &message) == OK) net_device_wanted(role, &message);
 }
 
+static void guard_take(struct net_role *role, struct rd *fields, struct arena *arena)
+{
+    struct guard_message message;
+    if (guard_get(fields, arena, &message) == OK) net_guard_take(role, &message);
+}
+
 static void from_ike(void *context, const struct message_head *head, struct rd *fields)
 {
     struct net_role *role = context;
@@ -309,6 +315,9 @@ static void from_ike(void *context, const struct message_head *head, struct rd *
         break;
     case MESSAGE_DEVICE:
         device_wanted(role, fields, &arena);
+        break;
+    case MESSAGE_GUARD:
+        guard_take(role, fields, &arena);
         break;
     case MESSAGE_POLICY_DEL:
         policy_del(role, fields, &arena);
@@ -537,6 +546,7 @@ int role_net(const struct role_options *options)
     map_init(&role->policies, rng_u64(rng), rng_u64(rng));
     map_init(&role->routes, rng_u64(rng), rng_u64(rng));
     map_init(&role->devices, rng_u64(rng), rng_u64(rng));
+    map_init(&role->guards, rng_u64(rng), rng_u64(rng));
     map_init(&role->device_policies, rng_u64(rng), rng_u64(rng));
     role->ike =
         link_new(role->base, options->channel[ROLE_IKE], ROLE_NET, ROLE_IKE, from_ike, role);
@@ -566,6 +576,7 @@ int role_net(const struct role_options *options)
     rtnl_free(role->rtnl);
     while (role->leaving) leaving_drop(role, &role->leaving);
     net_devices_end(role);
+    net_guards_end(role);
     net_wipe(role);
     return code;
 }

@@ -69,7 +69,10 @@ struct net_role {
     unsigned tun; // index of the device
     struct guard guard;
     struct map devices;         // if_id -> struct net_device
-    struct nft_mark *marks;     // of devices, for the filter
+    struct nft_device *named;   // the devices, for the filter
+    struct map guards;          // connection -> struct net_guard
+    struct net_guard *coming;   // of a connection whose last message has not come yet
+    struct nft_guarded *guarded; // all of them, for the filter
     struct map device_policies; // number -> struct device_policy
     struct map policies; // number -> struct net_policy
     struct map routes;   // prefix -> struct net_route
@@ -120,9 +123,14 @@ bool net_count(struct net_counted *all, unsigned room, const struct addr *addr, 
 void net_device_wanted(struct net_role *role, const struct device_message *message);
 CHECKED enum fault net_device_policy_add(struct net_role *role, const struct policy_spec *spec);
 void net_device_policy_del(struct net_role *role, uint32_t number);
+void net_filter_devices(struct net_role *role); // the filter learns of devices, their marks, and what is guarded
 bool net_device_is_ours(const struct net_role *role, unsigned index);
 void net_device_rules_remove(struct net_role *role); // those by which marks lead to devices
 void net_devices_end(struct net_role *role);
+// net_guarded.c: networks that only devices of tunnels lead to
+void net_guard_take(struct net_role *role, const struct guard_message *message);
+void net_guards_end(struct net_role *role);
+
 void net_device_up(struct net_role *role, const char *name, unsigned index); // net.c
 
 // net_names.c: name servers in resolv.conf

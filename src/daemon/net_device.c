@@ -81,6 +81,7 @@ static enum fault device_make(struct net_role *role, uint32_t if_id)
     map_put(&role->devices, map_key_u32(&device->if_id), device);
     device_tell(role, device, MESSAGE_DEVICE);
     net_device_up(role, name, device->index);
+    net_filter_devices(role);
     role_log(ROLE_NET, IKE_INFO, OK, "device %s is there for if_id %u", name, if_id);
     return OK;
 }
@@ -88,6 +89,7 @@ static enum fault device_make(struct net_role *role, uint32_t if_id)
 static void device_remove(struct net_role *role, struct net_device *device)
 {
     map_remove(&role->devices, map_key_u32(&device->if_id));
+    net_filter_devices(role);
     device_tell(role, device, MESSAGE_DEVICE_DEL);
     tun_let_go(device->fd);
     close(device->fd);
@@ -122,22 +124,24 @@ static void rules_set(struct net_role *role, const struct net_device *device, en
     }
 }
 
-static void filter_marks(struct net_role *role)
+void net_filter_devices(struct net_role *role)
 {
     size_t cursor = 0, count = 0;
-    role->marks = mem_grow(role->marks, role->devices.count + 1, sizeof *role->marks);
+    role->named = mem_grow(role->named, role->devices.count + 1, sizeof *role->named);
     for (const struct net_device *device; (device = map_next(&role->devices, &cursor));) {
-        if (!device->opened.mask) continue;
         char name[64];
         name_of(role, device->if_id, name);
-        struct nft_mark *mark = &role->marks[count++];
-        mark->value = device->opened.value;
-        snprintf(mark->device, sizeof mark->device, "%.15s", name);
+        struct nft_device *named = &role->named[count++];
+        named->mark = device->opened.value;
+        role->filter.marked |= named->mark != 0;
+        snprintf(named->name, sizeof named->name, "%.15s", name);
     }
-    role->filter.marks = role->marks;
-    role->filter.mark_count = count;
-    if (role->nft && nft_sync_marks(role->nft, &role->filter) != OK)
-        role_log(ROLE_NET, IKE_ERROR, FAULT_NFT_REFUSED, "packets get no mark: %s",
+    role->filter.devices = role->named;
+    role->filter.device_count = count;
+    if (!role->filter.marked && !role->filter.guarded) return;
+    if (role->nft && nft_sync_devices(role->nft, &role->filter) != OK)
+        role_log(ROLE_NET, IKE_ERROR, FAULT_NFT_REFUSED,
+                 "packets get no mark, and networks of guard are not guarded: %s",
                  nft_reason(role->nft));
 }
 
@@ -158,7 +162,7 @@ void net_device_wanted(struct net_role *role, const struct device_message *messa
     }
     if (message->opened.mask && !mark_equal(&message->opened, &device->opened)) {
         device->opened = message->opened;
-        filter_marks(role);
+        net_filter_devices(role);
     }
 }
 
@@ -222,7 +226,7 @@ void net_devices_end(struct net_role *role)
     }
     cursor = 0;
     for (void *policy; (policy = map_next(&role->device_policies, &cursor));) free(policy);
-    free(role->marks);
+    free(role->named);
     map_wipe(&role->devices);
     map_wipe(&role->device_policies);
 }

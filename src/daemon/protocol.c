@@ -561,6 +561,22 @@ static void shape_device(struct codec *c, struct device_message *m)
     shape_mark(c, &m->opened);
 }
 
+static void shape_guard(struct codec *c, struct guard_message *m)
+{
+    field_text(c, &m->conn);
+    field_bool(c, &m->last);
+    field_u8(c, &m->count);
+    if (m->count > CONN_GUARDED_MAX) {
+        c->failed = true;
+        m->count = 0;
+    }
+    for (unsigned i = 0; i < m->count; i++) {
+        field_addr(c, &m->at[i].range.low);
+        field_addr(c, &m->at[i].range.high);
+        field_bool(c, &m->at[i].spared);
+    }
+}
+
 static void shape_address(struct codec *c, struct address_message *m)
 {
     field_addr(c, &m->addr);
@@ -617,3 +633,4 @@ CODEC(plane)
 CODEC(datagram)
 CODEC(address)
 CODEC(device)
+CODEC(guard)

@@ -19,7 +19,7 @@ enum message_type {
     MESSAGE_SA_ADD, MESSAGE_SA_MOVE, MESSAGE_SA_DEL, MESSAGE_POLICY_ADD, MESSAGE_POLICY_DEL, MESSAGE_USAGE_ASK, MESSAGE_USAGE, MESSAGE_PLANE,
     MESSAGE_ADDRESS_ADD, MESSAGE_ADDRESS_DEL, MESSAGE_ADDRESS, MESSAGE_SYNC, MESSAGE_DATAGRAM,
     MESSAGE_POOL_LOAD, MESSAGE_POOL_UNLOAD, MESSAGE_LIST_POOLS, MESSAGE_LIST_POLICIES, MESSAGE_COUNTERS, MESSAGE_LEASE,
-    MESSAGE_LISTENERS, MESSAGE_PPK, MESSAGE_PPK_ANSWER, MESSAGE_LOGIN, MESSAGE_LOGIN_ANSWER, MESSAGE_NAME_SERVER, MESSAGE_STREAM, MESSAGE_DEVICE, MESSAGE_DEVICE_DEL,
+    MESSAGE_LISTENERS, MESSAGE_PPK, MESSAGE_PPK_ANSWER, MESSAGE_LOGIN, MESSAGE_LOGIN_ANSWER, MESSAGE_NAME_SERVER, MESSAGE_STREAM, MESSAGE_DEVICE, MESSAGE_DEVICE_DEL, MESSAGE_GUARD,
     MESSAGE_SA_MTU, MESSAGE_SA_SKIP,
 };
 const char *role_name(enum role role);
@@ -113,6 +113,7 @@ struct plane_message { struct ike_plane event; };
 enum { DATAGRAM_MESSAGE_MAX = 16000 };
 struct datagram_message { struct endpoint local, remote; uint8_t tos; bool stream; struct bytes bytes; };   // of port 4500 or of a stream, with its marker
 struct address_message { struct addr addr; bool came; };
+struct guard_message { const char *conn; bool last; uint8_t count; struct guarded at[CONN_GUARDED_MAX]; };
 struct device_message { uint32_t if_id; struct mark leads, opened; }; // of a connection: what leads into it, what comes out with   // from net with the descriptor of its only queue
 
 #define MESSAGE_CODEC(name)                                              \
@@ -152,3 +153,4 @@ MESSAGE_CODEC(plane)
 MESSAGE_CODEC(datagram)
 MESSAGE_CODEC(address)
 MESSAGE_CODEC(device)
+MESSAGE_CODEC(guard)

@@ -8,7 +8,7 @@
 #include "model/proposal.h"
 #include "model/sa.h"
 
-enum { CONN_HOSTS_MAX = 16, CONN_ROUNDS_MAX = 4, CONN_CERTS_MAX = 8, CONN_CHILDREN_MAX = 1024, CONN_VIPS_MAX = 8, CONN_POOLS_MAX = 8, CONN_POLICIES_MAX = 8, CONN_PPKS_MAX = 8 };
+enum { CONN_HOSTS_MAX = 16, CONN_ROUNDS_MAX = 4, CONN_CERTS_MAX = 8, CONN_CHILDREN_MAX = 1024, CONN_VIPS_MAX = 8, CONN_POOLS_MAX = 8, CONN_POLICIES_MAX = 8, CONN_PPKS_MAX = 8, CONN_GUARDED_MAX = 64 };
 
 enum host_kind { HOST_ANY = 1, HOST_RANGE, HOST_NAME };
 struct host_pattern {
@@ -60,6 +60,12 @@ enum child_after { AFTER_CLEAR = 0, AFTER_TRAP, AFTER_RESTART };       // dpd_ac
 
 enum per_cpu { PER_CPU_NO = 0, PER_CPU_YES, PER_CPU_ENCAP };           // RFC 9611
 
+// Networks that packets reach, and come from, by devices of tunnels only; `spared` ones are left out of them.
+struct guarded {
+    struct range range;
+    bool spared;
+};
+
 struct child_conf {
     const char *name;
     const struct conn *conn;
@@ -92,6 +98,8 @@ struct child_conf {
     struct mark mark_in;                     // shown; it has chosen the device of if_id_in
     struct mark mark_out;                    // packets that carry it are led into the device of if_id_out
     struct mark mark_opened;                 // what packets out of the device of if_id_in carry
+    uint32_t guarded_count;                  // of a child with a device
+    struct guarded *guarded;
 };
 
 enum conn_tcp { TCP_NEVER = 0, TCP_FALLBACK, TCP_ALWAYS };   // RFC 9329, of initiators

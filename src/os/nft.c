@@ -58,12 +58,23 @@ __attribute__((format(printf, 4, 5))) static void rule_printf(struct buf *out,
     rule(out, settings, chain, text);
 }
 
-static void write_outward(struct buf *out, const struct nft_settings *settings, const char *chain)
+void nft_write_own_out(const struct nft_settings *settings, const char *chain, struct buf *out)
 {
     rule_printf(out, settings, chain, "meta mark 0x%08" PRIx32 " accept", settings->mark);
     rule_printf(out, settings, chain, "oifname { \"lo\", \"%s\" } accept", settings->tun);
     rule(out, settings, chain, neighbours);
-    rule(out, settings, chain, "jump check_out");
+}
+
+void nft_write_own_in(const struct nft_settings *settings, const char *chain, struct buf *out)
+{
+    rule_printf(out, settings, chain, "iifname { \"lo\", \"%s\" } accept", settings->tun);
+    rule(out, settings, chain, "meta l4proto { 50, 51 } accept");
+    // RFC 8200 4.5: the kernel judges fragments of IPv6 before it joins them. Those behind the
+    // first show no ports, and are of no use to anybody when the first, which does, is dropped.
+    rule(out, settings, chain, "frag nexthdr { 17, 50, 51 } frag frag-off != 0 accept");
+    rule_printf(out, settings, chain, "udp dport { %u, %u } accept", settings->port,
+                settings->port_nat);
+    rule(out, settings, chain, neighbours);
 }
 
 // Before routing, so that it can go by the mark.
@@ -74,9 +85,10 @@ void nft_write_marks(const struct nft_settings *settings, struct buf *out)
         "add chain inet %s marks { type filter hook prerouting priority -150; policy accept; }\n"
         "flush chain inet %s marks\n",
         settings->table, settings->table);
-    for (size_t i = 0; i < settings->mark_count; i++)
-        rule_printf(out, settings, "marks", "iifname \"%s\" meta mark set 0x%08" PRIx32,
-                    settings->marks[i].device, settings->marks[i].value);
+    for (size_t i = 0; i < settings->device_count; i++)
+        if (settings->devices[i].mark)
+            rule_printf(out, settings, "marks", "iifname \"%s\" meta mark set 0x%08" PRIx32,
+                        settings->devices[i].name, settings->devices[i].mark);
 }
 
 void nft_write_table(const struct nft_settings *settings, struct buf *out)
@@ -88,22 +100,18 @@ void nft_write_table(const struct nft_settings *settings, struct buf *out)
         buf_printf(out,
                    "add chain inet %s %s { type filter hook %s priority %d; policy accept; }\n",
                    table, chains[i].name, chains[i].hook, chains[i].priority);
-    write_outward(out, settings, "output");
-    write_outward(out, settings, "postrouting");
-    rule_printf(out, settings, "input", "iifname { \"lo\", \"%s\" } accept", settings->tun);
-    rule(out, settings, "input", "meta l4proto { 50, 51 } accept");
-    // RFC 8200 4.5: the kernel judges fragments of IPv6 before it joins them. Those behind the
-    // first show no ports, and are of no use to anybody when the first, which does, is dropped.
-    rule(out, settings, "input", "frag nexthdr { 17, 50, 51 } frag frag-off != 0 accept");
-    rule_printf(out, settings, "input", "udp dport { %u, %u } accept", settings->port,
-                settings->port_nat);
-    rule(out, settings, "input", neighbours);
+    nft_write_own_out(settings, "output", out);
+    rule(out, settings, "output", "jump check_out");
+    nft_write_own_out(settings, "postrouting", out);
+    rule(out, settings, "postrouting", "jump check_out");
+    nft_write_own_in(settings, "input", out);
     rule(out, settings, "input", "jump check_in");
     rule_printf(out, settings, "forward", "oifname != \"%s\" jump check_out", settings->tun);
     // Between gateways in transport mode sealed packets have addresses of policies.
     rule_printf(out, settings, "forward", "oifname \"%s\" meta l4proto 50 accept", settings->tun);
     rule_printf(out, settings, "forward", "iifname != \"%s\" jump check_in", settings->tun);
-    if (settings->mark_count) nft_write_marks(settings, out);
+    if (settings->marked) nft_write_marks(settings, out);
+    if (settings->guarded_count) nft_write_guarded(settings, out);
 }
 
 // --- levels
@@ -118,7 +126,7 @@ static const struct {
 };
 // clang-format on
 
-static void write_range(struct buf *out, const struct range *range)
+void nft_write_range(struct buf *out, const struct range *range)
 {
     char low[ADDR_TEXT], high[ADDR_TEXT];
     struct prefix prefix;
@@ -161,7 +169,7 @@ static void write_front(struct buf *out, const struct nft_settings *settings, un
         buf_printf(out, "add rule inet %s s%c_%u_%u_%s ", table, family, level, place, way);
         if (!all) {
             buf_printf(out, "%s ", in ? families[which].remote_out : families[which].local_out);
-            write_range(out, local);
+            nft_write_range(out, local);
             buf_add_text(out, " ");
         }
         buf_printf(out, "%s @s%c_%u_%u drop\n",
@@ -220,9 +228,9 @@ static void write_item(struct buf *out, const struct nft_settings *settings,
     char family = box->local.low.family == ADDR_V6 ? '6' : '4';
     buf_printf(out, "%s element inet %s %c%c_%d { ", verb, settings->table, kinds[item->kind],
                family, level);
-    write_range(out, &box->local);
+    nft_write_range(out, &box->local);
     buf_add_text(out, " . ");
-    write_range(out, &box->remote);
+    nft_write_range(out, &box->remote);
     if (item->kind != GUARD_PAIR) write_numbers(out, box->protocol_low, box->protocol_high);
     if (item->kind == GUARD_FLOW) {
         write_numbers(out, box->local_port_low, box->local_port_high);
@@ -389,10 +397,11 @@ enum fault nft_make_table(struct nft *nft, const struct nft_settings *settings)
     return run(nft, buf_text(&commands)) ? OK : FAULT_NFT_REFUSED;
 }
 
-enum fault nft_sync_marks(struct nft *nft, const struct nft_settings *settings)
+enum fault nft_sync_devices(struct nft *nft, const struct nft_settings *settings)
 {
     AUTOFREE_BUF struct buf commands = BUF(COMMANDS_MAX);
     nft_write_marks(settings, &commands);
+    nft_write_guarded(settings, &commands);
     return run(nft, buf_text(&commands)) ? OK : FAULT_NFT_REFUSED;
 }
 

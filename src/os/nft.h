@@ -8,9 +8,14 @@
 
 struct nft;
 
-struct nft_mark { // what comes in by a device gets a mark
-    char device[16];
-    uint32_t value;
+struct nft_device { // of tunnels
+    char name[16];
+    uint32_t mark; // of what comes in by it; 0: none
+};
+
+struct nft_guarded {
+    struct range range;
+    bool spared; // left out of the others
 };
 
 struct nft_settings {
@@ -18,8 +23,11 @@ struct nft_settings {
     const char *tun;         // device whose packets are fine
     uint32_t mark;           // of our own sockets
     uint16_t port, port_nat; // where IKE and ESP in UDP come in
-    const struct nft_mark *marks;
-    size_t mark_count;
+    const struct nft_device *devices;
+    size_t device_count;
+    bool marked; // some devices have a mark
+    const struct nft_guarded *guarded;
+    size_t guarded_count;
 };
 
 struct nft *nft_new(void);
@@ -32,9 +40,15 @@ void nft_write_table(const struct nft_settings *settings, struct buf *out);
 void nft_write_changes(const struct nft_settings *settings, const struct guard *guard,
                        unsigned *levels, struct buf *out);
 
-// The marks as they are now; the table has them from its beginning, too.
+// Marks of devices and networks that only these may lead to, as they are now; the table has them from its beginning, too.
 void nft_write_marks(const struct nft_settings *settings, struct buf *out);
-CHECKED enum fault nft_sync_marks(struct nft *nft, const struct nft_settings *settings);
+void nft_write_guarded(const struct nft_settings *settings, struct buf *out); // nft_guarded.c
+CHECKED enum fault nft_sync_devices(struct nft *nft, const struct nft_settings *settings);
+
+// What our own sockets send and take, and neighbours, pass.
+void nft_write_own_out(const struct nft_settings *settings, const char *chain, struct buf *out);
+void nft_write_own_in(const struct nft_settings *settings, const char *chain, struct buf *out);
+void nft_write_range(struct buf *out, const struct range *range);
 
 bool nft_has_table(struct nft *nft, const char *table);
 CHECKED enum fault nft_make_table(struct nft *nft,

@@ -103,8 +103,8 @@ def in_and_out_may_be_two_devices(lab):
 
 
 @case
-def without_a_route_packets_are_dropped_when_told_so(lab):
-    """explain says what becomes of packets whose route into the device goes away, and how to have them dropped."""
+def without_a_route_packets_are_dropped_when_guarded(lab):
+    """explain says what becomes of packets whose route into the device goes away; a guard has them dropped, in both directions, and from others, too."""
     a, b = gateways(lab)
     b.cygnet(config("b", "a", child=devices(7)))
     here = a.cygnet(config("a", "b", child=devices(7)))
@@ -114,15 +114,51 @@ def without_a_route_packets_are_dropped_when_told_so(lab):
     route(b, "a", "cygnet7", "10.255.0.2/30")
     check(a.pings(HOSTS[4]["b"], source=HOSTS[4]["a"]) == 3, "pings do not come back")
     text = here.cygnet("explain", "net4")
-    wanted = "ip route add blackhole 10.2.0.0/24 metric 4294967294"
-    check("device of if_id 7" in text and wanted in text, text)
-    a.run(*wanted.split())
-    check(a.pings(HOSTS[4]["b"], source=HOSTS[4]["a"]) == 3, "the other route is not used any more")
+    check("device of if_id 7" in text and "guard = yes" in text, text)
+    here.configure(config("a", "b", child=devices(7) + "\nguard = 10.2.0.0/24, !10.2.0.77", start="start"))
+    here.cygnet("reload")
+    wait_for("the tunnel after a reload", lambda: here.children())
+    text = here.cygnet("explain", "net4")
+    check("10.2.0.0/24\n    !10.2.0.77\n" in text, text)
+    check(a.pings(HOSTS[4]["b"], source=HOSTS[4]["a"]) == 3, "the guard stops what goes through the device")
+    b.address("10.2.0.77/32", "lo")
     capture = a.capture("to-b")
     a.run("ip", "route", "del", NETS[4]["b"], "dev", "cygnet7")
-    a.pings(HOSTS[4]["b"], count=1, source=HOSTS[4]["a"])
+    check(a.pings(HOSTS[4]["b"], count=1, source=HOSTS[4]["a"]) == 0, "a ping came back in the clear")
+    check(a.pings("10.2.0.77") == 3, "what is left out of the guard is guarded")
+    b.run("ip", "route", "replace", NETS[4]["a"], "via", "192.0.2.1", "src", HOSTS[4]["b"])
+    check(b.pings(HOSTS[4]["a"], count=1, source=HOSTS[4]["b"]) == 0, "a ping in the clear was answered")
     capture.stop()
-    check(not plain(capture), f"plaintext on the wire: {plain(capture)[:1]}")
+    leaked = [line for line in plain(capture) if " 10.1.0.1 > " in line]
+    check(not leaked, f"plaintext on the wire: {leaked[:1]}")
+    here.configure(config("a", "b", child=devices(7)))
+    here.cygnet("reload")
+    check(b.pings(HOSTS[4]["a"], source=HOSTS[4]["b"]) == 3, "a guard stays when its connection does not ask for it any more")
+
+
+@case
+def what_is_forwarded_is_guarded_too(lab):
+    """A hub whose route to one of two spokes goes away sends nothing that came from the other one in the clear."""
+    a, b = gateways(lab)
+    lan = lab.host("lan")
+    lab.link(a, "10.1.1.1/24", lan, "10.1.1.2/24")
+    lan.route("default", "via", "10.1.1.1")
+    a.forward()
+    b.cygnet(config("b", "a", nets=ALL, child=devices(7)))
+    here = a.cygnet(config("a", "b", nets=ALL, child=devices(7) + "\nguard = 10.2.0.0/16", start="start"))
+    wait_for("the tunnel", lambda: here.children())
+    route(a, "b", "cygnet7", "10.255.0.1/30")
+    b.run("ip", "route", "add", "10.1.0.0/16", "dev", "cygnet7", "src", HOSTS[4]["b"])
+    a.route("default", "via", "192.0.2.2")
+    check(lan.pings(HOSTS[4]["b"]) == 3, "packets of the LAN do not go through the tunnel")
+    wire = a.capture("to-b")
+    a.run("ip", "route", "del", NETS[4]["b"], "dev", "cygnet7")
+    check(lan.pings(HOSTS[4]["b"], count=2) == 0, "pings came back in the clear")
+    crash(here)
+    check(lan.pings(HOSTS[4]["b"], count=2) == 0, "pings came back in the clear behind a crash")
+    wire.stop()
+    leaked = [line for line in wire.lines() if "10.1.1.2" in line]
+    check(not leaked, f"plaintext on the wire: {leaked[:1]}")
 
 
 def marked(lab):
@@ -169,7 +205,7 @@ def a_mark_leads_into_the_tunnel(lab):
     check("fwmark 0x2a" not in a.run("ip", "rule"), a.run("ip", "rule"))
 
 
-def bird(host, own, peer, number, peer_number, network):
+def bird(host, own, peer, number, peer_number, network, check_link="yes"):
     path = host.lab.directory / f"bird-{host.name}"
     path.with_suffix(".conf").write_text(f"""
 router id {own};
@@ -180,6 +216,7 @@ protocol bgp peer {{
     local {own} as {number};
     neighbor {peer} as {peer_number};
     direct;
+    check link {check_link};
     connect delay time 1;
     connect retry time 1;
     error wait time 1, 2;
@@ -199,7 +236,8 @@ def bgp_runs_over_the_device_and_survives_a_crash(lab):
     wait_for("the tunnel", lambda: here.children())
     a.address("10.255.0.1/30", "cygnet7")
     b.address("10.255.0.2/30", "cygnet7")
-    bird(a, "10.255.0.1", "10.255.0.2", 65001, 65002, "10.1.0.0/24")
+    # without this BIRD takes the routes away as soon as it sees the device without its daemon
+    bird(a, "10.255.0.1", "10.255.0.2", 65001, 65002, "10.1.0.0/24", check_link="no")
     bird(b, "10.255.0.2", "10.255.0.1", 65002, 65001, "10.2.0.0/24")
 
     def learned(host, network):
@@ -222,6 +260,45 @@ def bgp_runs_over_the_device_and_survives_a_crash(lab):
 
 
 @case
+def a_guard_holds_when_bgp_takes_the_route_away(lab):
+    """BIRD ends at the other gateway, then here, then every process of cygnet is killed: the default route takes nothing that is guarded."""
+    if not shutil.which("bird"):
+        raise Skip("BIRD is not installed (tools/deps test)")
+    a, b = gateways(lab)
+    b.cygnet(config("b", "a", nets=ALL, child=devices(7)))
+    here = a.cygnet(config("a", "b", nets=ALL, child=devices(7) + "\nguard = 10.2.0.0/24", start="start"))
+    wait_for("the tunnel", lambda: here.children())
+    a.route("default", "via", "192.0.2.2")
+    b.route("default", "via", "192.0.2.1")
+    a.address("10.255.0.1/30", "cygnet7")
+    b.address("10.255.0.2/30", "cygnet7")
+    mine = bird(a, "10.255.0.1", "10.255.0.2", 65001, 65002, "10.1.0.0/24")
+    other = bird(b, "10.255.0.2", "10.255.0.1", 65002, 65001, "10.2.0.0/24")
+
+    def learned(host, network):
+        return "cygnet7" in host.run("ip", "route", "show", network)
+    wait_for("routes by BGP", lambda: learned(a, "10.2.0.0/24") and learned(b, "10.1.0.0/24"), 40)
+    check(a.pings(HOSTS[4]["b"], source=HOSTS[4]["a"]) == 3, "a learned route does not carry")
+    wire = a.capture("to-b")
+    run("kill", "-TERM", other.pid)
+    wait_for("the route to go", lambda: not learned(a, "10.2.0.0/24"), 20)
+    check(a.pings(HOSTS[4]["b"], count=2, source=HOSTS[4]["a"]) == 0, "pings came back in the clear")
+    check(a.pings("192.0.2.2") == 3, "what is not guarded is caught")
+    run("kill", "-TERM", mine.pid)
+    check(a.pings(HOSTS[4]["b"], count=1, source=HOSTS[4]["a"]) == 0, "pings came back in the clear without BIRD")
+    crash(here)
+    check(a.pings(HOSTS[4]["b"], count=2, source=HOSTS[4]["a"]) == 0, "pings came back in the clear behind a crash")
+    here = a.cygnet(config("a", "b", nets=ALL, child=devices(7) + "\nguard = 10.2.0.0/24", start="start"))
+    wait_for("the tunnel to come back by itself", lambda: here.children(), 20)
+    check(a.pings(HOSTS[4]["b"], count=1, source=HOSTS[4]["a"]) == 0, "pings came back in the clear in the next life")
+    wire.stop()
+    leaked = [line for line in plain(wire) if "10.2.0.1" in line]
+    check(not leaked, f"plaintext on the wire: {leaked[:1]}")
+    here.stop()
+    check(a.pings(HOSTS[4]["b"], source="192.0.2.1") == 3, "the guard stays behind a daemon that was told to stop")
+
+
+@case
 def one_role_dies_and_the_device_stays(lab):
     (a, b), here, there = routed(lab, a_start="start")
     wait_for("the tunnel", lambda: here.children())
@@ -237,3 +314,21 @@ def one_role_dies_and_the_device_stays(lab):
     check(a.run("ip", "-o", "link", "show", "cygnet7").split(":")[0] == before, "it is another device")
     wire.stop()
     check(not plain(wire), f"plaintext on the wire: {plain(wire)[:1]}")
+
+
+@case
+def children_of_one_device_agree_on_its_marks(lab):
+    """Whoever is loaded last does not win: not in the file, and not when a client loads another connection beside it."""
+    a, _ = gateways(lab)
+    first, second = (config("a", "b", name=name, child=f"if_id_out = 7\nmark_out = {mark}").split("secrets {")[0] for name, mark in (("one", 1), ("two", 2)))
+    text = config("a", "b").split("secrets {")[1]
+    here = a.cygnet(first + "secrets {" + text)
+    here.configure(first + second + "secrets {" + text)
+    out = here.cygnet("reload", check_status=False)
+    check("two.net4 has mark_out = 0x2 and one.net4" in out and "swanctl.conf:" in out, out)
+    check("one" in here.cygnet("list", "--conns") and "two" not in here.cygnet("list", "--conns"), "half of the file was taken")
+    if not shutil.which("swanctl"):
+        raise Skip("swanctl is not installed")
+    (lab.directory / "other.conf").write_text(second)
+    out = a.run("env", f"SWANCTL_DIR={here.etc}", "swanctl", "--load-conns", "--uri", here.vici, "--file", lab.directory / "other.conf", check_status=False)
+    check("two.net4 has mark_out = 0x2 and one.net4 0x1, for one device (if_id 7)" in out, out)

@@ -110,6 +110,9 @@ static const struct {
     {CHILD, "if_id_out = 1000000000", 13, "if_id_out = 1000000000: expected a number up to 999999999, %unique or %unique-dir"},
     {CHILD, "if_id_out = 0x", 13, "if_id_out = 0x: expected a number up to 999999999, %unique or %unique-dir"},
     {CHILD, "if_id_out = 5\nmode = transport", 0, NULL},
+    {CHILD, "guard = yes", 1, "guard is for children with a device (if_id_out or mark_out): what the others' selectors hold is guarded in any case"},
+    {CHILD, "if_id_out = 5\nguard = 10.2.0.0/24, !10.2.0.1", 0, ""},
+    {CHILD, "if_id_out = 5\nremote_ts = 10.2.0.0/24, 10.3.0.1-10.3.0.9\nguard = yes", 0, ""},
     // values
     {CONN, "version = 3", 11, "version = 3: expected one of 0, 2"},
     {CONN, "encap = perhaps", 9, "encap = perhaps: expected yes or no"},
@@ -252,6 +255,47 @@ static void sections_that_lack_something_are_pointed_at(void **state)
                 "     children { b { start_action = trap\n                    ^\n");
 }
 
+static void children_of_one_device_agree_on_its_marks(void **state)
+{
+    (void)state;
+#define MARKED(name, line) " " name " { remote_addrs = 192.0.2.1\n local { auth = psk } remote { auth = psk } children { net {\n" line "\n} } }\n"
+    check_whole("connections {\n" MARKED("a", "if_id_out = 7\n mark_out = 1") MARKED("b", "if_id_out = 7\n mark_out = 1") MARKED("c", "if_id_out = 7") "}", "");
+    check_whole("connections {\n" MARKED("a", "if_id_out = 7\n mark_out = 1") MARKED("b", "if_id_out = 7\n mark_out = 2") "}",
+                "test.conf:10:2: b.net has mark_out = 0x2 and a.net (test.conf:5) 0x1, for one device (if_id 7): give each a device of "
+                "its own, or both the same mark\n     mark_out = 2\n     ^\n");
+    check_whole("connections {\n" MARKED("a", "if_id_in = 7\n set_mark_in = 1") MARKED("b", "mark_in = 7\n set_mark_in = %same") "}",
+                "test.conf:10:2: b.net has set_mark_in = 0x7 and a.net (test.conf:5) 0x1, for one device (if_id 7): give each a device "
+                "of its own, or both the same mark\n     set_mark_in = %same\n     ^\n");
+    check_whole("connections {\n" MARKED("a", "if_id_out = 7\n mark_out = 0x2a") MARKED("b", "if_id_out = 8\n mark_out = 0xa/0xf") "}",
+                "test.conf:10:2: packets with the mark 0xa are to go to the device of if_id 8 (b.net) and to that of if_id 7 (a.net "
+                "(test.conf:5)): a mark leads to one device\n     mark_out = 0xa/0xf\n     ^\n");
+    check_whole("connections {\n" MARKED("a", "if_id_out = 7\n mark_out = 0x2a } other { mark_out = 0x2a") "}",
+                "test.conf:5:28: packets with the mark 0x2a are to go to the device of if_id 42 (a.other) and to that of if_id 7 (a.net "
+                "(test.conf:5)): a mark leads to one device\n     mark_out = 0x2a } other { mark_out = 0x2a\n                               ^\n");
+#undef MARKED
+}
+
+static void what_a_child_guards_are_networks(void **state)
+{
+    (void)state;
+#define CONN_OF(lines) "connections { a { local { auth = psk } remote { auth = psk } children { net {\n" lines "\n} } } }"
+    static const char *const selectors[] = {"0.0.0.0/0", "dynamic", "10.2.0.0/24[tcp]", "10.2.0.0/24[tcp/80]", "10.2.0.0/24, ::/0"};
+    for (size_t i = 0; i < sizeof selectors / sizeof *selectors; i++) {
+        AUTOFREE_MEM char *text = mem_printf(CONN_OF("guard = yes\nif_id_out = 5\nremote_ts = %s"), selectors[i]);
+        check_whole(text, "test.conf:2:1: guard = yes needs networks in remote_ts, not all addresses, dynamic or ports: name the networks here "
+                          "instead\n    guard = yes\n    ^\n");
+    }
+    check_whole(CONN_OF("mark_out = 5\nguard = 10.2.0.0/24, lan"),
+                "test.conf:3:22: guard = lan: expected yes, no, or networks like 10.0.0.0/8, some with a ! before them\n"
+                "    guard = 10.2.0.0/24, lan\n                         ^\n");
+    check_whole(CONN_OF("mark_out = 5\nguard = !10.2.0.0/24"),
+                "test.conf:3:1: guard only leaves networks out: name those, too, that they lie in\n    guard = !10.2.0.0/24\n    ^\n");
+    check_whole(CONN_OF("mark_out = 5\nmode = drop\nguard = 10.2.0.0/24"),
+                "test.conf:4:1: guard is for children with a device (if_id_out or mark_out): what the others' selectors hold is guarded in any "
+                "case\n    guard = 10.2.0.0/24\n    ^\n");
+#undef CONN_OF
+}
+
 static void options_without_effect_are_warned_of(void **state)
 {
     (void)state;
@@ -309,7 +353,7 @@ static void the_table_is_whole_and_every_row_has_its_help(void **state)
                                        "iptfs_drop_time", "iptfs_init_delay", "iptfs_packet_size",
                                        "iptfs_rate", "iptfs_reorder_window", "make_before_break", "redirect_early", "redirect_to",
                                        "cluster_peer", "ppk_ids", "ppk_int", "ppk_rekey", "resumption", "strict", "tcp",
-                                       "fragments", "path_mtu_probes", "persist", "tcp_mss"}; // strongSwan 6 has 165
+                                       "fragments", "guard", "path_mtu_probes", "persist", "tcp_mss"}; // strongSwan 6 has 165
     size_t own = 0;
     for (size_t i = 0; i < count; i++) {
         const char *dot = strrchr(rows[i].path, '.');
@@ -358,6 +402,8 @@ int main(void)
         cmocka_unit_test(what_is_wrong_is_said_exactly),
         cmocka_unit_test(what_is_right_is_taken_without_a_word),
         cmocka_unit_test(sections_that_lack_something_are_pointed_at),
+        cmocka_unit_test(children_of_one_device_agree_on_its_marks),
+        cmocka_unit_test(what_a_child_guards_are_networks),
         cmocka_unit_test(options_without_effect_are_warned_of),
         cmocka_unit_test(connections_that_only_pass_or_drop_need_nobody_to_authenticate),
         cmocka_unit_test(templates_are_not_options),

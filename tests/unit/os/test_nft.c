@@ -227,10 +227,11 @@ static void the_kernel_takes_it_all(void **state)
 static void marks_are_written_whole(void **state)
 {
     (void)state;
-    static const struct nft_mark marks[] = {{"swan42", 0x2a}, {"swan43", 0x10000}};
+    static const struct nft_device devices[] = {{"swan7", 0}, {"swan42", 0x2a}, {"swan43", 0x10000}};
     struct nft_settings with = settings;
-    with.marks = marks;
-    with.mark_count = 2;
+    with.devices = devices;
+    with.device_count = 3;
+    with.marked = true;
     AUTOFREE_BUF struct buf out = BUF(100000), table = BUF(100000);
     nft_write_marks(&with, &out);
     assert_string_equal(buf_text(&out),
@@ -242,6 +243,53 @@ static void marks_are_written_whole(void **state)
     assert_non_null(strstr(buf_text(&table), buf_text(&out)));
 }
 
+static void networks_are_guarded_by_chains_of_their_own(void **state)
+{
+    (void)state;
+    static const struct nft_device devices[] = {{"swan7", 0}};
+    static const char *const texts[] = {"10.0.0.0/8", "10.1.0.0/24", "2001:db8:2::5-2001:db8:2::77", "10.0.0.0/9"};
+    struct nft_guarded guarded[4];
+    for (unsigned i = 0; i < 4; i++) {
+        guarded[i].spared = i == 1;
+        CHECK_FAULT(range_parse(texts[i], &guarded[i].range), OK);
+    }
+    struct nft_settings with = settings;
+    with.devices = devices;
+    with.device_count = 1;
+    with.guarded = guarded;
+    with.guarded_count = 4;
+    AUTOFREE_BUF struct buf out = BUF(100000), table = BUF(100000);
+    nft_write_guarded(&with, &out);
+    static const char *const lines[] = {
+        "add element inet cygnet_swan0 tunnels { \"lo\", \"swan0\", \"swan7\" }\n",
+        "add element inet cygnet_swan0 guarded4 { 10.0.0.0/8, 10.0.0.0/9 }\n",
+        "add element inet cygnet_swan0 spared4 { 10.1.0.0/24 }\n",
+        "add element inet cygnet_swan0 guarded6 { 2001:db8:2::5-2001:db8:2::77 }\n",
+        "add rule inet cygnet_swan0 guarded_to oifname @tunnels return\n"
+        "add rule inet cygnet_swan0 guarded_to ip daddr @spared4 return\n"
+        "add rule inet cygnet_swan0 guarded_to ip6 daddr @spared6 return\n"
+        "add rule inet cygnet_swan0 guarded_to ip daddr @guarded4 drop\n"
+        "add rule inet cygnet_swan0 guarded_to ip6 daddr @guarded6 drop\n",
+        "add rule inet cygnet_swan0 guarded_from ip saddr @guarded4 drop\n",
+        "add rule inet cygnet_swan0 guarded_postrouting jump guarded_to\n",
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) assert_non_null(strstr(buf_text(&out), lines[i]));
+    assert_null(strstr(buf_text(&out), "element inet cygnet_swan0 spared6"));
+    nft_write_table(&with, &table); // one that is made anew has them, too
+    assert_non_null(strstr(buf_text(&table), buf_text(&out)));
+    NEEDS_NAMESPACE();
+    struct nft *nft = nft_new();
+    if (nft_make_table(nft, &settings)) skip();
+    CHECK_FAULT(nft_sync_devices(nft, &with), OK);
+    static const struct range all = {{ADDR_V4, {0}}, {ADDR_V4, {255, 255, 255, 255}}};
+    guarded[0].range = all;
+    CHECK_FAULT(nft_sync_devices(nft, &with), OK);
+    with.guarded_count = 0; // all goes, also twice
+    for (unsigned i = 0; i < 2; i++) CHECK_FAULT(nft_sync_devices(nft, &with), OK);
+    CHECK_FAULT(nft_delete_table(nft, settings.table), OK);
+    nft_free(nft);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +298,7 @@ int main(void)
         cmocka_unit_test(a_front_makes_room_when_its_last_address_is_gone),
         cmocka_unit_test(what_comes_and_goes_between_two_writings_is_not_written),
         cmocka_unit_test(marks_are_written_whole),
+        cmocka_unit_test(networks_are_guarded_by_chains_of_their_own),
         cmocka_unit_test(the_kernel_takes_it_all),
     };
     return cmocka_run_group_tests(tests, namespace_make, NULL);
