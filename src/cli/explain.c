@@ -83,6 +83,16 @@ static void device_explain(const struct tree *child, const struct tree *guard)
         printf("    %.*s\n", (int)network->value.size, (const char *)network->value.at);
 }
 
+static void mark_explain(const struct tree *child)
+{
+    const char *text = tree_text(child, "set-mark-out", NULL);
+    if (!text) return;
+    unsigned long mark = strtoul(text, NULL, 16);
+    printf("  Sealed packets carry mark 0x%08lx (set_mark_out): rules that choose their way ask for\n"
+           "  fwmark 0x%lx/0xffff; IKE's own packets carry 0x%04lx0000 and do not match.\n",
+           mark, mark & 0xffff, mark >> 16);
+}
+
 static void child_explain(const struct tree *sa, const struct tree *child, const struct tree *guard)
 {
     const char *encr = tree_text(child, "encr-alg", "NULL"), *integ = tree_text(child, "integ-alg", NULL);
@@ -111,6 +121,7 @@ static void child_explain(const struct tree *sa, const struct tree *child, const
            strcmp(tree_text(child, "path-mtu-probes", ""), "yes") == 0
                ? "The path is probed, so filtered ICMP does no harm."
                : "The path is not probed (path_mtu_probes = no).");
+    mark_explain(child);
     device_explain(child, guard);
 }
 

@@ -121,6 +121,7 @@ static void child_print(const struct tree *child)
     usage_print(child, "in");
     printf("; ");
     usage_print(child, "out");
+    if (tree_text(child, "set-mark-out", NULL)) printf("; sealed with mark 0x%s", tree_text(child, "set-mark-out", ""));
     if (tree_text(child, "mtu", NULL)) printf("; MTU %s", tree_text(child, "mtu", ""));
     printf("\n");
 }

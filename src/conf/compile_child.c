@@ -194,7 +194,7 @@ static struct mark mark_of(struct compiling *c, const struct tree *section, cons
     const char *text = tree_text(section, name, "0");
     if (strcasecmp(text, "%same") == 0)
         option_complain(c->complaints, FAULT_OPTION_VALUE, c->where, place_of(section, name),
-                        "%s = %%same is for set_mark_in", name);
+                        "%s = %%same is for set_mark_in and set_mark_out", name);
     else if (!convert_mark(text, &mark, &wrong)) // has been complained of
         mark = (struct mark){0};
     return mark;
@@ -211,16 +211,39 @@ static uint32_t device_of_mark(struct compiling *c, const struct tree *section, 
     return 0;
 }
 
+static bool is_same(const struct tree *section, const char *name)
+{
+    return strcasecmp(tree_text(section, name, "0"), "%same") == 0;
+}
+
+// Sealed packets are known by the upper half of their mark; the lower one is free. A number without
+// a mask is about that half.
+static uint32_t mark_sealed_of(struct compiling *c, const struct tree *section,
+                               const struct mark *out)
+{
+    static const char name[] = "set_mark_out";
+    bool same = is_same(section, name);
+    const char *text = tree_text(section, name, "0");
+    struct mark mark = same ? *out : mark_of(c, section, name);
+    uint32_t wanted = strchr(text, '/') ? mark.mask : mark.value;
+    if (!(wanted & ~MARK_FREE_BITS)) return mark.value;
+    option_complain(c->complaints, FAULT_OPTION_VALUE, c->where, place_of(section, name),
+                    "%s = %s wants bits 0x%08x of the mark, by which the daemon's own packets are "
+                    "known (0x%08x): free are 0x%08x, as in 42 or 0x2a/0xff",
+                    name, text, wanted & ~MARK_FREE_BITS, MARK_OF_DAEMON, MARK_FREE_BITS);
+    return 0;
+}
+
 static void marks_compile(struct compiling *c, const struct tree *section, struct child_conf *child)
 {
     struct mark in = mark_of(c, section, "mark_in"), out = mark_of(c, section, "mark_out");
-    bool same = strcasecmp(tree_text(section, "set_mark_in", "0"), "%same") == 0;
-    struct mark opened = same ? in : mark_of(c, section, "set_mark_in");
+    struct mark opened = is_same(section, "set_mark_in") ? in : mark_of(c, section, "set_mark_in");
     child->if_id_in = device_of_mark(c, section, "mark_in", &in, child->if_id_in);
     child->if_id_out = device_of_mark(c, section, "mark_out", &out, child->if_id_out);
     child->mark_in = in;
     child->mark_out = out;
     child->mark_opened = opened;
+    child->mark_sealed = mark_sealed_of(c, section, &out);
     bool in_wrong = opened.value && (!child->if_id_in || child->if_id_in > IF_ID_MAX);
     bool out_wrong = out.value && child->if_id_out > IF_ID_MAX;
     if (!in_wrong && !out_wrong) return;

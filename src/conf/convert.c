@@ -178,10 +178,12 @@ bool convert_mark(const char *text, struct mark *out, struct wrong *wrong)
     if (out->value & ~out->mask)
         return wrong_say(wrong, FAULT_OPTION_VALUE, 0, "the mark has bits that its mask leaves out");
     if (!out->value) *out = (struct mark){0};
-    for (uint32_t own = MARK_OF_DAEMON; out->mask && own <= MARK_OF_DAEMON + 1; own++)
-        if ((own & out->mask) == out->value)
+    static const uint32_t own[] = {MARK_OF_DAEMON, MARK_OF_BYPASS};
+    for (unsigned i = 0; i < 2 && out->mask; i++)
+        if ((own[i] & out->mask) == out->value)
             return wrong_say(wrong, FAULT_OPTION_VALUE, 0,
-                             "packets of the daemon itself carry 0x%x, which is such a mark", own);
+                             "packets of the daemon itself carry 0x%x, which is such a mark",
+                             own[i]);
     return true;
 }
 

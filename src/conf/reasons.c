@@ -6,7 +6,6 @@ static const struct {
     const char *name, *reason;
 } reasons[] = {
     {"mark_in_sa", "an inbound SA is known by its SPI, whatever mark its packets carry"},
-    {"set_mark_out", "what leaves sealed carries the daemon's own mark 0x43590000, by which ip rule and nftables know it"},
     {"interface", "the routing table decides, not the policy: name a device with if_id_out and route into it"},
     {"policies", "without a policy no packet finds the child: for routes of your own name a device with if_id_out"},
     {"hw_offload", "the data plane is a process and gives no keys to network cards"},

@@ -24,6 +24,14 @@ static const uint8_t non_esp_marker[4];   // RFC 3948 2.2: four zero bytes befor
         link_send(link, &out_);                                                         \
     } while (0)
 
+#define SEND_ESP(role, TYPE, shape, number_, how, ...)                                           \
+    do {                                                                                         \
+        struct shape##_message message_ = __VA_ARGS__;                                           \
+        struct wr out_ = message_begin((role)->space, IPC_MESSAGE_MAX, MESSAGE_##TYPE, number_); \
+        shape##_put(&out_, &message_);                                                           \
+        how(role, &out_);                                                                        \
+    } while (0)
+
 // --- sending to peers
 
 static int socket_for(const struct ike_role *role, const struct path *path)
@@ -67,12 +75,6 @@ static void datagram_out(struct ike_role *role, const struct path *path, struct 
 
 // --- what waits for the data plane and the kernel
 
-static void sync_send(struct ike_role *role, struct link *link)
-{
-    uint8_t space[64];
-    struct wr out = message_begin(space, sizeof space, MESSAGE_SYNC, role->last_sync);
-    link_send(link, &out);
-}
 
 // All that was withheld in a turn waits for one SYNC behind everything the turn has sent.
 static void turn_ended(void *context)
@@ -81,8 +83,10 @@ static void turn_ended(void *context)
     if (!role->sync_wanted) return;
     role->sync_wanted = false;
     role->last_sync++;
-    sync_send(role, role->esp);
-    sync_send(role, role->net);
+    uint8_t space[64];
+    struct wr out = message_begin(space, sizeof space, MESSAGE_SYNC, role->last_sync);
+    ike_esp_send(role, &out);
+    link_send(role->net, &out);
 }
 
 static struct withheld *withhold(struct ike_role *role, struct bytes message)
@@ -163,27 +167,55 @@ static void out_send(struct ike_role *role, const struct ike_out *out)
 static void out_policy(struct ike_role *role, const struct ike_out *out)
 {
     struct policy_message message = {.spec = out->policy.spec, .path = out->policy.path};
-    struct link *to[] = {role->esp, role->net};
-    for (unsigned i = 0; i < 2; i++) {
-        if (out->kind == IKE_OUT_POLICY_ADD) SEND(role, to[i], POLICY_ADD, policy, 0, message);
-        else SEND(role, to[i], POLICY_DEL, policy_del, 0, {.number = message.spec.number});
+    if (out->kind == IKE_OUT_POLICY_ADD) {
+        SEND_ESP(role, POLICY_ADD, policy, 0, ike_esp_send, message);
+        SEND(role, role->net, POLICY_ADD, policy, 0, message);
+    } else {
+        SEND_ESP(role, POLICY_DEL, policy_del, 0, ike_esp_send, {.number = message.spec.number});
+        SEND(role, role->net, POLICY_DEL, policy_del, 0, {.number = message.spec.number});
     }
+}
+
+// The mark of sealed packets, before the SA is used. Nothing can be said of single packets in a TCP connection.
+static bool mark_send(struct ike_role *role, uint32_t spi, const struct path *path, uint32_t mark)
+{
+    if (!mark) return false;
+    if (path->stream) {
+        role_log(ROLE_IKE, IKE_AUDIT, OK, "SA %08x: its packets go through IKE's TCP connection and get no set_mark_out", spi);
+        return false;
+    }
+    SEND(role, role->net, SA_MARK, sa_mark, 0, {.spi = spi, .remote = path->remote.addr, .mark = mark});
+    role->policies_came = true;
+    return true;
 }
 
 static void out_sa_add(struct ike_role *role, const struct ike_out *out)
 {
     struct sa_spec spec = out->sa_add;
-    uint16_t mtu = spec.direction == SA_OUT ? ike_mtu_ask(role, spec.spi, &spec.path) : 0;
+    uint16_t mtu = spec.direction == SA_OUT ? ike_mtu_ask(role, spec.spi, &spec.path, spec.mark) : 0;
     if (!spec.path_mtu) spec.path_mtu = mtu;
-    SEND(role, role->esp, SA_ADD, sa, 0, {.spec = spec});
+    bool marked = mark_send(role, spec.spi, &spec.path, spec.mark);
+    SEND_ESP(role, SA_ADD, sa, 0, (marked ? ike_esp_send_behind_net : ike_esp_send), {.spec = spec});
 }
 
 static void out_sa_move(struct ike_role *role, const struct ike_out *out)
 {
-    SEND(role, role->esp, SA_MOVE, sa_move, 0,
-         {.spi = out->sa_move.spi, .direction = out->sa_move.direction,
-          .path = out->sa_move.path, .former = out->sa_move.former});
-    if (out->sa_move.direction == SA_OUT) (void)ike_mtu_ask(role, out->sa_move.spi, &out->sa_move.path);
+    bool marked = mark_send(role, out->sa_move.spi, &out->sa_move.path, out->sa_move.mark);
+    SEND_ESP(role, SA_MOVE, sa_move, 0, (marked ? ike_esp_send_behind_net : ike_esp_send),
+             {.spi = out->sa_move.spi, .direction = out->sa_move.direction,
+              .path = out->sa_move.path, .former = out->sa_move.former});
+    bool elsewhere = !addr_equal(&out->sa_move.path.remote.addr, &out->sa_move.former.remote.addr);
+    if (out->sa_move.mark && elsewhere)
+        SEND(role, role->net, SA_UNMARK, sa_mark, 0, {.spi = out->sa_move.spi, .remote = out->sa_move.former.remote.addr});
+    if (out->sa_move.direction == SA_OUT)
+        (void)ike_mtu_ask(role, out->sa_move.spi, &out->sa_move.path, out->sa_move.mark);
+}
+
+static void out_sa_del(struct ike_role *role, const struct ike_out *out)
+{
+    SEND_ESP(role, SA_DEL, sa_del, 0, ike_esp_send,
+             {.spi = out->sa_del.spi, .direction = out->sa_del.direction, .remote = out->sa_del.remote});
+    if (out->sa_del.mark) SEND(role, role->net, SA_UNMARK, sa_mark, 0, {.spi = out->sa_del.spi, .remote = out->sa_del.remote});
 }
 
 static void out_done(struct ike_role *role, const struct ike_out *out)
@@ -204,18 +236,15 @@ static void output_perform(struct ike_role *role, const struct ike_out *out)
     case IKE_OUT_SA_ADD: out_sa_add(role, out); break;
     case IKE_OUT_SA_MOVE: out_sa_move(role, out); break;
     case IKE_OUT_SA_SKIP:
-        SEND(role, role->esp, SA_SKIP, sa_skip, 0,
+        SEND_ESP(role, SA_SKIP, sa_skip, 0, ike_esp_send,
              {.spi = out->sa_skip.spi, .remote = out->sa_skip.remote, .delta = out->sa_skip.delta});
         break;
     case IKE_OUT_SA_MTU:
-        SEND(role, role->esp, SA_MTU, sa_mtu, 0,
+        SEND_ESP(role, SA_MTU, sa_mtu, 0, ike_esp_send,
              {.spi = out->sa_mtu.spi, .direction = out->sa_mtu.direction, .remote = out->sa_mtu.remote,
               .path_mtu = out->sa_mtu.path_mtu});
         break;
-    case IKE_OUT_SA_DEL:
-        SEND(role, role->esp, SA_DEL, sa_del, 0,
-             {.spi = out->sa_del.spi, .direction = out->sa_del.direction, .remote = out->sa_del.remote});
-        break;
+    case IKE_OUT_SA_DEL: out_sa_del(role, out); break;
     case IKE_OUT_POLICY_ADD:
     case IKE_OUT_POLICY_DEL: out_policy(role, out); break;
     case IKE_OUT_ADDRESS_ADD:
@@ -668,6 +697,7 @@ static void from_net(void *context, const struct message_head *head, struct rd *
         plane_in(context, fields);
     } else if (head->type == MESSAGE_SYNC) {
         synced(role, &role->net_synced, head->number);
+        ike_esp_release(role);
     } else if (head->type == MESSAGE_ADDRESS && address_get(fields, &arena, &message) == OK) {
         struct ike_in in = {.kind = IKE_IN_ADDRESS};
         in.address.addr = message.addr;
@@ -748,6 +778,7 @@ int role_ike(const struct role_options *options)
     if (options->ticket_secret_known) role.settings.ticket_secret = BYTES_ARRAY(options->ticket_secret);
     role.ready_last = &role.ready;
     role.withheld_last = &role.withheld;
+    role.held_last = &role.held;
     if (options->qcd_secret_known) role.settings.qcd_secret = BYTES_ARRAY(options->qcd_secret);
     role.core = ike_new(role_rng(), &role.settings);
     role.started = (uint64_t)time(NULL);
@@ -764,6 +795,7 @@ int role_ike(const struct role_options *options)
     role_on_stop(stop, &role);
     role_on_turn(turn_ended, &role);
     int code = role_loop(role.base, options->alive);
+    ike_esp_drop(&role);
     ike_free(role.core);
     free(role.mtus);
     rtnl_free(role.rtnl);

@@ -49,6 +49,13 @@ struct withheld {
     struct withheld *next;
 };
 
+// A message for the esp role that waits, with all that come behind it, until the net role has done what an SA needs beforehand.
+struct held {
+    uint64_t number;      // of the SYNC of the net role that it waits for; 0: only for those before it
+    struct bytes message; // owned; wiped, for it may have keys
+    struct held *next;
+};
+
 // What the ways out to peers of new SAs take; the core gets it when all outputs of the present step are performed.
 struct mtu_news {
     uint32_t spi;
@@ -76,10 +83,11 @@ struct ike_role {
     bool stepping;
     struct list_request *lists[LISTS_MAX];
     struct withheld *withheld, **withheld_last;
+    struct held *held, **held_last;
     uint64_t last_sync, esp_synced, net_synced;
     bool sync_wanted;   // at the end of this turn
     bool unsynced;      // policies or SAs were sent since the last SYNC
-    bool policies_came; // in this step
+    bool policies_came; // in this step; or something else that messages to peers must wait for
     struct ike_out *sends;   // of this step: they go out when all else is performed
     size_t send_count, send_room;
     struct mtu_news *mtus;
@@ -94,9 +102,14 @@ struct ike_role {
 void ike_role_step(struct ike_role *role, struct ike_in *in);
 
 // ike_mtu.c
-uint16_t ike_mtu_ask(struct ike_role *role, uint32_t spi, const struct path *path);   // of an outbound SA
+uint16_t ike_mtu_ask(struct ike_role *role, uint32_t spi, const struct path *path, uint32_t mark);   // of an outbound SA
 void ike_mtu_tell(struct ike_role *role);
 void ike_mtu_watch(struct ike_role *role);   // ICMP
+// ike_held.c: messages for the esp role, in order, and at the latest when the net role is ready for them
+void ike_esp_send(struct ike_role *role, const struct wr *message);
+void ike_esp_send_behind_net(struct ike_role *role, const struct wr *message);
+void ike_esp_release(struct ike_role *role);   // the net role has answered
+void ike_esp_drop(struct ike_role *role);
 // ike_operations.c
 bool ike_answer_next(struct ike_role *role);   // gives the core one ready answer; false when there is none
 void ike_operation_start(struct ike_role *role, const struct ike_operation *operation);

@@ -11,11 +11,11 @@ enum {
     ICMP_AT_ONCE = 16, // anybody can send them
 };
 
-uint16_t ike_mtu_ask(struct ike_role *role, uint32_t spi, const struct path *path)
+uint16_t ike_mtu_ask(struct ike_role *role, uint32_t spi, const struct path *path, uint32_t mark)
 {
     if (!role->rtnl) role->rtnl = rtnl_new();
     if (!role->rtnl) return 0;
-    uint16_t mtu = rtnl_mtu(role->rtnl, &path->remote.addr, ROUTING_MARK, role_now());
+    uint16_t mtu = rtnl_mtu(role->rtnl, &path->remote.addr, ROUTING_MARK | mark, role_now());
     if (!mtu) return 0;
     if (role->mtu_count == role->mtu_room) {
         role->mtu_room = role->mtu_room ? role->mtu_room * 2 : 16;

@@ -133,6 +133,8 @@ static void child_add(const struct ike_child_info *child, struct arena *arena, s
     tree_add_printf(arena, to, "spi-out", "%08x", child->spi_out);
     mark_add(arena, to, &child->conf->mark_in, "mark-in", "mark-mask-in");
     mark_add(arena, to, &child->conf->mark_out, "mark-out", "mark-mask-out");
+    uint32_t sealed = child->path.stream ? 0 : child->conf->mark_sealed;
+    if (sealed) tree_add_printf(arena, to, "set-mark-out", "%08x", MARK_OF_DAEMON | sealed);
     if (child->if_id_in) tree_add_printf(arena, to, "if-id-in", "%08x", child->if_id_in);
     if (child->if_id_out) tree_add_printf(arena, to, "if-id-out", "%08x", child->if_id_out);
     if (child->cpi_out) {

@@ -26,7 +26,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { GRACE_SECONDS = 20, LOOK_SECONDS = 5, LINGER_MS = 300, WAYS_MS = 200, RULE_PRIORITY = 220,
+enum { GRACE_SECONDS = 20, LOOK_SECONDS = 5, LINGER_MS = 300, WAYS_MS = 200,
        GUARD_SHARE = 40, ROUTES_AT_ONCE = 64, GUARD_WAIT_MAX_MS = 1000 };
 
 // --- telling
@@ -94,6 +94,7 @@ static void filter_sync(struct net_role *role)
     refused_log(role, fault, "cannot guard policies");
     // The library takes kilobytes for each box while it works and leaves holes.
     malloc_trim(0);
+    if (restored && !fault) net_sealed_lost(role);
     if (restored && !fault)
         role_log(ROLE_NET, IKE_AUDIT, OK, "somebody removed packet filter table %s; it is back",
                  role->table);
@@ -125,6 +126,17 @@ static void filter_later(evutil_socket_t fd, short what, void *context)
     filter_soon(context);
 }
 
+// Where somebody has removed the table it is made again first.
+static void sealed_sync(struct net_role *role)
+{
+    enum fault fault = net_sealed_sync(role);
+    if (fault) {
+        filter_sync(role);
+        fault = net_sealed_sync(role);
+    }
+    refused_log(role, fault, "sealed packets get no mark (set_mark_out)");
+}
+
 // Routes first, since they are quick: the first packets of a new child are on their way already, and the ike role waits for
 // them before it tells a peer that an SA is there: from then on the first answer to a packet of the peer's would leave in the
 // clear if its route were missing. The guard comes after them and goes after them, so what it stops is what the routes have missed.
@@ -137,6 +149,7 @@ static void turn_ended(void *context)
         routes_sync(role, RTNL_ADD);
         net_transit_sync(role);
     }
+    if (role->sealed_dirty) sealed_sync(role);
     if (role->sync) {
         struct wr out = message_begin(space, sizeof space, MESSAGE_SYNC, role->sync);
         link_send(role->ike, &out);
@@ -305,6 +318,15 @@ static void guard_take(struct net_role *role, struct rd *fields, struct arena *a
     if (guard_get(fields, arena, &message) == OK) net_guard_take(role, &message);
 }
 
+static void sealed_change(struct net_role *role, struct rd *fields, struct arena *arena,
+                          void (*change)(struct net_role *role,
+                                         const struct sa_mark_message *message))
+{
+    struct sa_mark_message message;
+    if (sa_mark_get(fields, arena, &message) == OK && message.remote.family != ADDR_NONE)
+        change(role, &message);
+}
+
 static void from_ike(void *context, const struct message_head *head, struct rd *fields)
 {
     struct net_role *role = context;
@@ -330,6 +352,12 @@ static void from_ike(void *context, const struct message_head *head, struct rd *
         break;
     case MESSAGE_NAME_SERVER:
         name_server(role, fields, &arena);
+        break;
+    case MESSAGE_SA_MARK:
+        sealed_change(role, fields, &arena, net_sealed_mark);
+        break;
+    case MESSAGE_SA_UNMARK:
+        sealed_change(role, fields, &arena, net_sealed_unmark);
         break;
     case MESSAGE_SYNC:
         role->sync = head->number;   // answers for all before
@@ -547,6 +575,8 @@ int role_net(const struct role_options *options)
     map_init(&role->routes, rng_u64(rng), rng_u64(rng));
     map_init(&role->devices, rng_u64(rng), rng_u64(rng));
     map_init(&role->guards, rng_u64(rng), rng_u64(rng));
+    map_init(&role->sealed, rng_u64(rng), rng_u64(rng));
+    role->sealed_timer = evtimer_new(role->base, net_sealed_leave, role);
     map_init(&role->device_policies, rng_u64(rng), rng_u64(rng));
     role->ike =
         link_new(role->base, options->channel[ROLE_IKE], ROLE_NET, ROLE_IKE, from_ike, role);
@@ -577,6 +607,7 @@ int role_net(const struct role_options *options)
     while (role->leaving) leaving_drop(role, &role->leaving);
     net_devices_end(role);
     net_guards_end(role);
+    net_sealed_end(role);
     net_wipe(role);
     return code;
 }

@@ -9,7 +9,7 @@
 #include "os/rtnl.h"
 #include <event2/event.h>
 
-enum { TABLE_NAME_MAX = 40, PREFIXES_MAX = 254, ROUTES_PER_POLICY_MAX = 1024, VIRTUAL_MAX = 64, NAME_SERVERS_MAX = 16 };
+enum { RULE_PRIORITY = 220, TABLE_NAME_MAX = 40, PREFIXES_MAX = 254, ROUTES_PER_POLICY_MAX = 1024, VIRTUAL_MAX = 64, NAME_SERVERS_MAX = 16 };
 
 struct net_route {
     struct prefix to;
@@ -73,10 +73,15 @@ struct net_role {
     struct map guards;          // connection -> struct net_guard
     struct net_guard *coming;   // of a connection whose last message has not come yet
     struct nft_guarded *guarded; // all of them, for the filter
+    bool sealed_rules;          // sealed packets pass the rules of marks by
     struct map device_policies; // number -> struct device_policy
     struct map policies; // number -> struct net_policy
     struct map routes;   // prefix -> struct net_route
     struct net_route *dirty;
+    struct map sealed;   // SPI and peer -> struct net_sealed
+    struct net_sealed *sealed_dirty, *sealed_leaving;
+    struct event *sealed_timer;
+    bool sealed_chain;   // the packet filter has what marks sealed packets
     bool changed;  // in this turn: routes and guard are to follow
     uint64_t sync; // to be answered at its end; 0: none
     struct net_leaving *leaving, **leaving_last;
@@ -132,6 +137,14 @@ void net_guard_take(struct net_role *role, const struct guard_message *message);
 void net_guards_end(struct net_role *role);
 
 void net_device_up(struct net_role *role, const char *name, unsigned index); // net.c
+
+// --- net_sealed.c: marks of sealed packets
+void net_sealed_mark(struct net_role *role, const struct sa_mark_message *message);
+void net_sealed_unmark(struct net_role *role, const struct sa_mark_message *message);
+void net_sealed_leave(evutil_socket_t fd, short what, void *context);
+CHECKED enum fault net_sealed_sync(struct net_role *role);
+void net_sealed_lost(struct net_role *role); // the packet filter is new
+void net_sealed_end(struct net_role *role);
 
 // net_names.c: name servers in resolv.conf
 void net_names_start(struct net_role *role); // what a former life left there goes

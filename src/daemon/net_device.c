@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { DEVICES_MAX = 1000, MARK_PRIORITY = 219 };
+enum { DEVICES_MAX = 1000, SEALED_PRIORITY = 218, MARK_PRIORITY = 219 };
 
 struct net_device {
     uint32_t if_id;
@@ -124,6 +124,25 @@ static void rules_set(struct net_role *role, const struct net_device *device, en
     }
 }
 
+// Sealed packets may carry a mark that leads others into a device: they go on behind these rules.
+static void sealed_rules_set(struct net_role *role, enum rtnl_verb verb)
+{
+    static const uint8_t families[] = {ADDR_V4, ADDR_V6};
+    if (role->sealed_rules == (verb == RTNL_ADD)) return;
+    role->sealed_rules = verb == RTNL_ADD;
+    for (unsigned i = 0; i < 2; i++) {
+        struct rtnl_rule rule = {.family = families[i],
+                                 .priority = SEALED_PRIORITY,
+                                 .target = RULE_PRIORITY,
+                                 .mark = ROUTING_MARK,
+                                 .mask = ROUTING_MARK_MASK};
+        enum fault fault = rtnl_rule(role->rtnl, verb, &rule);
+        if (fault && families[i] == ADDR_V4)
+            role_log(ROLE_NET, IKE_ERROR, fault, "cannot lead sealed packets past marks: %s",
+                     rtnl_reason(role->rtnl));
+    }
+}
+
 void net_filter_devices(struct net_role *role)
 {
     size_t cursor = 0, count = 0;
@@ -157,6 +176,7 @@ void net_device_wanted(struct net_role *role, const struct device_message *messa
     device->lasting = true;
     if (message->leads.mask && !mark_equal(&message->leads, &device->leads)) {
         rules_set(role, device, RTNL_DEL);
+        sealed_rules_set(role, RTNL_ADD);
         device->leads = message->leads;
         rules_set(role, device, RTNL_ADD);
     }
@@ -214,6 +234,7 @@ void net_device_rules_remove(struct net_role *role)
     size_t cursor = 0;
     for (const struct net_device *device; (device = map_next(&role->devices, &cursor));)
         rules_set(role, device, RTNL_DEL);
+    sealed_rules_set(role, RTNL_DEL);
 }
 
 void net_devices_end(struct net_role *role)

@@ -489,6 +489,13 @@ static void shape_sa_skip(struct codec *c, struct sa_skip_message *m)
     field_u64(c, &m->delta);
 }
 
+static void shape_sa_mark(struct codec *c, struct sa_mark_message *m)
+{
+    field_u32(c, &m->spi);
+    field_addr(c, &m->remote);
+    field_u32(c, &m->mark);
+}
+
 static void shape_sa_mtu(struct codec *c, struct sa_mtu_message *m)
 {
     field_u32(c, &m->spi);
@@ -626,6 +633,7 @@ CODEC(sa_move)
 CODEC(sa_del)
 CODEC(sa_skip)
 CODEC(sa_mtu)
+CODEC(sa_mark)
 CODEC(policy)
 CODEC(policy_del)
 CODEC(usage)

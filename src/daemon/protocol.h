@@ -20,7 +20,7 @@ enum message_type {
     MESSAGE_ADDRESS_ADD, MESSAGE_ADDRESS_DEL, MESSAGE_ADDRESS, MESSAGE_SYNC, MESSAGE_DATAGRAM,
     MESSAGE_POOL_LOAD, MESSAGE_POOL_UNLOAD, MESSAGE_LIST_POOLS, MESSAGE_LIST_POLICIES, MESSAGE_COUNTERS, MESSAGE_LEASE,
     MESSAGE_LISTENERS, MESSAGE_PPK, MESSAGE_PPK_ANSWER, MESSAGE_LOGIN, MESSAGE_LOGIN_ANSWER, MESSAGE_NAME_SERVER, MESSAGE_STREAM, MESSAGE_DEVICE, MESSAGE_DEVICE_DEL, MESSAGE_GUARD,
-    MESSAGE_SA_MTU, MESSAGE_SA_SKIP,
+    MESSAGE_SA_MTU, MESSAGE_SA_SKIP, MESSAGE_SA_MARK, MESSAGE_SA_UNMARK,
 };
 const char *role_name(enum role role);
 // OK and the head when the table allows this message from that sender to that receiver.
@@ -105,6 +105,7 @@ struct sa_message { struct sa_spec spec; };
 struct sa_move_message { uint32_t spi; uint8_t direction; struct path path, former; };
 struct sa_del_message { uint32_t spi; uint8_t direction; struct addr remote; };
 struct sa_skip_message { uint32_t spi; struct addr remote; uint64_t delta; };
+struct sa_mark_message { uint32_t spi; struct addr remote; uint32_t mark; };   // of an outbound SA: its sealed packets
 struct sa_mtu_message { uint32_t spi; uint8_t direction; struct addr remote; uint16_t path_mtu; };
 struct policy_message { struct policy_spec spec; struct path path; };
 struct policy_del_message { uint32_t number; };
@@ -146,6 +147,7 @@ MESSAGE_CODEC(sa_move)
 MESSAGE_CODEC(sa_del)
 MESSAGE_CODEC(sa_skip)
 MESSAGE_CODEC(sa_mtu)
+MESSAGE_CODEC(sa_mark)
 MESSAGE_CODEC(policy)
 MESSAGE_CODEC(policy_del)
 MESSAGE_CODEC(usage)

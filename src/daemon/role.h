@@ -7,8 +7,10 @@
 #include "os/udp.h"
 
 // What carries the routing mark goes by the main table, past our routes. Packets that no policy protects leave with the bypass mark,
-// so that the packet filter can still stop one that should have been protected.
-enum { ROUTING_MARK = MARK_OF_DAEMON, BYPASS_MARK = MARK_OF_DAEMON + 1, ROUTING_MARK_MASK = 0x7fff0000, ROUTING_TABLE = 220, TRANSIT_TABLE = 221, WORKERS_MAX = 16, TCP_SPARES = 8 };
+// so that the packet filter can still stop one that should have been protected. The lower half of the mark is for who chooses an uplink.
+#define ROUTING_MARK MARK_OF_DAEMON
+#define BYPASS_MARK  MARK_OF_BYPASS
+enum { ROUTING_MARK_MASK = 0x7fff0000, ROUTING_TABLE = 220, TRANSIT_TABLE = 221, WORKERS_MAX = 16, TCP_SPARES = 8 };
 
 struct role_options {             // what every role is told
     enum role role;

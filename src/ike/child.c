@@ -138,6 +138,7 @@ static void half_add(struct child *child, enum sa_direction direction, struct by
         .path_mtu = child->sa->pmtu.current,
         .tcp_mss = child->conf->tcp_mss,
         .fragments = child->conf->fragments,
+        .mark = in ? 0 : child->conf->mark_sealed,
         .partner_spi = in ? child->spi_out : child->spi_in,
         .encr_key = bytes_of(kept.at, encr),
         .integ_key = bytes_of(kept.at + encr, integ),
@@ -161,6 +162,7 @@ static void half_del(struct child *child, enum sa_direction direction)
     struct path path;
     policy_child_path(child, &path);
     out->sa_del.remote = path.remote.addr;
+    out->sa_del.mark = direction == SA_OUT ? child->conf->mark_sealed : 0;
 }
 
 static uint64_t soft_limit(struct ike *ike, uint64_t limit, uint64_t random)
@@ -450,6 +452,7 @@ void child_moved(struct child *child, const struct path *former)
         out->sa_move.direction = direction;
         out->sa_move.path = path;
         out->sa_move.former = *former;
+        out->sa_move.mark = i ? child->conf->mark_sealed : 0;
     }
 }
 

@@ -290,11 +290,13 @@ struct ike_out {
             uint32_t spi;
             uint8_t direction;
             struct path path, former;
+            uint32_t mark; // as in sa_spec
         } sa_move;
         struct {
             uint32_t spi;
             uint8_t direction;
             struct addr remote;
+            uint32_t mark;
         } sa_del;
         struct {
             uint32_t spi;

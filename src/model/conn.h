@@ -50,10 +50,12 @@ enum { IF_ID_MAX = 999999999 };
 #define IF_ID_UNIQUE     UINT32_MAX
 #define IF_ID_UNIQUE_DIR (UINT32_MAX - 1)
 
-// A firewall mark and which of its bits count; mask 0: none. What the daemon itself sends carries the first of these, or that with its last
-// bit set.
+// A firewall mark and which of its bits count; mask 0: none. What the daemon itself sends carries the first of these, with the free bits as a
+// child wants them, or the second where no policy protects it.
 struct mark { uint32_t value, mask; };
-enum { MARK_OF_DAEMON = 0x43590000 };
+#define MARK_OF_DAEMON UINT32_C(0x43590000)
+#define MARK_OF_BYPASS UINT32_C(0xc3590000)
+#define MARK_FREE_BITS UINT32_C(0x0000ffff)
 
 enum child_start { START_NONE = 0, START_TRAP = 1, START_START = 2 };  // bits
 enum child_after { AFTER_CLEAR = 0, AFTER_TRAP, AFTER_RESTART };       // dpd_action, close_action
@@ -100,6 +102,7 @@ struct child_conf {
     struct mark mark_opened;                 // what packets out of the device of if_id_in carry
     uint32_t guarded_count;                  // of a child with a device
     struct guarded *guarded;
+    uint32_t mark_sealed;                    // MARK_FREE_BITS of what leaves sealed; 0: none
 };
 
 enum conn_tcp { TCP_NEVER = 0, TCP_FALLBACK, TCP_ALWAYS };   // RFC 9329, of initiators

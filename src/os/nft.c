@@ -60,7 +60,7 @@ __attribute__((format(printf, 4, 5))) static void rule_printf(struct buf *out,
 
 void nft_write_own_out(const struct nft_settings *settings, const char *chain, struct buf *out)
 {
-    rule_printf(out, settings, chain, "meta mark 0x%08" PRIx32 " accept", settings->mark);
+    nft_write_own(settings, chain, out);
     rule_printf(out, settings, chain, "oifname { \"lo\", \"%s\" } accept", settings->tun);
     rule(out, settings, chain, neighbours);
 }
@@ -412,6 +412,19 @@ enum fault nft_delete_table(struct nft *nft, const char *table)
     return run(nft, commands) ? OK : FAULT_NFT_REFUSED;
 }
 
+static void told(struct nft *nft, size_t bytes)
+{
+    nft->told += bytes;
+    if (nft->told > TOLD_MANY) context_renew(nft);
+}
+
+enum fault nft_commands(struct nft *nft, struct buf *commands)
+{
+    if (commands->failed || !run(nft, buf_text(commands))) return FAULT_NFT_REFUSED;
+    told(nft, commands->size);
+    return OK;
+}
+
 static enum fault changes_run(struct nft *nft, const struct nft_settings *settings,
                               struct guard *guard, unsigned *levels)
 {
@@ -422,8 +435,7 @@ static enum fault changes_run(struct nft *nft, const struct nft_settings *settin
     if (commands.size && !run(nft, buf_text(&commands))) return FAULT_NFT_REFUSED;
     *levels = wanted;
     guard_settled(guard);
-    nft->told += commands.size;
-    if (nft->told > TOLD_MANY) context_renew(nft);
+    told(nft, commands.size);
     return OK;
 }
 

@@ -18,6 +18,12 @@ struct nft_guarded {
     bool spared; // left out of the others
 };
 
+struct nft_sealed { // what an SA's sealed packets carry beside the daemon's own mark
+    uint32_t spi;
+    struct addr remote;
+    uint32_t mark;
+};
+
 struct nft_settings {
     const char *table;       // name; the family is inet
     const char *tun;         // device whose packets are fine
@@ -50,6 +56,15 @@ void nft_write_own_out(const struct nft_settings *settings, const char *chain, s
 void nft_write_own_in(const struct nft_settings *settings, const char *chain, struct buf *out);
 void nft_write_range(struct buf *out, const struct range *range);
 
+// nft_sealed.c: the chain that marks sealed packets, and an element for one SA.
+void nft_write_sealed_chain(const struct nft_settings *settings, struct buf *out);
+void nft_write_sealed(const struct nft_settings *settings, const struct nft_sealed *sealed,
+                      bool add, struct buf *out);
+// A rule that lets pass what the daemon has sent, whatever the lower half of its mark is.
+void nft_write_own(const struct nft_settings *settings, const char *chain, struct buf *out);
+
+// One transaction.
+CHECKED enum fault nft_commands(struct nft *nft, struct buf *commands);
 bool nft_has_table(struct nft *nft, const char *table);
 CHECKED enum fault nft_make_table(struct nft *nft,
                                   const struct nft_settings *settings); // replaces one of that name

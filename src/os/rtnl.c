@@ -98,10 +98,13 @@ struct nlmsghdr *rtnl_rule_encode(void *space, enum rtnl_verb verb, const struct
     struct fib_rule_hdr *body = mnl_nlmsg_put_extra_header(message, sizeof *body);
     body->family = kernel_family(rule->family);
     body->table = rule->table < 256 ? (uint8_t)rule->table : RT_TABLE_UNSPEC;
-    body->action = FR_ACT_TO_TBL;
+    body->action = rule->target ? FR_ACT_GOTO : FR_ACT_TO_TBL;
     body->flags = rule->invert ? FIB_RULE_INVERT : 0;
     mnl_attr_put_u32(message, FRA_PRIORITY, rule->priority);
-    mnl_attr_put_u32(message, FRA_TABLE, rule->table);
+    if (rule->target)
+        mnl_attr_put_u32(message, FRA_GOTO, rule->target);
+    else
+        mnl_attr_put_u32(message, FRA_TABLE, rule->table);
     if (rule->mask) {
         mnl_attr_put_u32(message, FRA_FWMARK, rule->mark);
         mnl_attr_put_u32(message, FRA_FWMASK, rule->mask);

@@ -29,6 +29,7 @@ struct rtnl_rule {
     uint32_t mark, mask; // 0/0: any; 0/mask: none of these bits
     bool invert;         // for all that does not carry the mark
     uint8_t protocol;    // of IP; 0: any
+    uint32_t target;     // priority of a later rule to go on with; 0: a table is looked into
 };
 
 // Each writes one message and returns its header, which is `space`. Room: RTNL_MESSAGE_MAX, aligned

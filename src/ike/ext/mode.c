@@ -84,11 +84,13 @@ static uint8_t mode_meant(const struct exchange *x, const struct child_conf *con
     }
 }
 
-static enum fault mode_possible(const struct exchange *x, uint8_t mode, uint8_t protocol)
+static enum fault mode_possible(const struct exchange *x, const struct child_conf *conf,
+                                uint8_t mode, uint8_t protocol)
 {
     bool encap = nat_encap(x->sa);
     if (protocol == PROTOCOL_AH && encap) return FAULT_AH_NAT;
     bool gateway = mode == MODE_GATEWAY_TRANSPORT;
+    if (gateway && conf->mark_sealed) return FAULT_GATEWAY_TRANSPORT_MARK;
     return gateway && (encap || protocol == PROTOCOL_AH) ? FAULT_GATEWAY_TRANSPORT_WAY : OK;
 }
 
@@ -112,7 +114,7 @@ static enum fault mode_settle(struct exchange *x, const struct child_conf *conf)
 {
     struct notify notify;
     x->takes_no_padding = message_notify(&x->in, NOTIFY_ESP_TFC_PADDING_NOT_SUPPORTED, &notify);
-    TRY(mode_possible(x, x->mode, x->suite.protocol));
+    TRY(mode_possible(x, conf, x->mode, x->suite.protocol));
     return conf->strict_mode && x->mode_why ? exchange_why(x, FAULT_MODE_REFUSED, "%s", x->mode_why)
                                             : OK;
 }
@@ -126,7 +128,7 @@ void mode_offer(struct exchange *x, const struct child_conf *conf, const struct 
         x->mode = old->mode;
         x->mode_why = old->mode_why;
     }
-    enum fault fault = mode_possible(x, x->mode, conf->esp.count ? PROTOCOL_ESP : PROTOCOL_AH);
+    enum fault fault = mode_possible(x, conf, x->mode, conf->esp.count ? PROTOCOL_ESP : PROTOCOL_AH);
     if (fault)
         report(x->sa->ike, (struct subject){.sa = x->sa, .child = conf->name}, IKE_ERROR, fault,
                "the child will not come up: %s", fault_sentence(fault));

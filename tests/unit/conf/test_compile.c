@@ -476,7 +476,23 @@ static void marks_name_devices(void **state)
     assert_int_equal(child->if_id_out, 43);
     check_mark(child->mark_out, 0x2b, 0xff);
     check_mark(child->mark_opened, 0x2a, UINT32_MAX);
+    assert_int_equal(child->mark_sealed, 0);
     compiled_free(&c);
+    static const struct {
+        const char *text;
+        uint32_t mark;
+    } sealed[] = {
+        {"set_mark_out = 42", 42},
+        {"set_mark_out = 0x2a/0xff", 42},
+        {"set_mark_out = 65535", 65535},
+        {"set_mark_out = 0/0xffffffff", 0},
+        {"mark_out = 43/0xffffffff\nset_mark_out = %same", 43},
+    };
+    for (size_t i = 0; i < COUNT(sealed); i++) {
+        c = child_of(sealed[i].text);
+        assert_int_equal(c.conn->children[0].mark_sealed, sealed[i].mark);
+        compiled_free(&c);
+    }
     c = child_of("mark_out = 4000000000\nif_id_out = 7\nif_id_in = 8\nset_mark_in = 9");
     child = &c.conn->children[0];
     assert_int_equal(child->if_id_in, 8);
@@ -490,7 +506,10 @@ static void marks_name_devices(void **state)
         {"set_mark_in = 9", "set_mark_in needs a device of a number: mark_in or if_id_in"},
         {"mark_out = 9\nif_id_out = %unique", "mark_out needs a device of a number: not if_id_out = %unique"},
         {"mark_out = 4000000000", "mark_out = 0xee6b2800 is too large a number for a device: name one with if_id_out"},
-        {"mark_in = %same", "mark_in = %same is for set_mark_in"},
+        {"mark_in = %same", "mark_in = %same is for set_mark_in and set_mark_out"},
+        {"set_mark_out = 65536", "set_mark_out = 65536 wants bits 0x00010000 of the mark, by which the daemon's own packets are known (0x43590000): free are 0x0000ffff, as in 42 or 0x2a/0xff"},
+        {"set_mark_out = 42/0xffffffff", "set_mark_out = 42/0xffffffff wants bits 0xffff0000"},
+        {"mark_out = 70000\nset_mark_out = %same", "set_mark_out = %same wants bits 0x00010000"},
         {"mark_in = 5\nmode = transport", "mode = transport does not go with if_id_in and if_id_out"},
     };
     for (size_t i = 0; i < COUNT(wrong); i++) {

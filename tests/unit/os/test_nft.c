@@ -2,6 +2,7 @@
 // The guard as commands of nftables, and in a kernel.
 #include "namespace.h"
 #include "os/nft.h"
+#include <time.h>
 
 static const struct nft_settings settings = {
     .table = "cygnet_swan0", .tun = "swan0", .mark = 0x43590000, .port = 500, .port_nat = 4500};
@@ -290,6 +291,87 @@ static void networks_are_guarded_by_chains_of_their_own(void **state)
     nft_free(nft);
 }
 
+static struct nft_sealed sealed_of(uint32_t spi, const char *remote, uint32_t mark)
+{
+    struct nft_sealed sealed = {.spi = spi, .mark = mark};
+    CHECK_FAULT(addr_parse(remote, &sealed.remote), OK);
+    return sealed;
+}
+
+static void marks_of_sealed_packets_are_elements(void **state)
+{
+    (void)state;
+    AUTOFREE_BUF struct buf out = BUF(10000);
+    struct nft_sealed v4 = sealed_of(0xc0000001, "192.0.2.1", 42), v6 = sealed_of(256, "2001:db8::1", 65535);
+    nft_write_sealed(&settings, &v4, true, &out);
+    nft_write_sealed(&settings, &v6, true, &out);
+    nft_write_sealed(&settings, &v4, false, &out);
+    assert_string_equal(buf_text(&out),
+                        "add element inet cygnet_swan0 sealed4 { 192.0.2.1 . 0xc0000001 : 0x4359002a }\n"
+                        "add element inet cygnet_swan0 sealed6 { 2001:db8::1 . 0x00000100 : 0x4359ffff }\n"
+                        "delete element inet cygnet_swan0 sealed4 { 192.0.2.1 . 0xc0000001 }\n");
+}
+
+static void the_kernel_takes_marks_of_sealed_packets(void **state)
+{
+    (void)state;
+    NEEDS_NAMESPACE();
+    struct nft *nft = nft_new();
+    AUTOFREE_BUF struct buf out = BUF(10000), again = BUF(1000), unknown = BUF(1000);
+    struct nft_sealed v4 = sealed_of(0xc0000001, "192.0.2.1", 42), v6 = sealed_of(256, "2001:db8::1", 65535);
+    CHECK_FAULT(nft_make_table(nft, &settings), OK);
+    nft_write_sealed_chain(&settings, &out);
+    nft_write_sealed(&settings, &v4, true, &out);
+    nft_write_sealed(&settings, &v6, true, &out);
+    CHECK_FAULT(nft_commands(nft, &out), OK);
+    nft_write_sealed(&settings, &v4, false, &again);
+    CHECK_FAULT(nft_commands(nft, &again), OK);
+    nft_write_sealed(&settings, &v4, false, &unknown); // it is gone
+    CHECK_FAULT(nft_commands(nft, &unknown), FAULT_NFT_REFUSED);
+    CHECK_FAULT(nft_delete_table(nft, settings.table), OK);
+    nft_free(nft);
+}
+
+static double change_seconds(struct nft *nft, uint32_t spi)
+{
+    double least = 1e9;
+    for (unsigned i = 0; i < 20; i++) {
+        AUTOFREE_BUF struct buf out = BUF(1000);
+        struct nft_sealed sealed = sealed_of(spi + i, "192.0.2.1", 42);
+        struct timespec begin, end;
+        nft_write_sealed(&settings, &sealed, true, &out);
+        clock_gettime(CLOCK_MONOTONIC, &begin);
+        CHECK_FAULT(nft_commands(nft, &out), OK);
+        clock_gettime(CLOCK_MONOTONIC, &end);
+        double seconds = (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9;
+        if (seconds < least) least = seconds;
+    }
+    return least;
+}
+
+static void ten_thousand_marks_make_no_change_slower(void **state)
+{
+    (void)state;
+    NEEDS_NAMESPACE();
+    struct nft *nft = nft_new();
+    AUTOFREE_BUF struct buf out = BUF(4000000);
+    CHECK_FAULT(nft_make_table(nft, &settings), OK);
+    nft_write_sealed_chain(&settings, &out);
+    CHECK_FAULT(nft_commands(nft, &out), OK);
+    double one = change_seconds(nft, 1000);
+    AUTOFREE_BUF struct buf many = BUF(4000000);
+    for (uint32_t i = 0; i < 10000; i++) {
+        struct nft_sealed sealed = sealed_of(100000 + i, "198.51.100.1", 42);
+        nft_write_sealed(&settings, &sealed, true, &many);
+    }
+    CHECK_FAULT(nft_commands(nft, &many), OK);
+    double ten_thousand = change_seconds(nft, 2000);
+    print_message("a change among 20: %.2f ms, among 10,000: %.2f ms\n", one * 1e3, ten_thousand * 1e3);
+    assert_true(ten_thousand < one * 5);
+    CHECK_FAULT(nft_delete_table(nft, settings.table), OK);
+    nft_free(nft);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -300,6 +382,9 @@ int main(void)
         cmocka_unit_test(marks_are_written_whole),
         cmocka_unit_test(networks_are_guarded_by_chains_of_their_own),
         cmocka_unit_test(the_kernel_takes_it_all),
+        cmocka_unit_test(marks_of_sealed_packets_are_elements),
+        cmocka_unit_test(the_kernel_takes_marks_of_sealed_packets),
+        cmocka_unit_test(ten_thousand_marks_make_no_change_slower),
     };
     return cmocka_run_group_tests(tests, namespace_make, NULL);
 }

@@ -89,6 +89,11 @@ static void rules_are_these_bytes(void **state)
     check_hex(rtnl_rule_encode(&space, RTNL_DEL, &rule),
               "34000000 2100 0500 00000000 00000000 02 00 00 00 fe 00 00 01 00000000"
               "0800 0600 07000000 0800 0f00 fe000000 0500 1500 43000000");
+    // action GOTO; PRIORITY, GOTO, PROTOCOL
+    rule = (struct rtnl_rule){.family = ADDR_V4, .priority = 7, .target = 9};
+    check_hex(rtnl_rule_encode(&space, RTNL_DEL, &rule),
+              "34000000 2100 0500 00000000 00000000 02 00 00 00 00 00 00 02 00000000"
+              "0800 0600 07000000 0800 0400 09000000 0500 1500 43000000");
 }
 
 static void addresses_and_links_are_these_bytes(void **state)
