@@ -160,57 +160,6 @@ static void turn_ended(void *context)
     role->changed = false;
 }
 
-// --- what the operator may have forgotten
-
-static int sysctl_number(const char *path)
-{
-    char text[16];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    if (fd >= 0) close(fd);
-    if (size <= 0) return -1;
-    text[size] = 0;
-    return atoi(text);
-}
-
-// RFC 3704 2.2: a strict filter looks up the way back to the peer; where the peer lies within the
-// policy, that way is the TUN device, and sealed packets from it are dropped before we see them.
-static void hint_filter(struct net_role *role, const struct policy_message *message)
-{
-    const struct addr *peer = &message->path.remote.addr;
-    bool covered = false;
-    for (unsigned i = 0; i < message->spec.remote.count; i++)
-        covered |= range_has(&message->spec.remote.at[i].range, peer);
-    covered |= message->spec.mode == MODE_GATEWAY_TRANSPORT;
-    if (role->hinted_filter || peer->family != ADDR_V4 || !covered) return;
-    if (sysctl_number("/proc/sys/net/ipv4/conf/all/rp_filter") != 1) return;
-    role->hinted_filter = true;
-    role_log(ROLE_NET, IKE_AUDIT, OK,
-             "net.ipv4.conf.all.rp_filter is 1 and the peer's packets come with addresses that lie "
-             "within the policy: they will be dropped; set it to 2");
-}
-
-// A gateway's selectors hold more than its own addresses.
-static void hint_forwarding(struct net_role *role, const struct policy_spec *spec)
-{
-    static const struct {
-        const char *path, *name;
-    } switches[] = {
-        {"/proc/sys/net/ipv4/ip_forward", "net.ipv4.ip_forward"},
-        {"/proc/sys/net/ipv6/conf/all/forwarding", "net.ipv6.conf.all.forwarding"},
-    };
-    for (unsigned i = 0; i < spec->local.count; i++) {
-        const struct range *local = &spec->local.at[i].range;
-        unsigned which = local->low.family == ADDR_V6;
-        if (role->hinted_forwarding[which] || addr_equal(&local->low, &local->high)) continue;
-        if (sysctl_number(switches[which].path) != 0) continue;
-        role->hinted_forwarding[which] = true;
-        role_log(ROLE_NET, IKE_INFO, OK,
-                 "%s is 0: packets of hosts behind this one are not passed on; set it to 1",
-                 switches[which].name);
-    }
-}
-
 // --- from the ike role
 
 static void leave_timer_set(struct net_role *role)
@@ -282,9 +231,7 @@ static void policy_add(struct net_role *role, struct rd *fields, struct arena *a
     if (!fault && !routed) fault = net_policy_add(role, &message.spec);
     if (fault) failure_tell(role, message.spec.number, fault);
     role->changed = true;
-    if (message.spec.action != POLICY_PROTECT || routed) return;
-    hint_filter(role, &message);
-    hint_forwarding(role, &message.spec);
+    if (message.spec.action == POLICY_PROTECT) net_hints(role, &message);
 }
 
 // A virtual address may be wanted by several children.
@@ -453,6 +400,7 @@ void net_device_up(struct net_role *role, const char *device, unsigned index)
         const char *family, *name, *value;
     } wanted[] = {
         {"ipv4", "rp_filter", "0"}, // what is opened comes from wherever the peer's policy allows
+        {"ipv4", "src_valid_mark", "1"}, // where all have a filter: by the mark that set_mark_in gives
         {"ipv4", "send_redirects", "0"}, // a hub sends out by the device a packet came from
         {"ipv6", "addr_gen_mode", "1"},  // no link-local address: nobody is on this link
         {"ipv6", "accept_ra", "0"},

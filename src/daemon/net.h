@@ -91,7 +91,7 @@ struct net_role {
     struct net_transit_route *transits; // in the kernel
     size_t transit_count, transit_room;
     bool transit_changed; // a policy between gateways came or went
-    bool hinted_filter, hinted_forwarding[2]; // told once
+    bool hinted_filter, hinted_tun, hinted_forwarding[2]; // told once
     uint8_t *space;
 };
 
@@ -132,6 +132,13 @@ void net_filter_devices(struct net_role *role); // the filter learns of devices,
 bool net_device_is_ours(const struct net_role *role, unsigned index);
 void net_device_rules_remove(struct net_role *role); // those by which marks lead to devices
 void net_devices_end(struct net_role *role);
+// The device that packets of a policy come out of where the way back to them does not lead into it, or does so by a mark only; 0: none.
+unsigned net_device_one_way(const struct net_role *role, const struct policy_spec *spec, bool *marked);
+bool net_device_tell_once(struct net_role *role, uint32_t if_id); // true the first time
+
+// net_hints.c
+void net_hints(struct net_role *role, const struct policy_message *message);
+
 // net_guarded.c: networks that only devices of tunnels lead to
 void net_guard_take(struct net_role *role, const struct guard_message *message);
 void net_guards_end(struct net_role *role);

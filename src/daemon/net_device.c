@@ -21,6 +21,7 @@ struct net_device {
     int fd;
     unsigned index, users; // users: policies
     bool lasting;          // of the configuration: stays without policies
+    bool hinted;           // told once that a filter drops what comes out
     struct mark leads;     // packets with it are routed here
     struct mark opened;    // packets out of it get this one
 };
@@ -227,6 +228,23 @@ void net_device_policy_del(struct net_role *role, uint32_t number)
     device_release(role, policy->in);
     device_release(role, policy->out);
     free(policy);
+}
+
+unsigned net_device_one_way(const struct net_role *role, const struct policy_spec *spec, bool *marked)
+{
+    const struct net_device *device = device_find(role, spec->if_id_in);
+    bool crossed = spec->if_id_in != spec->if_id_out;
+    *marked = !crossed && device && device->leads.mask &&
+              (device->opened.value & device->leads.mask) != device->leads.value;
+    return !crossed && !*marked ? 0 : device ? device->index : role->tun;
+}
+
+bool net_device_tell_once(struct net_role *role, uint32_t if_id)
+{
+    struct net_device *device = device_find(role, if_id);
+    bool *hinted = device ? &device->hinted : &role->hinted_tun, first = !*hinted;
+    *hinted = true;
+    return first;
 }
 
 void net_device_rules_remove(struct net_role *role)
