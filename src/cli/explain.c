@@ -93,6 +93,24 @@ static void mark_explain(const struct tree *child)
            mark, mark & 0xffff, mark >> 16);
 }
 
+// RFC 4301 7: fragments behind the first show no ports.
+static void ports_explain(const struct tree *child)
+{
+    static const char *const sides[] = {"local-ts", "remote-ts"};
+    bool ports = false;
+    for (unsigned i = 0; i < 2; i++)
+    {
+        TREE_EACH(selector, tree_find(child, sides[i]))
+        {
+            const char *bracket = memchr(selector->value.at, '[', selector->value.size);
+            ports |= bracket && strchr(bracket, '/');
+        }
+    }
+    if (ports)
+        puts("  The selectors name ports: what comes in fragments is put together first. In the clear, later fragments\n"
+             "  of the same protocol between these hosts are dropped whatever their ports, unless connections are tracked.");
+}
+
 static void child_explain(const struct tree *sa, const struct tree *child, const struct tree *guard)
 {
     const char *encr = tree_text(child, "encr-alg", "NULL"), *integ = tree_text(child, "integ-alg", NULL);
@@ -122,6 +140,7 @@ static void child_explain(const struct tree *sa, const struct tree *child, const
                ? "The path is probed, so filtered ICMP does no harm."
                : "The path is not probed (path_mtu_probes = no).");
     mark_explain(child);
+    ports_explain(child);
     device_explain(child, guard);
 }
 

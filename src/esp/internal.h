@@ -58,7 +58,8 @@ struct traffic *traffic_new(const struct selectors *local, const struct selector
 // Is all that inner has in outer, too?
 bool traffic_within(const struct traffic *inner, const struct traffic *outer);
 enum traffic_ports { PORTS_ANY, PORTS_SOME, PORTS_OPAQUE }; // of one of the selectors at least
-enum traffic_ports traffic_ports(const struct traffic *traffic);
+// Of selectors of that family; ADDR_NONE: of both.
+enum traffic_ports traffic_ports(const struct traffic *traffic, uint8_t family);
 // Does a packet from `local` to `remote` match?
 bool traffic_match(const struct traffic *traffic, const struct flow *flow);
 bool selector_pair_match(const struct selector *source, const struct selector *destination,

@@ -36,14 +36,12 @@ static bool wants_whole(const struct policy *policy, uint8_t family)
 // tells. RFC 4301 7.2: where there is a policy for what shows no ports, it is theirs.
 static bool wants_ports(const struct policy *policy, uint8_t family)
 {
-    (void)family;
-    return traffic_ports(policy->traffic) == PORTS_SOME;
+    return traffic_ports(policy->traffic, family) == PORTS_SOME;
 }
 
 static bool wants_opaque(const struct policy *policy, uint8_t family)
 {
-    (void)family;
-    return traffic_ports(policy->traffic) == PORTS_OPAQUE;
+    return traffic_ports(policy->traffic, family) == PORTS_OPAQUE;
 }
 
 static bool is_joined(const struct policy_index *index, const struct flow *flow)

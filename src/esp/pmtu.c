@@ -273,8 +273,9 @@ uint32_t fragment_next(struct fragmenting *at, uint8_t *out)
 // Fragments behind the first show no ports.
 static bool inner_is_cut(const struct sa_run *run, const struct packet *packet)
 {
+    uint8_t family = packet->at[0] >> 4 == 6 ? ADDR_V6 : ADDR_V4;
     return run->mode == MODE_TUNNEL && run->sa->fragments == FRAGMENTS_INNER &&
-           traffic_ports(run->sa->traffic) == PORTS_ANY && packet->size <= MTU_BUFFER;
+           traffic_ports(run->sa->traffic, family) == PORTS_ANY && packet->size <= MTU_BUFFER;
 }
 
 // RFC 8200 5: no sender of IPv6 can be asked for packets of less than 1280 bytes.

@@ -173,7 +173,7 @@ enum fault plane_policy_add(struct plane *plane, const struct policy_spec *spec)
     policy->device = (uint16_t)spec->if_id_out;
     policy->priority = spec->priority;
     policy->traffic = traffic_new(&spec->local, &spec->remote);
-    if (traffic_ports(policy->traffic) == PORTS_SOME) reassembly_room(plane);
+    if (traffic_ports(policy->traffic, ADDR_NONE) == PORTS_SOME) reassembly_room(plane);
     if (!policy->serial) policy->serial = ++spd->serial;
     policy_set_run(policy);
     policy_index_add(index_of(spd, policy->device), policy);

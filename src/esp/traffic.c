@@ -60,12 +60,13 @@ static bool selector_within_any(const struct selector *inner, const struct selec
     return false;
 }
 
-enum traffic_ports traffic_ports(const struct traffic *traffic)
+enum traffic_ports traffic_ports(const struct traffic *traffic, uint8_t family)
 {
     unsigned count = (unsigned)traffic->local_count + traffic->remote_count;
     enum traffic_ports found = PORTS_ANY;
     for (unsigned i = 0; i < count; i++) {
         const struct selector *selector = &traffic->at[i];
+        if (family && selector->range.low.family != family) continue;
         if (selector_is_opaque(selector)) return PORTS_OPAQUE;
         if (selector->port_low != 0 || selector->port_high != UINT16_MAX) found = PORTS_SOME;
     }

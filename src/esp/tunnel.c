@@ -92,7 +92,7 @@ static uint16_t tunnel_limit(const struct sa_run *run, const struct packet *pack
     const struct sa *sa = run->sa;
     bool large = packet->at[0] >> 4 == 6 && packet->size > MTU_LEAST_V6 && sa->path_mtu &&
                  packet->size > sa->mtu;
-    return large && traffic_ports(sa->traffic) == PORTS_SOME ? MTU_LEAST_V6 : 0;
+    return large && traffic_ports(sa->traffic, ADDR_V6) == PORTS_SOME ? MTU_LEAST_V6 : 0;
 }
 
 // RFC 4303 2.7: what follows the inner packet's own length is padding that hides its size; it is

@@ -150,13 +150,28 @@ static void reach_say(const struct policy *policy, const struct policy *other,
         other->conf->name);
 }
 
+static void unseen_say(const struct policy *policy, const struct selectors *remote)
+{
+    struct ike *ike = policy->ike;
+    if (ike->overlaps_unseen) return;
+    ike->overlaps_unseen = true;
+    report(ike, (struct subject){.conn = policy->conn, .child = policy->conf->name}, IKE_AUDIT, OK,
+           "there are more than %d policies: it is not looked any more whether what peers choose, "
+           "like %s here, reaches into networks of other peers; narrow remote_ts where that matters",
+           OVERLAP_LOOKS, selectors_text(ike, remote));
+}
+
 static void reach_look(const struct policy *policy)
 {
     const struct map *all = &policy->ike->policies;
     struct selectors local, remote, other_local, other_remote;
     size_t cursor = 0;
     policy_sides(policy, &local, &remote);
-    if (!is_chosen(policy, &remote) || all->count > OVERLAP_LOOKS) return;
+    if (!is_chosen(policy, &remote)) return;
+    if (all->count > OVERLAP_LOOKS) {
+        unseen_say(policy, &remote);
+        return;
+    }
     for (const struct policy *other; (other = map_next(all, &cursor));) {
         if (!is_anothers(policy, other)) continue;
         policy_sides(other, &other_local, &other_remote);

@@ -501,6 +501,7 @@ struct ike {
     struct map by_ids;    // digest of both identities -> sa, chained
     struct map children_by_id, children_in, children_out;
     struct map policies, policies_by_key, policies_by_traffic;
+    bool overlaps_unseen;  // said once: there are too many policies to look for them
     struct map operations; // number -> struct waiter
     struct list sas;       // by unique number
     struct list loaded;    // in the order of loading

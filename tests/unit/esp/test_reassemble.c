@@ -399,6 +399,7 @@ static void the_ports_of_the_whole_are_looked_at(void **state)
         {MODE_TUNNEL, POLICY_PROTECT, "10.2.0.0/16[tcp]", VERDICT_BYPASS, VERDICT_BYPASS},
         {MODE_TUNNEL, POLICY_PROTECT, "10.2.0.0/16[udp/opaque]", VERDICT_BYPASS, VERDICT_SEND},
         {MODE_TUNNEL, POLICY_BYPASS, "10.2.0.0/16[udp/2000]", VERDICT_BYPASS, VERDICT_HELD},
+        {MODE_TUNNEL, POLICY_PROTECT, "10.2.0.0/16 2001:db8:2::/48[udp/2]", VERDICT_SEND, VERDICT_SEND},
         {MODE_TUNNEL, POLICY_DISCARD, "10.2.0.0/16[udp/2000]", VERDICT_DROP, VERDICT_HELD},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {

@@ -142,6 +142,33 @@ static void who_is_for_the_same_packets_is_said(void **state)
     pair_free(p);
 }
 
+// The peer of one connection chooses a part of what it may have; there are too many others to look at.
+static void that_overlaps_are_not_looked_for_is_said_once(void **state)
+{
+    (void)state;
+    enum { MANY = 1100 };
+    for (unsigned count = 1; count <= MANY; count += MANY - 1) {
+        struct pair *p = pair_new();
+        struct conf_text wide = {.local_ts[0] = "10.1.0.0/16", .remote_ts[0] = "10.0.0.0/8"}, narrow = {.local_ts[0] = "10.2.0.0/16", .remote_ts[0] = "10.1.0.0/16"};
+        char name[16], network[32];
+        load(&p->a, conn_make(&p->a, &p->b, &wide));
+        for (unsigned i = 0; i < count; i++) {
+            snprintf(name, sizeof name, "c%u", i);
+            snprintf(network, sizeof network, "10.200.%u.%u/32", i >> 8, i & 255);
+            struct conf_text other = {.name = name, .start_action = START_TRAP, .remote_ts[0] = network, .local_ts[0] = "10.1.0.0/16"};
+            load(&p->a, conn_make(&p->a, &p->b, &other));
+        }
+        load(&p->b, conn_make(&p->b, &p->a, &narrow));
+        command(&p->b, IKE_INITIATE, NULL, "lan");
+        run_for(p, nsec_seconds(2));
+        assert_up(p, 1);
+        const struct line *line = said_text(&p->a, "there are more than 1024 policies");
+        assert_true((line != NULL) == (count == MANY));
+        if (line) assert_non_null(strstr(line->text, "10.2.0.0/16"));
+        pair_free(p);
+    }
+}
+
 static void devices_and_priorities_keep_children_apart(void **state)
 {
     (void)state;
@@ -167,6 +194,7 @@ int main(void)
         cmocka_unit_test(children_share_a_number_or_not),
         cmocka_unit_test(unique_numbers_leave_out_those_of_the_configuration),
         cmocka_unit_test(who_is_for_the_same_packets_is_said),
+        cmocka_unit_test(that_overlaps_are_not_looked_for_is_said_once),
         cmocka_unit_test(devices_and_priorities_keep_children_apart),
     };
     return cmocka_run_group_tests_name("devices", tests, NULL, NULL);
