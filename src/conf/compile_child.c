@@ -384,6 +384,11 @@ static void child_iptfs_compile(struct compiling *c, const struct tree *section,
         (uint16_t)number_of(section, "iptfs_drop_time", IPTFS_DROP_TIME_MAX, 100);
     child->iptfs_accept_fragments = bool_of(section, "iptfs_accept_fragments", true);
     child->iptfs_dont_frag = bool_of(section, "iptfs_dont_frag", false);
+    child->iptfs_congestion = bool_of(section, "iptfs_congestion_control", false);
+    if (child->iptfs_congestion && !child->iptfs_rate)
+        option_complain(c->complaints, FAULT_OPTION_CONFLICT, c->where,
+                        place_of(section, "iptfs_congestion_control"),
+                        "iptfs_congestion_control needs iptfs_rate: the most that is sent");
     if (child->mode == MODE_IPTFS && child->ipcomp)
         option_complain(c->complaints, FAULT_OPTION_CONFLICT, c->where, place_of(section, "ipcomp"),
                         "ipcomp does not go with mode = iptfs: a payload is no single packet");

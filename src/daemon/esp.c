@@ -119,17 +119,18 @@ static void reported(void *context, const struct report *report)
 
 // --- from the ike role
 
-// RFC 9347 2.4.1: what every path takes that takes our packets at all.
-static uint16_t packet_size_of(const struct esp_role *role)
+// RFC 9347 4.2: the largest that a tunnel would send for what the TUN device gives.
+static uint16_t packet_size_of(const struct esp_role *role, const struct sa_spec *spec)
 {
-    return role->options->mtu < IPTFS_PACKET_SIZE_MIN ? IPTFS_PACKET_SIZE_MIN
-                                                      : (uint16_t)role->options->mtu;
+    size_t size = role->options->mtu + plane_overhead(spec, role->options->mtu);
+    if (size < IPTFS_PACKET_SIZE_MIN) return IPTFS_PACKET_SIZE_MIN;
+    return size > UINT16_MAX ? UINT16_MAX : (uint16_t)size;
 }
 
 static enum fault sa_complete(struct esp_role *role, struct sa_spec *spec)
 {
     if (spec->tfc_padding == TFC_MTU) spec->tfc_padding = (uint16_t)role->options->mtu;
-    if (!spec->iptfs.packet_size) spec->iptfs.packet_size = packet_size_of(role);
+    if (!spec->iptfs.packet_size) spec->iptfs.packet_size = packet_size_of(role, spec);
     return devices_number(role->devices, &spec->if_id);
 }
 

@@ -455,6 +455,8 @@ static void shape_sa(struct codec *c, struct sa_message *m)
     field_u32(c, &spec->iptfs.rate);
     field_u32(c, &spec->iptfs.init_delay);
     field_bool(c, &spec->iptfs.whole);
+    field_bool(c, &spec->iptfs.reports);
+    field_bool(c, &spec->iptfs.congestion);
     field_u8(c, &spec->iptfs.reorder_window);
     field_u16(c, &spec->iptfs.drop_time);
     field_u16(c, &spec->path_mtu);

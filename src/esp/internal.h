@@ -14,6 +14,7 @@
 #include "esp/flow.h"
 #include "esp/ip.h"
 #include "esp/iptfs.h"
+#include "esp/tfrc.h"
 #include "esp/pmtu.h"
 #include "esp/octets.h"
 #include "esp/reassemble.h"
@@ -449,10 +450,24 @@ enum fault ipcomp_unwrap(struct plane *plane, const struct sa_run *run, struct p
 enum fault packet_frame(struct plane *plane, struct sa_run *run, const struct esp_mode *mode,
                         struct packet *packet, struct batch_packet *batch);
 // iptfs_plane.c
+struct iptfs_reporter { // of an SA whose payloads carry reports
+    uint32_t partner; // the SPI of the other direction
+    bool adapts;      // out: its rate does
+    // in
+    struct tfrc_receiver receiver;
+    uint32_t value; // the peer's TVal, to be sent back; 0: none
+    nsec value_at;  // when it came
+    nsec round, spacing; // as the peer tells them
+    // out
+    struct tfrc_sender sender;
+    nsec due_at;    // where the rate adapts; NSEC_NEVER: nothing was sent
+    nsec report_at; // where nothing but reports may be to be sent
+};
 struct iptfs { // of one SA
     struct heap_item timer; // in: when what waits is given up; out: when the next packet is due
     struct sa_run *run;
     struct iptfs_in in;
+    struct iptfs_reporter *reporter; // NULL: there are no reports
     nsec patience; // in: for what is missing; out: for more to go with what is there
     nsec flush_at;    // out: when what waits for more goes without
     uint64_t awaited; // in: the number for which the timer runs
@@ -482,6 +497,12 @@ void iptfs_new(struct plane *plane, struct sa_run *run, const struct sa_spec *sp
 void iptfs_free(struct plane *plane, struct sa_run *run);
 void iptfs_wipe(struct plane *plane);
 void iptfs_seal(struct plane *plane, nsec now, struct sa_run *run, struct packet *packet);
+// iptfs_congestion.c
+struct iptfs_reporter *reporter_new(const struct sa_spec *spec);
+void congestion_tell(struct plane *plane, nsec now, struct iptfs *iptfs, uint8_t *at);
+void congestion_hear(struct plane *plane, nsec now, const struct sa_run *run, const struct iptfs_work *work);
+size_t congestion_due(struct iptfs *iptfs, nsec now, nsec *next); // and when the next one is
+uint32_t iptfs_room(const struct sa_run *run); // of an outer packet, without AGGFRAG's own header
 enum fault iptfs_collect(struct plane *plane, struct sa_run *run, struct packet *packet,
                          uint8_t next_header, uint64_t sequence);
 // mtu.c

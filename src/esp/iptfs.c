@@ -13,6 +13,7 @@
 #include <string.h>
 
 enum { SUBTYPE_PLAIN = 0, SUBTYPE_CONGESTION = 1, TYPE_PAD = 0 };
+enum { REPORT_MARKED = 1, RTT_SHIFT = 42, ECHO_SHIFT = 21 };
 
 // --- sending
 
@@ -25,6 +26,14 @@ void iptfs_begin(struct iptfs_payload *payload, uint8_t *at, uint32_t room, bool
     at[0] = SUBTYPE_PLAIN;
     at[1] = 0;
     put_u16(at + 2, (uint16_t)left);
+}
+
+void iptfs_begin_report(struct iptfs_payload *payload, uint8_t *at, uint32_t room, bool whole,
+                        uint32_t left)
+{
+    iptfs_begin(payload, at, room, whole, left);
+    payload->at = at + IPTFS_HEADER_CC;
+    at[0] = SUBTYPE_CONGESTION;
 }
 
 uint32_t iptfs_add(struct iptfs_payload *payload, struct bytes packet, bool begun)
@@ -44,6 +53,42 @@ void iptfs_pad(struct iptfs_payload *payload)
 {
     memset(payload->at + payload->size, 0, payload->room - payload->size);
     payload->size = payload->room;
+}
+
+// --- reports
+
+static uint64_t cut(uint32_t value, uint32_t limit)
+{
+    return value < limit ? value : limit;
+}
+
+// RFC 9347 6.1.2: 22 bits of RTT and 21 of each delay lie in eight octets.
+void iptfs_report_write(uint8_t *at, const struct iptfs_report *report)
+{
+    at[1] = report->marked ? REPORT_MARKED : 0;
+    put_u32(at + 4, report->distance);
+    put_u64(at + 8, cut(report->rtt, IPTFS_RTT_LIMIT) << RTT_SHIFT |
+                        cut(report->echo_delay, IPTFS_DELAY_LIMIT) << ECHO_SHIFT |
+                        cut(report->transmit_delay, IPTFS_DELAY_LIMIT));
+    put_u32(at + 16, report->value);
+    put_u32(at + 20, report->echo);
+}
+
+bool iptfs_report_read(struct bytes payload, struct iptfs_report *report)
+{
+    const uint8_t *at = payload.at;
+    if (payload.size < IPTFS_HEADER_CC || at[0] != SUBTYPE_CONGESTION) return false;
+    uint64_t times = get_u64(at + 8);
+    *report = (struct iptfs_report){
+        .marked = at[1] & REPORT_MARKED,
+        .distance = get_u32(at + 4),
+        .rtt = (uint32_t)(times >> RTT_SHIFT),
+        .echo_delay = (uint32_t)(times >> ECHO_SHIFT) & IPTFS_DELAY_LIMIT,
+        .transmit_delay = (uint32_t)times & IPTFS_DELAY_LIMIT,
+        .value = get_u32(at + 16),
+        .echo = get_u32(at + 20),
+    };
+    return true;
 }
 
 // --- receiving: the order of payloads

@@ -28,10 +28,28 @@ struct iptfs_payload {
 // left: what comes of a packet that an earlier payload began.
 void iptfs_begin(struct iptfs_payload *payload, uint8_t *at, uint32_t room, bool whole,
                  uint32_t left);
+// The same with room for a report behind the BlockOffset: IPTFS_HEADER_CC bytes before the blocks.
+void iptfs_begin_report(struct iptfs_payload *payload, uint8_t *at, uint32_t room, bool whole,
+                        uint32_t left);
 // Adds a packet, or with `begun` what is left of one; returns how many of its bytes, 0 when there
 // is no room for it.
 uint32_t iptfs_add(struct iptfs_payload *payload, struct bytes packet, bool begun);
 void iptfs_pad(struct iptfs_payload *payload); // to its full size
+
+// --- reports on congestion (RFC 9347 6.1.2)
+
+struct iptfs_report {
+    bool marked;             // CE counted as loss
+    uint32_t distance;       // packets for each loss event; 0: no loss
+    uint32_t rtt;            // microseconds, all of them; a larger value than fits is cut
+    uint32_t echo_delay;     // since what is echoed came
+    uint32_t transmit_delay; // from one packet to the next
+    uint32_t value, echo;    // of a clock; 0: none
+};
+enum { IPTFS_RTT_LIMIT = 0x3fffff, IPTFS_DELAY_LIMIT = 0x1fffff };
+void iptfs_report_write(uint8_t *at, const struct iptfs_report *report); // into the header at `at`
+// False: the payload has none.
+bool iptfs_report_read(struct bytes payload, struct iptfs_report *report);
 
 // --- receiving
 

@@ -6,6 +6,7 @@
 //     seal            the burst's packets of one SA --> payloads, full but the last
 //     seal, a delay   copied into the SA's queue    --> the same, when there is a full one or soon
 //     seal, a rate    copied into the SA's queue    --> at each tick one payload, always full
+//     seal, reports   a rate that follows the peer's reports, or reports alone: iptfs_congestion.c
 //     open            payloads in their order       --> inner packets
 //
 // A child of constant rate sends at its SA's pace from the first moment on, padding when there is
@@ -36,7 +37,7 @@ static size_t iptfs_memory(const struct iptfs *iptfs)
 {
     size_t slots = iptfs->in.window ? iptfs->in.window + 1 : 0;
     return sizeof *iptfs + (iptfs->in.space ? IPTFS_BUFFER : 0) + slots * IPTFS_KEPT_MAX +
-           (iptfs->queue ? QUEUE_SPACE : 0);
+           (iptfs->queue ? QUEUE_SPACE : 0) + (iptfs->reporter ? sizeof *iptfs->reporter : 0);
 }
 
 void iptfs_new(struct plane *plane, struct sa_run *run, const struct sa_spec *spec)
@@ -46,11 +47,13 @@ void iptfs_new(struct plane *plane, struct sa_run *run, const struct sa_spec *sp
     iptfs->run = run;
     iptfs->packet_size = iptfs->wanted_size = spec->iptfs.packet_size;
     iptfs->whole = spec->iptfs.whole;
+    iptfs->flush_at = TIMER_IDLE;
+    if (spec->iptfs.reports) iptfs->reporter = reporter_new(spec);
     nsec at = TIMER_IDLE;
     if (spec->direction == SA_IN) {
         iptfs->patience = nsec_ms(spec->iptfs.drop_time);
         iptfs_in_init(&iptfs->in, spec->iptfs.reorder_window);
-    } else if (spec->iptfs.rate || spec->iptfs.init_delay) {
+    } else if (spec->iptfs.rate || spec->iptfs.init_delay || spec->iptfs.reports) {
         iptfs->rate = spec->iptfs.rate;
         iptfs->patience = (nsec)spec->iptfs.init_delay * 1000;
         iptfs->queue = mem_new(QUEUE_SPACE);
@@ -72,6 +75,7 @@ void iptfs_free(struct plane *plane, struct sa_run *run)
     iptfs_in_wipe(&iptfs->in);
     if (iptfs->queue) memory_wipe(iptfs->queue, QUEUE_SPACE);
     free(iptfs->queue);
+    free(iptfs->reporter);
     free(iptfs);
     run->sa->iptfs = NULL;
 }
@@ -112,8 +116,9 @@ static enum fault iptfs_check(const struct sa_spec *spec)
         return iptfs->reorder_window > IPTFS_REORDER_MAX || iptfs->drop_time > IPTFS_DROP_TIME_MAX
                    ? FAULT_SA_PARAMETERS
                    : OK;
+    bool adapts_alone = iptfs->congestion && !(iptfs->reports && iptfs->rate);
     return iptfs->packet_size < IPTFS_PACKET_SIZE_MIN || iptfs->rate > IPTFS_RATE_MAX ||
-                   iptfs->init_delay > IPTFS_INIT_DELAY_MAX
+                   iptfs->init_delay > IPTFS_INIT_DELAY_MAX || adapts_alone
                ? FAULT_SA_PARAMETERS
                : OK;
 }
@@ -122,13 +127,17 @@ const struct esp_mode iptfs_mode = {.wrap = iptfs_wrap, .check = iptfs_check};
 
 // --- sealing
 
-// What an outer packet has room for, without AGGFRAG's own header.
-static uint32_t payload_room(const struct sa_run *run)
+static uint32_t head_size(const struct iptfs *iptfs)
+{
+    return iptfs->reporter ? IPTFS_HEADER_CC : IPTFS_HEADER;
+}
+
+uint32_t iptfs_room(const struct sa_run *run)
 {
     uint32_t around = ip_header_size(run->out.remote.addr.family) + ESP_HEADER + run->iv_size +
                       run->icv_size + (run->flags & SA_ENCAP ? (uint32_t)UDP_HEADER : 0);
     uint32_t room = (run->sa->iptfs->packet_size - around) & ~(run->align - 1u);
-    room -= ESP_TRAILER + IPTFS_HEADER;
+    room -= ESP_TRAILER + head_size(run->sa->iptfs);
     assert(room > IPTFS_FRAGMENT_MIN);
     return room;
 }
@@ -147,7 +156,8 @@ static struct iptfs_work *work_add(struct plane *plane, struct sa_run *run, stru
 static enum fault queue_add(struct iptfs *iptfs, const struct packet *packet)
 {
     uint32_t queued = iptfs->last - iptfs->first;
-    if (iptfs->whole && packet->size > payload_room(iptfs->run)) return FAULT_PACKET_TOO_LARGE;
+    bool fixed = iptfs->whole && iptfs->rate;
+    if (fixed && packet->size > iptfs_room(iptfs->run)) return FAULT_PACKET_TOO_LARGE;
     if (queued + packet->size > QUEUE_SIZE) return FAULT_IPTFS_QUEUE_FULL;
     if (iptfs->last + packet->size > QUEUE_SPACE) {
         memcpy(iptfs->queue, iptfs->queue + iptfs->first, queued);
@@ -161,14 +171,15 @@ static enum fault queue_add(struct iptfs *iptfs, const struct packet *packet)
 
 static bool queue_is_full(const struct iptfs *iptfs)
 {
-    return iptfs->last - iptfs->first >= payload_room(iptfs->run);
+    return iptfs->last - iptfs->first >= iptfs_room(iptfs->run);
 }
 
 // Without a rate the timer says until when others are waited for.
 static void delay_set(struct plane *plane, nsec now, struct iptfs *iptfs)
 {
-    if (iptfs->timer.at == TIMER_IDLE) iptfs->flush_at = now + iptfs->patience;
+    if (iptfs->flush_at == TIMER_IDLE) iptfs->flush_at = now + iptfs->patience;
     nsec at = queue_is_full(iptfs) ? now : iptfs->flush_at;
+    if (iptfs->reporter && iptfs->reporter->report_at < at) at = iptfs->reporter->report_at;
     if (at != iptfs->timer.at) heap_set(&plane->iptfs.timers, &iptfs->timer, at);
 }
 
@@ -208,7 +219,7 @@ static void work_fill(struct iptfs_plane *own, const struct sa_run *run, struct 
 {
     struct iptfs_payload payload;
     const struct packet *inner = own->work[own->work_next].packet;
-    uint32_t room = payload_room(run), left = own->work_done ? inner->size - own->work_done : 0;
+    uint32_t room = iptfs_room(run), left = own->work_done ? inner->size - own->work_done : 0;
     // To a peer that takes no fragments a large packet goes in one that is cut by IP itself.
     bool whole = run->sa->iptfs->whole;
     if (whole && inner->size > room) room = inner->size;
@@ -228,18 +239,44 @@ static void work_fill(struct iptfs_plane *own, const struct sa_run *run, struct 
     packet->size = IPTFS_HEADER + payload.size;
 }
 
+// To a peer that takes no fragments a large packet goes in one that is cut by IP itself, unless all
+// are of one size: then it cannot go, since the path has become narrower when it was queued.
+static uint32_t queue_room(struct plane *plane, struct iptfs *iptfs)
+{
+    uint32_t room = iptfs_room(iptfs->run);
+    while (iptfs->whole && iptfs->first < iptfs->last) {
+        uint32_t total = ip_total(iptfs->queue + iptfs->first);
+        if (total <= room) break;
+        if (!iptfs->rate) return total;
+        plane->stats.dropped[FAULT_PACKET_TOO_LARGE]++;
+        iptfs->first += total;
+    }
+    return room;
+}
+
+static void queue_begin(struct plane *plane, nsec now, struct iptfs *iptfs,
+                        struct iptfs_payload *payload, uint8_t *at)
+{
+    uint32_t room = queue_room(plane, iptfs);
+    if (!iptfs->reporter) {
+        iptfs_begin(payload, at, room, iptfs->whole, iptfs->left);
+        return;
+    }
+    iptfs_begin_report(payload, at, room, iptfs->whole, iptfs->left);
+    congestion_tell(plane, now, iptfs, at);
+}
+
 // One payload from the queue; where a rate is kept always a full one.
-static void queue_fill(struct iptfs *iptfs, struct packet *packet, struct filled *filled)
+static void queue_fill(struct plane *plane, nsec now, struct iptfs *iptfs, struct packet *packet,
+                       struct filled *filled)
 {
     struct iptfs_payload payload;
-    iptfs_begin(&payload, packet->at, payload_room(iptfs->run), iptfs->whole, iptfs->left);
+    queue_begin(plane, now, iptfs, &payload, packet->at);
     while (iptfs->first < iptfs->last) {
         const uint8_t *at = iptfs->queue + iptfs->first;
         bool begun = iptfs->left;
         uint32_t total = ip_total(at), size = begun ? iptfs->left : total;
         uint32_t took = iptfs_add(&payload, bytes_of(at, size), begun);
-        // Since it came the path has become narrower.
-        if (!took && !payload.size) took = size;
         iptfs->first += took;
         iptfs->left = took ? size - took : 0;
         if (!took || iptfs->left) break;
@@ -247,14 +284,21 @@ static void queue_fill(struct iptfs *iptfs, struct packet *packet, struct filled
         filled->packets++;
     }
     bool more = iptfs->first < iptfs->last && !iptfs->whole;
-    if (iptfs->rate || more) iptfs_pad(&payload);
-    packet->size = IPTFS_HEADER + payload.size;
+    // RFC 9347 2.2.3: what only reports is a block of padding all the same.
+    if (!payload.size && !iptfs->rate) payload.room = 1;
+    if (iptfs->rate || more || !payload.size) iptfs_pad(&payload);
+    packet->size = head_size(iptfs) + payload.size;
+}
+
+static bool report_is_due(const struct iptfs *iptfs, nsec now)
+{
+    return iptfs->reporter && now >= iptfs->reporter->report_at;
 }
 
 static bool more_goes(const struct iptfs_plane *own, const struct iptfs *iptfs, nsec now)
 {
     if (!iptfs->queue) return work_goes_on(own, iptfs->run);
-    if (iptfs->rate) return true;
+    if (iptfs->rate || report_is_due(iptfs, now)) return true;
     return now >= iptfs->flush_at ? iptfs->first < iptfs->last : queue_is_full(iptfs);
 }
 
@@ -270,7 +314,7 @@ static size_t made_seal(struct plane *plane, nsec now, struct sa_run *run, size_
         struct packet *packet = packets[count] = &own->made[count];
         made_reset(packet);
         if (iptfs->queue)
-            queue_fill(iptfs, packet, &filled);
+            queue_fill(plane, now, iptfs, packet, &filled);
         else
             work_fill(own, run, packet, &filled);
         packet->spi = run->spi;
@@ -297,7 +341,7 @@ static size_t made_seal(struct plane *plane, nsec now, struct sa_run *run, size_
 // --- the constant rate
 
 // How many packets are due; those that could not be sent in time are not made up for later.
-static size_t paced_due(struct iptfs *iptfs, nsec now)
+static size_t paced_due(struct iptfs *iptfs, nsec now, nsec *next)
 {
     if (iptfs->slots >= iptfs->rate) {
         iptfs->started += NSEC_PER_SECOND;
@@ -310,9 +354,13 @@ static size_t paced_due(struct iptfs *iptfs, nsec now)
     if (!iptfs->started || due > iptfs->slots + BURST_MAX) {
         iptfs->started = now;
         iptfs->slots = 0;
-        return 1;
+        due = 1;
     }
-    return due > iptfs->slots ? (size_t)(due - iptfs->slots) : 0;
+    size_t count = due > iptfs->slots ? (size_t)(due - iptfs->slots) : 0;
+    iptfs->slots += count;
+    uint64_t after = (iptfs->slots * (uint64_t)NSEC_PER_SECOND + iptfs->rate - 1) / iptfs->rate;
+    *next = iptfs->started + (nsec)after;
+    return count;
 }
 
 static size_t paced_seal(struct plane *plane, nsec now, struct iptfs *iptfs,
@@ -324,10 +372,10 @@ static size_t paced_seal(struct plane *plane, nsec now, struct iptfs *iptfs,
         heap_set(&plane->iptfs.timers, &iptfs->timer, TIMER_IDLE);
         return 0;
     }
-    size_t due = paced_due(iptfs, now);
-    iptfs->slots += due;
-    uint64_t passed = (iptfs->slots * (uint64_t)NSEC_PER_SECOND + iptfs->rate - 1) / iptfs->rate;
-    heap_set(&plane->iptfs.timers, &iptfs->timer, iptfs->started + (nsec)passed);
+    nsec next;
+    size_t due = iptfs->reporter && iptfs->reporter->adapts ? congestion_due(iptfs, now, &next)
+                                                            : paced_due(iptfs, now, &next);
+    heap_set(&plane->iptfs.timers, &iptfs->timer, next);
     return made_seal(plane, now, iptfs->run, due, packets);
 }
 
@@ -338,7 +386,9 @@ static size_t delayed_seal(struct plane *plane, nsec now, struct iptfs *iptfs,
     size_t count = made_seal(plane, now, iptfs->run, BURST_MAX, packets);
     if (more_goes(&plane->iptfs, iptfs, now)) return count;
     iptfs->flush_at = iptfs->first == iptfs->last ? TIMER_IDLE : now + iptfs->patience;
-    heap_set(&plane->iptfs.timers, &iptfs->timer, iptfs->flush_at);
+    bool sooner = iptfs->reporter && iptfs->reporter->report_at < iptfs->flush_at;
+    heap_set(&plane->iptfs.timers, &iptfs->timer,
+             sooner ? iptfs->reporter->report_at : iptfs->flush_at);
     return count;
 }
 
@@ -403,6 +453,8 @@ static void work_open(struct plane *plane, nsec now, struct packet **packets, si
 {
     struct iptfs_plane *own = &plane->iptfs;
     struct iptfs_work *work = &own->work[own->work_next];
+    if (work->sequence && work->run->sa->iptfs->reporter)
+        congestion_hear(plane, now, work->run, work);
     if (work->sequence) iptfs_put(&work->run->sa->iptfs->in, work->sequence, work->payload);
     work->sequence = 0;
     if (!in_drain(plane, now, work->run, packets, count)) return;

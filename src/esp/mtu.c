@@ -47,7 +47,7 @@ struct mtu_parts mtu_parts(const struct sa_spec *spec)
         .align = (uint8_t)(encr.block > 4 && !encr.stream && !encr.aead ? encr.block : 4),
         .family_kept = is_transport(spec) ? inner_family(spec) : 0,
     };
-    if (spec->mode == MODE_IPTFS) parts.trailer += IPTFS_HEADER;
+    if (spec->mode == MODE_IPTFS) parts.trailer += spec->iptfs.reports ? IPTFS_HEADER_CC : IPTFS_HEADER;
     if (is_transport(spec) || spec->mode == MODE_BEET)
         parts.kept = (uint8_t)ip_header_size(inner_family(spec));
     mtu_parts_path(&parts, &spec->path);
@@ -88,12 +88,16 @@ uint32_t mtu_mss(uint32_t inner, uint8_t family)
 
 // --- what an SA of the plane knows
 
-// RFC 9347 2.2.1: what does not fit one packet goes on in the next.
+// RFC 9347 2.2.7: what does not fit one packet goes on in the next, so there is no limit; unless
+// nothing may be cut. Where all packets are of one size, that is the limit then.
 static void iptfs_set_mtu(struct iptfs *iptfs, struct sa_run *run, uint16_t path_mtu)
 {
     bool less = path_mtu && path_mtu < iptfs->wanted_size;
     iptfs->packet_size = less ? path_mtu : iptfs->wanted_size;
-    if (!iptfs->whole) run->out.mtu = UINT16_MAX;
+    if (!iptfs->whole)
+        run->out.mtu = UINT16_MAX;
+    else if (iptfs->rate && run->out.mtu > iptfs_room(run))
+        run->out.mtu = (uint16_t)iptfs_room(run);
 }
 
 // A padding that hides sizes must not make a packet larger than the path takes.

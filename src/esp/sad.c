@@ -171,6 +171,8 @@ static unsigned sa_worker(const struct plane *plane, const struct sa_spec *spec)
 {
     if (spec->direction == SA_IN) return plane->worker;
     uint32_t seed = spec->partner_spi ? spec->partner_spi : spec->policy;
+    // RFC 9347 3: each direction reports on the other.
+    if (spec->mode == MODE_IPTFS && spec->iptfs.reports) return worker_of_spi(seed, plane->workers);
     return worker_partner(worker_of_spi(seed, plane->workers), plane->workers);
 }
 

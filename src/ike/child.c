@@ -243,6 +243,7 @@ void child_install(struct exchange *x, struct secret *keymat, enum child_install
     child->per_resource = x->per_resource;
     child->resource = x->resource;
     child->peer_takes_whole = x->peer_takes_whole;
+    child->peer_wants_reports = x->peer_wants_reports;
     child->suite = x->suite;
     list_append(&sa->children, &child->link);
     sa->child_count++;

@@ -170,6 +170,7 @@ struct exchange {
     uint16_t resource;
     bool takes_no_padding;            // the peer does not take traffic flow padding off
     bool peer_takes_whole;            // RFC 9347: it takes no fragments
+    bool peer_wants_reports;          // RFC 9347: on congestion
     struct addr nat_local, nat_remote; // answering: what the peer calls our address and its own
     uint32_t old_id;                  // of the child that is rekeyed or deleted
     uint8_t old_closed;               // enum old_closed

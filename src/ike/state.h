@@ -169,6 +169,7 @@ struct child {
     bool per_resource;     // RFC 9611: there may be further ones like it
     uint16_t resource;     // for which it is; 0: for any
     bool peer_takes_whole; // RFC 9347 6.1.4: no fragments
+    bool peer_wants_reports; // RFC 9347 6.1.4: on congestion
     const char *mode_why;  // why it is not the mode asked for; NULL: it is
     uint8_t halves;    // CHILD_HAS_…: what the data plane has
     bool doomed;       // lost a collision: the peer deletes it

@@ -86,12 +86,13 @@ struct child_conf {
     bool strict_mode;                        // refused rather than carried in another mode than the one asked for
     uint16_t tfc_padding;                    // bytes, or TFC_MTU
     uint8_t per_cpu;                         // enum per_cpu
-    uint16_t iptfs_packet_size;              // RFC 9347; 0: as large as the packets that the TUN device gives
+    uint16_t iptfs_packet_size;              // RFC 9347; 0: what the largest of the TUN device's packets needs
     uint32_t iptfs_rate;                     // packets a second; 0: when there is something to send
     uint32_t iptfs_init_delay;               // microseconds
     uint8_t iptfs_reorder_window;
     uint16_t iptfs_drop_time;                // milliseconds
     bool iptfs_accept_fragments, iptfs_dont_frag;
+    bool iptfs_congestion;                   // iptfs_rate is the most that is sent, and follows the peer's reports
     uint16_t tcp_mss;                        // bytes, MSS_AUTO, or 0: TCP is left alone
     uint8_t fragments;                       // enum sa_fragments
     uint8_t copy_dscp;                       // bit 0: out, bit 1: in

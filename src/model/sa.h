@@ -28,6 +28,8 @@ struct sa_iptfs {
     uint32_t rate;           // out: packets of just that size a second; 0: when there is something to send
     uint32_t init_delay;     // out: microseconds that a packet waits for others to go with it
     bool whole;              // out: no inner packet is cut
+    bool reports;            // both: each payload has a report on congestion
+    bool congestion;         // out: `rate` is the most that is sent, the peer's reports say how much
     uint8_t reorder_window;  // in: packets that may overtake one
     uint16_t drop_time;      // in: milliseconds that they wait for it
 };

@@ -136,8 +136,8 @@ class Host:
         except (ValueError, KeyError):
             raise Failure(f"iperf3 to {address}: {out[-400:]}")
 
-    def capture(self, device, what=""):
-        return Capture(self, device, what)
+    def capture(self, device, what="", size=0):
+        return Capture(self, device, what, size)
 
     def alive(self, process):
         return process.poll() is None
@@ -151,11 +151,11 @@ class Host:
 
 
 class Capture:
-    """tcpdump on a device, into a file; stop() returns its path."""
+    """tcpdump on a device, into a file; stop() returns its path. Its buffer has room for eight packets, or for hundreds of at most `size` bytes."""
 
-    def __init__(self, host, device, what):
+    def __init__(self, host, device, what, size=0):
         self.path = host.lab.directory / f"{host.name}-{device}-{len(host.lab.processes)}.pcap"
-        self.process = host.start("tcpdump", "-i", device, "-U", "--immediate-mode", "-n", "-s", 0, "-w", self.path, *(what.split() if what else []))
+        self.process = host.start("tcpdump", "-i", device, "-U", "--immediate-mode", "-n", "-s", size, "-w", self.path, *(what.split() if what else []))
         wait_for("tcpdump", lambda: self.path.exists() and self.path.stat().st_size >= 24)
 
     def stop(self):

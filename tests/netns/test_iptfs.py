@@ -129,6 +129,34 @@ def a_constant_rate_shows_nothing(lab):
 
 
 @case
+def a_rate_follows_what_the_path_takes(lab):
+    """RFC 9347 2.4.2 test: while half of its packets are lost an end sends fewer of them, and as many as before afterwards; the other end, which only
+    reports, is not held back. The link has next to no delay, so it takes so much loss until fewer packets are fair."""
+    child = f"{MODE}\niptfs_packet_size = 600\nstrict = mode\n"
+    a, b, near, far = pair(lab, f"{child}iptfs_rate = 1000\niptfs_congestion_control = yes", child)
+    seen = []
+    for loss in (0, 50, 0):
+        if loss:
+            b.run("nft", "add table inet loss; add chain inet loss input { type filter hook input priority -400; }; "
+                         f"add rule inet loss input meta l4proto esp numgen random mod 100 < {loss} drop")
+        elif seen:
+            b.run("nft", "delete table inet loss")
+        time.sleep(2 if loss or not seen else 10)
+        capture = a.capture("to-b", "esp", size=128)
+        time.sleep(3)
+        capture.stop()
+        lines = [line for line in capture.lines() if "ESP(" in line]
+        seen.append([sum(f"IP {source} >" in line for line in lines) / 3 for source in ("192.0.2.1", "192.0.2.2")])
+    print("    packets a second of each end: " + "; ".join(f"{mine:.0f} and {reports:.0f}" for mine, reports in seen))
+    check(seen[0][0] > 700 and seen[2][0] > 600, f"{seen}: not what the line takes")
+    check(seen[1][0] < seen[0][0] / 2, f"{seen}: losses do not slow it down")
+    check(all(0 < reports < 600 for _, reports in seen), f"{seen}: reports are not what they should be")
+    check(a.pings(HOSTS[4]["b"], source=HOSTS[4]["a"], size=1400) == 3, "pings are lost")
+    near.cygnet("rekey", "net4")
+    check(a.pings(HOSTS[4]["b"], source=HOSTS[4]["a"], size=1400) == 3, "pings are lost after rekeying")
+
+
+@case
 def loss_is_survived(lab):
     """One ESP packet of a hundred is lost."""
     a, b, near, far = pair(lab)

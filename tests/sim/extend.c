@@ -382,8 +382,9 @@ static bool carried_by(const struct sim_host *host, uint8_t mode)
 // RFC 9347 5.1 test: both get it or none, whoever rekeys, and whatever is lost.
 static void packets_share_one_by_agreement(struct sim *sim, uint64_t seed)
 {
-    static const char *const modes[] = {"mode = iptfs", "mode = iptfs\n iptfs_accept_fragments = no", "mode = tunnel"};
-    const char *a = modes[seed % 3], *b = modes[seed / 3 % 3];
+    static const char *const modes[] = {"mode = iptfs", "mode = iptfs\n iptfs_accept_fragments = no", "mode = tunnel",
+                                        "mode = iptfs\n iptfs_rate = 100\n iptfs_congestion_control = yes"};
+    const char *a = modes[seed % 4], *b = modes[seed / 4 % 4];
     sim_pair_of(sim, seed, "", a, "", b);
     sim_start(sim);
     sim_command(SIM_A(sim), "up lan");

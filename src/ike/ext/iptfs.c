@@ -4,7 +4,7 @@
 // own:
 //
 //     D    it takes no fragments: no packet is cut for it
-//     C    it wants reports on congestion. We send none, so with such a peer it is a tunnel
+//     C    it wants reports on congestion, which then go with each payload of ours
 //
 // Which notify means which mode is in mode.c; here is what is particular to this one.
 #include "ike/internal.h"
@@ -13,7 +13,9 @@ enum { AGGFRAG_DONT_FRAGMENT = 1, AGGFRAG_CONGESTION = 2, AGGFRAG_KNOWN = 3 };
 
 void iptfs_write(const struct exchange *x, struct draft *draft)
 {
-    uint8_t flags = x->child->conf->iptfs_accept_fragments ? 0 : AGGFRAG_DONT_FRAGMENT;
+    const struct child_conf *conf = x->child->conf;
+    uint8_t flags = (uint8_t)((conf->iptfs_accept_fragments ? 0 : AGGFRAG_DONT_FRAGMENT) |
+                              (conf->iptfs_congestion ? AGGFRAG_CONGESTION : 0));
     draft_notify(draft, NOTIFY_USE_AGGFRAG, bytes_of(&flags, 1));
 }
 
@@ -40,8 +42,8 @@ const char *iptfs_agree(struct exchange *x)
     uint8_t flags;
     if (!flags_of(&x->in, &flags)) return NULL;
     if (flags & ~AGGFRAG_KNOWN) return "the peer demands something unknown of it";
-    if (flags & AGGFRAG_CONGESTION) return "the peer demands reports on congestion";
     x->peer_takes_whole = flags & AGGFRAG_DONT_FRAGMENT;
+    x->peer_wants_reports = flags & AGGFRAG_CONGESTION;
     return NULL;
 }
 
@@ -49,6 +51,8 @@ void iptfs_spec(const struct child *child, enum sa_direction direction, struct s
 {
     const struct child_conf *conf = child->conf;
     if (child->mode != MODE_IPTFS) return;
+    // RFC 9347 3: to hear of its own direction each end needs the clock of the other.
+    spec->reports = child->peer_wants_reports || conf->iptfs_congestion;
     if (direction == SA_IN) {
         spec->reorder_window = conf->iptfs_reorder_window;
         spec->drop_time = conf->iptfs_drop_time;
@@ -56,6 +60,7 @@ void iptfs_spec(const struct child *child, enum sa_direction direction, struct s
     }
     spec->packet_size = conf->iptfs_packet_size;
     spec->rate = conf->iptfs_rate;
+    spec->congestion = conf->iptfs_congestion;
     spec->init_delay = conf->iptfs_init_delay;
     spec->whole = child->peer_takes_whole || conf->iptfs_dont_frag;
 }

@@ -146,6 +146,7 @@ static const struct {
     {CHILD, "iptfs_rate = 1000001", 14, "iptfs_rate = 1000001: must be from 0 to 1000000"},
     {CHILD, "iptfs_reorder_window = 32", 24, "iptfs_reorder_window = 32: must be from 0 to 31"},
     {CHILD, "iptfs_drop_time = 0", 19, "iptfs_drop_time = 0: must be from 1 to 10000"},
+    {CHILD, "iptfs_congestion_control = yes", 1, "iptfs_congestion_control needs iptfs_rate: the most that is sent"},
     {CHILD, "iptfs_accept_fragments = some", 26, "iptfs_accept_fragments = some: expected yes or no"},
     {CHILD, "tfc_padding = much", 1, "tfc_padding = much is neither a number of bytes below 65535 nor mtu"},
     {CHILD, "strict = yes", 10, "strict = yes: expected one of no, mode"},
@@ -206,7 +207,7 @@ static const struct {
     {SECRETS, "private-a { file = a.pem\n secret = x }"}, {SECRETS, "rsa { file = a.pem\n secret = x }"},
     {CONN, "vips = 0.0.0.0, ::"}, {POOL, "dns = 192.0.2.1, 192.0.2.2"}, {POOL, "28673 = x"}, {POOL, "split_include = 10.0.0.0/8"},
     {REMOTE, "auth = ike:rsa/pss-sha512"}, {REMOTE, "auth = ecdsa"}, {CHILD, "mode = pass"}, {CHILD, "mode = drop"},
-    {CHILD, "copy_df = no"}, {CHILD, "mode = iptfs\niptfs_rate = 100"}, {CHILD, "tfc_padding = mtu"}, {CHILD, "strict = mode\nmode = transport"}, {CONN, "reauth_time = 1d"}, {TOP, ""},
+    {CHILD, "copy_df = no"}, {CHILD, "mode = iptfs\niptfs_rate = 100"}, {CHILD, "mode = iptfs\niptfs_rate = 100\niptfs_congestion_control = yes"}, {CHILD, "tfc_padding = mtu"}, {CHILD, "strict = mode\nmode = transport"}, {CONN, "reauth_time = 1d"}, {TOP, ""},
 };
 
 static void what_is_right_is_taken_without_a_word(void **state)
@@ -350,7 +351,7 @@ static void the_table_is_whole_and_every_row_has_its_help(void **state)
     (void)state;
     const struct option_row *rows;
     size_t count = options_rows(&rows);
-    static const char *const ours[] = {"follow_redirects", "iptfs_accept_fragments", "iptfs_dont_frag",
+    static const char *const ours[] = {"follow_redirects", "iptfs_accept_fragments", "iptfs_congestion_control", "iptfs_dont_frag",
                                        "iptfs_drop_time", "iptfs_init_delay", "iptfs_packet_size",
                                        "iptfs_rate", "iptfs_reorder_window", "make_before_break", "redirect_early", "redirect_to",
                                        "cluster_peer", "ppk_ids", "ppk_int", "ppk_rekey", "resumption", "strict", "tcp",

@@ -521,6 +521,8 @@ static void child_make(const struct conf_text *text, unsigned i, struct conn *co
     child->iptfs_reorder_window = 3;
     child->iptfs_drop_time = 100;
     child->iptfs_accept_fragments = !text->takes_whole;
+    child->iptfs_congestion = text->reports;
+    child->iptfs_rate = text->reports ? 100 : 0;
     child->start_action = text->start_action;
     child->dpd_action = text->dpd_action;
     child->close_action = text->close_action;

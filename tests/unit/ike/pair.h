@@ -139,7 +139,7 @@ struct conf_text {
     uint64_t rekey_bytes;
     uint32_t keyingtries;
     uint8_t unique, childless, mode, tcp;
-    bool mobike, break_before_make, encap, no_fragmentation, responder_only, transport, iptfs, takes_whole, strict_mode;
+    bool mobike, break_before_make, encap, no_fragmentation, responder_only, transport, iptfs, takes_whole, reports, strict_mode;
     bool any_remote_id, no_child;
     nsec inactivity;
     uint8_t per_cpu;

@@ -5,7 +5,7 @@
 #include "pair.h"
 
 static const struct conf_text iptfs = {.iptfs = true}, whole = {.iptfs = true, .takes_whole = true},
-                              tunnel = {0}, strict = {.iptfs = true, .strict_mode = true};
+                              reporting = {.iptfs = true, .reports = true}, tunnel = {0}, strict = {.iptfs = true, .strict_mode = true};
 
 static void assert_mode(struct host *host, uint8_t mode, const char *why)
 {
@@ -48,6 +48,26 @@ static void both_want_it_and_get_it(void **state)
         run_for(p, nsec_seconds(10));
     }
     pair_free(p);
+}
+
+// RFC 9347 6.1.4 test: who asks for reports with C gets them; for that it must report, too. Only its
+// own rate follows them.
+static void who_asks_for_reports_gets_them(void **state)
+{
+    (void)state;
+    for (unsigned asks = 0; asks < 2; asks++) {
+        struct pair *p = pair_up_with(asks ? &iptfs : &reporting, asks ? &reporting : &iptfs);
+        struct host *hosts[] = {&p->a, &p->b};
+        command(&p->a, IKE_REKEY, NULL, "lan");
+        run_for(p, nsec_seconds(10));
+        for (unsigned i = 0; i < 2; i++)
+            for (size_t j = 0; j < hosts[i]->sa_count; j++) {
+                const struct sa_spec *spec = &hosts[i]->sas[j].spec;
+                assert_true(spec->iptfs.reports);
+                assert_int_equal(spec->iptfs.congestion, spec->direction == SA_OUT && i == asks);
+            }
+        pair_free(p);
+    }
 }
 
 // RFC 9347 6.1.4 test: D is about what its sender receives.
@@ -138,8 +158,8 @@ static const struct {
 } demands[] = {
     {"\0", 1, false, MODE_IPTFS, NULL},
     {"\1", 1, false, MODE_IPTFS, NULL},
-    {"\2", 1, false, MODE_TUNNEL, "the peer demands reports on congestion"},
-    {"\3", 1, false, MODE_TUNNEL, "the peer demands reports on congestion"},
+    {"\2", 1, false, MODE_IPTFS, NULL},
+    {"\3", 1, false, MODE_IPTFS, NULL},
     {"\4", 1, false, MODE_TUNNEL, "the peer demands something unknown of it"},
     {"", 0, false, MODE_TUNNEL, "the peer did not ask for it"},
     {"\0\0", 2, false, MODE_TUNNEL, "the peer did not ask for it"},
@@ -165,7 +185,8 @@ static void demands_that_cannot_be_met_mean_a_tunnel(void **state)
         LIST_EACH (const struct child, link, each, &sa_of_host(&p->b)->children) child = each;
         assert_int_equal(child->spi_out, 0x12345678);
         assert_int_equal(child->mode, demands[i].mode);
-        assert_int_equal(child->peer_takes_whole, demands[i].flags[0] == 1);
+        assert_int_equal(child->peer_takes_whole, demands[i].flags[0] & 1);
+        assert_int_equal(child->peer_wants_reports, demands[i].flags[0] >> 1 & 1);
         if (demands[i].why) assert_string_equal(child->mode_why, demands[i].why);
         pair_free(p);
     }
@@ -187,7 +208,7 @@ static void demands_in_an_answer_end_the_child(void **state)
     command(&p->a, IKE_REKEY, NULL, "lan");
     struct draft draft;
     draft_begin(p->b.core, &draft);
-    child_write(&draft, bytes_of("\2", 1), false);
+    child_write(&draft, bytes_of("\4", 1), false);
     struct packets packets = draft_seal(sa_of_host(&p->b), &draft, EXCHANGE_CREATE_CHILD_SA,
                                         MESSAGE_RESPONSE, sa_of_host(&p->a)->send_id - 1);
     struct path path = {{p->a.addr, 500}, {p->b.addr, 500}, false};
@@ -203,6 +224,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_want_it_and_get_it),
+        cmocka_unit_test(who_asks_for_reports_gets_them),
         cmocka_unit_test(who_takes_no_fragments_gets_none),
         cmocka_unit_test(what_only_one_wants_is_a_tunnel),
         cmocka_unit_test(strict_refuses_the_tunnel),
