@@ -121,8 +121,7 @@ static void report_take(struct plane *plane, nsec now, const struct sa_run *run,
         in->value = report->value;
         in->value_at = now;
     }
-    struct sa_run *out =
-        sad_find_out(&plane->sad, in->partner, &run->sa->path.remote.addr, &fault);
+    struct sa_run *out = sad_find_out(&plane->sad, in->partner, &run->sa->path.remote.addr, &fault);
     if (!reporter_of(out)) return;
     feedback(plane, now, out->sa->iptfs, report);
     report_schedule(plane, now, out->sa->iptfs, in->round);

@@ -163,8 +163,8 @@ static double initial(const struct tfrc_sender *sender, nsec rtt)
 
 void tfrc_sender_init(struct tfrc_sender *sender, uint32_t packet_size, uint32_t most)
 {
-    *sender = (struct tfrc_sender){
-        .packet_size = packet_size, .most = most, .deadline = NSEC_NEVER};
+    *sender =
+        (struct tfrc_sender){.packet_size = packet_size, .most = most, .deadline = NSEC_NEVER};
     sender->rate = bounded(sender, initial(sender, RTT_ASSUMED));
 }
 
@@ -181,8 +181,8 @@ static void deadline_set(struct tfrc_sender *sender, nsec now)
 }
 
 // RFC 5348 4.3 step 4: without losses the rate doubles in each round-trip time; with them it is
-// what is fair, and at most doubles, too. Reports come with every packet: the rate is raised once in
-// a round-trip time, and lowered at once.
+// what is fair, and at most doubles, too. Reports come with every packet: the rate is raised once
+// in a round-trip time, and lowered at once.
 static void rate_set(struct tfrc_sender *sender, nsec now, bool raise)
 {
     double limit = raise ? 2 * sender->rate : sender->rate, rate = limit;

@@ -40,14 +40,14 @@ uint32_t tfrc_distance(const struct tfrc_receiver *receiver);
 #define TFRC_INTERVAL_MAX (64 * NSEC_PER_SECOND)
 
 struct tfrc_sender {
-    double rate;           // packets a second
-    double most;           // the user's limit
-    uint32_t packet_size;  // bytes
-    uint32_t distance;     // 1/p as it was reported last
-    nsec rtt;              // of the path; 0: not known
-    nsec round;            // until a report of what is sent now may be here
-    nsec changed;          // when the rate was last computed
-    nsec deadline;         // without a report until then the rate is halved
+    double rate;          // packets a second
+    double most;          // the user's limit
+    uint32_t packet_size; // bytes
+    uint32_t distance;    // 1/p as it was reported last
+    nsec rtt;             // of the path; 0: not known
+    nsec round;           // until a report of what is sent now may be here
+    nsec changed;         // when the rate was last computed
+    nsec deadline;        // without a report until then the rate is halved
     uint64_t reports, timeouts;
 };
 void tfrc_sender_init(struct tfrc_sender *sender, uint32_t packet_size, uint32_t most);

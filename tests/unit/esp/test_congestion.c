@@ -165,8 +165,9 @@ static void losses_slow_it_down_and_it_recovers(void **state)
     run_for(ends, nsec_seconds(60));
     double after = rate_over(ends, nsec_seconds(2));
     double fair = tfrc_fair(0.05, nsec_ms(2 * DELAY_MS));
-    print_message("    packets a second: %.0f, with one of twenty lost %.0f (fair %.0f), then %.0f\n",
-                  before, during, fair, after);
+    print_message(
+        "    packets a second: %.0f, with one of twenty lost %.0f (fair %.0f), then %.0f\n", before,
+        during, fair, after);
     assert_true(before > CEILING * 0.98 && before < CEILING * 1.02);
     assert_true(during > fair * 0.5 && during < fair * 1.6);
     assert_true(after > CEILING * 0.95);
@@ -185,7 +186,8 @@ static void a_narrow_line_is_filled_and_not_flooded(void **state)
     run_for(ends, nsec_seconds(30));
     double offered = (double)(ends->line[0].sent - sent) / 30;
     double carried = (double)(ends->line[0].arrived - arrived) / 30;
-    print_message("    a line for 300 packets a second: %.0f offered, %.0f carried\n", offered, carried);
+    print_message("    a line for 300 packets a second: %.0f offered, %.0f carried\n", offered,
+                  carried);
     assert_true(carried > 200 && offered < 330);
     ends_free(ends);
 }
@@ -256,20 +258,24 @@ static void a_report_is_read_as_it_was_written(void **state)
 {
     (void)state;
     uint8_t at[IPTFS_HEADER_CC] = {1, 0, 0x12, 0x34};
-    struct iptfs_report report = {true, 0x01020304, 0x2aaaaa, 0x155555, 0x0fffff, 7, 0xfffffffe}, back;
-    static const uint8_t wire[] = {1,    1,    0x12, 0x34, 1,    2,    3,    4,    0xaa, 0xaa, 0xaa, 0xaa,
-                                   0xaa, 0xaf, 0xff, 0xff, 0,    0,    0,    7,    0xff, 0xff, 0xff, 0xfe};
+    struct iptfs_report report = {true, 0x01020304, 0x2aaaaa, 0x155555, 0x0fffff, 7, 0xfffffffe},
+                        back;
+    static const uint8_t wire[] = {1,    1,    0x12, 0x34, 1, 2, 3, 4, 0xaa, 0xaa, 0xaa, 0xaa,
+                                   0xaa, 0xaf, 0xff, 0xff, 0, 0, 0, 7, 0xff, 0xff, 0xff, 0xfe};
     iptfs_report_write(at, &report);
     assert_memory_equal(at, wire, sizeof wire);
     assert_true(iptfs_report_read(BYTES_ARRAY(at), &back));
     assert_true(back.marked && back.distance == report.distance && back.rtt == report.rtt);
-    assert_true(back.echo_delay == report.echo_delay && back.transmit_delay == report.transmit_delay);
+    assert_true(back.echo_delay == report.echo_delay &&
+                back.transmit_delay == report.transmit_delay);
     assert_true(back.value == 7 && back.echo == report.echo);
     // What does not fit is as large as fits.
-    report = (struct iptfs_report){.rtt = UINT32_MAX, .echo_delay = UINT32_MAX, .transmit_delay = UINT32_MAX};
+    report = (struct iptfs_report){
+        .rtt = UINT32_MAX, .echo_delay = UINT32_MAX, .transmit_delay = UINT32_MAX};
     iptfs_report_write(at, &report);
     assert_true(iptfs_report_read(BYTES_ARRAY(at), &back));
-    assert_true(back.rtt == 0x3fffff && back.echo_delay == 0x1fffff && back.transmit_delay == 0x1fffff);
+    assert_true(back.rtt == 0x3fffff && back.echo_delay == 0x1fffff &&
+                back.transmit_delay == 0x1fffff);
     assert_false(iptfs_report_read(bytes_of(at, sizeof at - 1), &back));
     at[0] = 0;
     assert_false(iptfs_report_read(BYTES_ARRAY(at), &back));

@@ -133,7 +133,8 @@ static void any_numbers_may_come(void **state)
 
 // --- sender
 
-// RFC 5348 4.3 test: it doubles in each round-trip time, to the user's limit, and is lowered at once.
+// RFC 5348 4.3 test: it doubles in each round-trip time, to the user's limit, and is lowered at
+// once.
 static void the_rate_doubles_until_something_is_lost(void **state)
 {
     (void)state;
