@@ -21,5 +21,6 @@ int cli_list(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_explain(int argc, char **argv);
 int cli_log(int argc, char **argv);
+int cli_hooks(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_pki(int argc, char **argv);

@@ -25,7 +25,9 @@ static void connect_explain(const char *path)
     if (error == EACCES) fprintf(stderr, "  you may not talk to it: run this as root or join the socket's group\n");
 }
 
-struct client *client_connect(const char *uri)
+struct client *client_connect(const char *uri) { return client_try(uri, true); }
+
+struct client *client_try(const char *uri, bool explain)
 {
     if (!uri) uri = getenv("CYGNET_VICI");
     if (!uri) uri = usual_uri;
@@ -38,7 +40,7 @@ struct client *client_connect(const char *uri)
     strcpy(address.sun_path, path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
-        connect_explain(path);
+        if (explain) connect_explain(path);
         if (fd >= 0) close(fd);
         return NULL;
     }
@@ -141,18 +143,23 @@ enum fault client_subscribe(struct client *client, const char *event)
     return fault;
 }
 
+int client_fd(const struct client *client) { return client->fd; }
+
+enum fault client_event(struct client *client, const struct client_events *events)
+{
+    struct arena arena = {0};
+    uint8_t type;
+    const char *name;
+    struct tree *tree;
+    enum fault fault = packet_receive(client, &arena, &type, &name, &tree);
+    if (!fault && type == VICI_EVENT) events->event(events->context, name, tree);
+    arena_free(&arena);
+    return fault;
+}
+
 enum fault client_listen(struct client *client, const struct client_events *events)
 {
-    for (;;) {
-        struct arena arena = {0};
-        uint8_t type;
-        const char *name;
-        struct tree *tree;
-        enum fault fault = packet_receive(client, &arena, &type, &name, &tree);
-        if (!fault && type == VICI_EVENT) events->event(events->context, name, tree);
-        arena_free(&arena);
-        TRY(fault);
-    }
+    for (;;) TRY(client_event(client, events));
 }
 
 int client_verdict(const struct tree *response)

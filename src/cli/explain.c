@@ -111,6 +111,17 @@ static void ports_explain(const struct tree *child)
              "  of the same protocol between these hosts are dropped whatever their ports, unless connections are tracked.");
 }
 
+static void updown_explain(const struct tree *child)
+{
+    const char *updown = tree_text(child, "updown", NULL);
+    if (!updown) return;
+    printf("  updown = %s\n", updown);
+    puts(tree_text(child, "updown-missing", NULL)
+             ? "  Nobody runs it: the daemon starts no programs. This has it run, now and at each start:\n"
+               "    systemctl enable --now cygnet-hooks"
+             : "  It is run by `cygnet hooks`, whose log has what it says: journalctl -u cygnet-hooks");
+}
+
 static void child_explain(const struct tree *sa, const struct tree *child, const struct tree *guard)
 {
     const char *encr = tree_text(child, "encr-alg", "NULL"), *integ = tree_text(child, "integ-alg", NULL);
@@ -141,6 +152,7 @@ static void child_explain(const struct tree *sa, const struct tree *child, const
                : "The path is not probed (path_mtu_probes = no).");
     mark_explain(child);
     ports_explain(child);
+    updown_explain(child);
     device_explain(child, guard);
 }
 

@@ -124,6 +124,9 @@ static void child_print(const struct tree *child)
     if (tree_text(child, "set-mark-out", NULL)) printf("; sealed with mark 0x%s", tree_text(child, "set-mark-out", ""));
     if (tree_text(child, "mtu", NULL)) printf("; MTU %s", tree_text(child, "mtu", ""));
     printf("\n");
+    if (tree_text(child, "updown", NULL))
+        printf("    updown: %s%s\n", tree_text(child, "updown", ""),
+               tree_text(child, "updown-missing", NULL) ? "  (NOBODY RUNS IT: systemctl enable --now cygnet-hooks)" : "");
 }
 
 // One that is still to come.
@@ -190,6 +193,7 @@ static void conn_print(const struct tree *conn)
         label_print(child);
         list_print(", local", child, "local-ts");
         list_print(", remote", child, "remote-ts");
+        if (tree_text(child, "updown", NULL)) printf(", updown: %s", tree_text(child, "updown", ""));
         printf("\n");
     }
 }

@@ -13,6 +13,7 @@ static const struct subcommand subcommands[] = {
     {"explain", cli_explain, "how large packets through a child may be, and why"},
     {"log",    cli_log,    "follow what happens in the daemon"},
     {"reload", cli_reload, "have the daemon read its configuration again"},
+    {"hooks",  cli_hooks,  "run the programs of updown when children come and go"},
     {"check",  cli_check,  "check a configuration without a daemon"},
     {"pki",    cli_pki,    "make and look at keys, certificates and requests"},
 };

@@ -9,9 +9,7 @@ static const struct {
     {"interface", "the routing table decides, not the policy: name a device with if_id_out and route into it"},
     {"policies", "without a policy no packet finds the child: for routes of your own name a device with if_id_out"},
     {"hw_offload", "the data plane is a process and gives no keys to network cards"},
-    {"updown", "no process of the daemon may start programs: subscribe to the events of the VICI socket (child-updown), or look at cygnet list --json"},
     {"label_mode", "the data plane sees no labels of packets: write label_mode = simple"},
-    {"hostaccess", "it is for updown programs, which are not run"},
 };
 
 const char *refusal_reason(const char *name)

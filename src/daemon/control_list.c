@@ -93,6 +93,8 @@ static void child_add(struct arena *arena, struct tree *to, const struct child_c
     tree_add_text(arena, section, "dpd_action", after[child->dpd_action]);
     tree_add_text(arena, section, "close_action", after[child->close_action]);
     guard_list(arena, section, child);
+    if (child->updown) tree_add_text(arena, section, "updown", child->updown);
+    if (child->updown && child->hostaccess) tree_add_text(arena, section, "hostaccess", "yes");
     selectors_list(arena, section, "local-ts", &child->local_ts, child->local_dynamic);
     selectors_list(arena, section, "remote-ts", &child->remote_ts, child->remote_dynamic);
 }

@@ -75,7 +75,8 @@ struct ike_role {
     struct ike *core;
     struct ike_settings settings;
     struct link *control, *keys, *trust, *esp, *net;
-    struct event *timer, *usage_timer, *deaf_timer;
+    struct event *timer, *usage_timer, *deaf_timer, *hooks_timer;
+    bool hooks_missed;  // has been told
     bool hears;   // peers
     uint32_t listeners;   // bits of enum vici_event_kind: what clients have subscribed to
     struct resolving *resolving;
@@ -126,5 +127,11 @@ void ike_view_pools(struct ike_role *role, uint64_t number, const struct tree *f
 void ike_view_policies(struct ike_role *role, uint64_t number, const struct tree *request);
 void ike_view_counters(struct ike_role *role, uint64_t number, const struct tree *request);
 void ike_view_stats(struct ike_role *role, uint64_t number);
+// The SA and those of its children that `only_child` (0: all) and the filter (NULL: all) let through.
+struct tree *ike_view_section(struct ike_role *role, const struct ike_sa_info *sa, const struct tree *filter,
+                              uint32_t only_child, struct arena *arena, struct tree *parent);
+// ike_hooks.c: programs of updown, which `cygnet hooks` runs
+bool ike_hooks_run(const struct ike_role *role);   // does anybody?
+void ike_hooks_event(struct ike_role *role, const struct ike_event *event);
 void ike_view_event(struct ike_role *role, const struct ike_event *event);
 void ike_view_report(struct ike_role *role, const struct ike_report *report);

@@ -137,6 +137,7 @@ static void child_add(const struct ike_child_info *child, struct arena *arena, s
     if (sealed) tree_add_printf(arena, to, "set-mark-out", "%08x", MARK_OF_DAEMON | sealed);
     if (child->if_id_in) tree_add_printf(arena, to, "if-id-in", "%08x", child->if_id_in);
     if (child->if_id_out) tree_add_printf(arena, to, "if-id-out", "%08x", child->if_id_out);
+    text_add(arena, to, "updown", child->conf->updown);
     if (child->cpi_out) {
         tree_add_printf(arena, to, "cpi-in", "%04x", child->cpi_in);
         tree_add_printf(arena, to, "cpi-out", "%04x", child->cpi_out);
@@ -219,9 +220,17 @@ static void attempts_add(struct ike_role *role, const struct ike_sa_info *sa, st
     seconds_add(arena, to, "next-attempt", wait);
 }
 
-// Adds the SA and those of its children that `only_child` (0: all) and the filter let through.
-static struct tree *sa_section(struct ike_role *role, const struct ike_sa_info *sa, const struct tree *filter,
-                               uint32_t only_child, struct arena *arena, struct tree *parent)
+static void child_section(struct ike_role *role, const struct ike_child_info *child, struct arena *arena, struct tree *children)
+{
+    char key[300];
+    snprintf(key, sizeof key, "%s-%u", child->name, child->id);
+    struct tree *section = tree_add_section(arena, children, key);
+    child_add(child, arena, section);
+    flag_add(arena, section, "updown-missing", child->conf->updown && !ike_hooks_run(role));
+}
+
+struct tree *ike_view_section(struct ike_role *role, const struct ike_sa_info *sa, const struct tree *filter,
+                              uint32_t only_child, struct arena *arena, struct tree *parent)
 {
     struct tree *section = tree_add_section(arena, parent, sa->conn->name);
     sa_add(sa, arena, section);
@@ -229,13 +238,11 @@ static struct tree *sa_section(struct ike_role *role, const struct ike_sa_info *
     struct tree *children = tree_add_section(arena, section, "child-sas");
     const char *name = tree_text(filter, "child", NULL);
     struct ike_child_info child;
-    for (uint32_t id = 0; (id = ike_child_after(role->core, sa->id, id));) {
+    // One that has just gone is known by its number only.
+    if (only_child && ike_child_info(role->core, sa->id, only_child, &child)) child_section(role, &child, arena, children);
+    for (uint32_t id = 0; !only_child && (id = ike_child_after(role->core, sa->id, id));) {
         if (!ike_child_info(role->core, sa->id, id, &child)) continue;
-        if (only_child && id != only_child) continue;
-        if (name && strcmp(name, child.name) != 0) continue;
-        char key[300];
-        snprintf(key, sizeof key, "%s-%u", child.name, child.id);
-        child_add(&child, arena, tree_add_section(arena, children, key));
+        if (!name || strcmp(name, child.name) == 0) child_section(role, &child, arena, children);
     }
     return section;
 }
@@ -243,7 +250,7 @@ static struct tree *sa_section(struct ike_role *role, const struct ike_sa_info *
 void ike_view_sa(struct ike_role *role, uint32_t id, const struct tree *filter, struct arena *arena, struct tree *parent)
 {
     struct ike_sa_info sa;
-    if (ike_sa_info(role->core, id, &sa)) sa_section(role, &sa, filter, 0, arena, parent);
+    if (ike_sa_info(role->core, id, &sa)) ike_view_section(role, &sa, filter, 0, arena, parent);
 }
 
 // --- messages to control
@@ -274,7 +281,7 @@ void ike_view_list(struct ike_role *role, uint64_t number, const struct tree *fi
         if (!ike_sa_info(role->core, id, &sa) || !sa.conn || !sa_wanted(&sa, filter)) continue;
         struct arena arena = {0};
         struct tree *root = tree_new(&arena);
-        sa_section(role, &sa, filter, 0, &arena, root);
+        ike_view_section(role, &sa, filter, 0, &arena, root);
         tree_send(role, MESSAGE_ITEM, number, "list-sa", root, false);
         arena_free(&arena);
     }
@@ -339,6 +346,7 @@ void ike_view_event(struct ike_role *role, const struct ike_event *event)
         [IKE_EVENT_CHILD_REKEYED] = {VICI_CHILD_REKEY, "child-rekey"},
         [IKE_EVENT_ALERT] = {VICI_ALERT, "alert"},
     };
+    ike_hooks_event(role, event);
     if (!(role->listeners & 1u << kinds[event->kind].kind)) return;
     struct arena arena = {0};
     struct tree *root = tree_new(&arena);
@@ -351,7 +359,7 @@ void ike_view_event(struct ike_role *role, const struct ike_event *event)
     case IKE_EVENT_ALERT: text_add(&arena, root, "type", event->alert); break;
     default:
         if (ike_sa_info(role->core, event->ike_id, &sa) && sa.conn)
-            sa_section(role, &sa, NULL, event->child_id, &arena, root);
+            ike_view_section(role, &sa, NULL, event->child_id, &arena, root);
     }
     tree_send(role, MESSAGE_EVENT, 0, kinds[event->kind].name, root, true);
     arena_free(&arena);

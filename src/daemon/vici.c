@@ -23,6 +23,7 @@ static const char *const event_names[VICI_EVENT_COUNT] = {
     [VICI_CHILD_UPDOWN] = "child-updown",
     [VICI_CHILD_REKEY] = "child-rekey",
     [VICI_ALERT] = "alert",
+    [VICI_CHILD_HOOK] = "child-hook",
 };
 
 struct vici_client {

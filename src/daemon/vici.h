@@ -10,7 +10,9 @@ struct vici_client;
 
 enum vici_event_kind {
     VICI_LOG, VICI_CONTROL_LOG, VICI_LIST_SA, VICI_LIST_POLICY, VICI_LIST_CONN, VICI_LIST_CERT, VICI_LIST_AUTHORITY, VICI_IKE_UPDOWN,
-    VICI_IKE_REKEY, VICI_IKE_UPDATE, VICI_CHILD_UPDOWN, VICI_CHILD_REKEY, VICI_ALERT, VICI_EVENT_COUNT
+    VICI_IKE_REKEY, VICI_IKE_UPDATE, VICI_CHILD_UPDOWN, VICI_CHILD_REKEY, VICI_ALERT,
+    VICI_CHILD_HOOK,   // ours: children with updown, for `cygnet hooks`
+    VICI_EVENT_COUNT
 };
 
 // request() is called once a complete request is there; known: does that command exist? The client is named by a number since it may

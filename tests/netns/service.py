@@ -72,6 +72,8 @@ class ServiceHost(Host):
             shutil.copy(UNITS / unit, units)
         unit = (SOURCE / "packaging/cygnetd.service.in").read_text()
         (units / "cygnetd.service").write_text(unit.replace("@sbindir@", "/usr/sbin"))
+        unit = (SOURCE / "packaging/cygnet-hooks.service.in").read_text()
+        (units / "cygnet-hooks.service").write_text(unit.replace("@bindir@", "/usr/bin"))
         for place, program in (("usr/sbin", "src/daemon/cygnetd"), ("usr/bin", "src/cli/cygnet")):
             (self.place / "layers" / place).mkdir(parents=True)
             shutil.copy(self.lab.build / program, self.place / "layers" / place)

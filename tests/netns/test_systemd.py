@@ -61,3 +61,27 @@ def it_is_started_again_when_it_was_killed(lab):
     wait_for("started again", lambda: show(b, "NRestarts") == "1" and show(b, "ActiveState") == "active", 15)
     wait_for("the tunnel again", lambda: there.children() and b.pings("10.1.0.1", 1, source="10.2.0.1") == 1, 20)
     traffic(a, b)
+
+
+@case
+def hooks_run_what_the_daemon_does_not(lab):
+    """The command of updown opens a firewall as root, in a service of its own; its output is in the journal."""
+    a, b = lab.host("a"), ServiceHost(lab, "b")
+    lab.link(a, "192.0.2.1/24", b, "192.0.2.2/24")
+    for host, net in ((a, 1), (b, 2)):
+        host.address(f"10.{net}.0.1/24", "lo")
+    there = a.cygnet(config("a", "b"))
+    b.run("nft", "add table inet own; add chain inet own seen")
+    command = "echo $PLUTO_VERB $(id -u); nft add rule inet own seen counter comment $PLUTO_VERB"
+    b.configure(config("b", "a", start="start", child=f"updown = \"{command}\""))
+    b.inside("systemctl", "start", "cygnet-hooks", "cygnetd")
+    wait_for("the tunnel", lambda: len(there.children()) == 1)
+    wait_for("up", lambda: "up-client" in b.run("nft", "list", "ruleset"))
+    b.inside("systemctl", "stop", "cygnetd")
+    wait_for("down", lambda: "down-client" in b.run("nft", "list", "ruleset"))
+    b.inside("systemctl", "start", "cygnetd")
+    wait_for("up again", lambda: b.run("nft", "list", "ruleset").count("up-client") == 2)
+    b.inside("systemctl", "stop", "cygnet-hooks")
+    check(b.run("nft", "list", "ruleset").count("down-client") == 2, b.run("nft", "list", "ruleset"))
+    journal = b.inside("journalctl", "-u", "cygnet-hooks", "--no-pager", "-o", "cat")
+    check("up: up-client 0" in journal and "down: down-client 0" in journal, journal)

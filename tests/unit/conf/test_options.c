@@ -81,7 +81,7 @@ static const struct {
     {CHILD, "label_mode = system", 0, ""},
     {CHILD, "label_mode = selinux", 14, "label_mode = selinux is known but not supported yet: the data plane sees no labels of packets: write label_mode = simple"},
     {CHILD, "reqid = 42", 0, ""},
-    {CHILD, "hostaccess = yes", 1, "option \"hostaccess\" is not supported: it is for updown programs, which are not run"},
+    {CHILD, "hostaccess = yes\nupdown = \"/etc/up 1\"", 0, ""},
     {CHILD, "hw_offload = packet", 14, "hw_offload = packet is known but not supported yet: the data plane is a process and gives no keys to network cards"},
     {LOCAL, "pubkeys = a.pem", 1, "local has pubkeys, which are of no use with another auth than pubkey"},
     {REMOTE, "auth = eap-mschapv2", 8, "auth = eap-mschapv2 is known but not supported yet: use pubkey or psk"},
