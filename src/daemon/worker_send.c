@@ -11,7 +11,9 @@ enum {
     SEND_WAIT_MS = 5,
     TRIES = 3,
     RUN_BYTES = 65000, // in one message; IP ends at 65,535 with its headers
-    RUN_COUNT = 64,    // as many segments as every kernel takes
+    RUN_COUNT = 128,   // segments; kernels before 6.9 take half of that
+    RUN_COUNT_OLD = 64,
+    SMALL = 512, // bytes: up to here copying a packet costs less than one more vector
     FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL,
 };
 
@@ -19,18 +21,27 @@ struct sending { // messages for one socket, sent by one system call
     enum socket_kind kind;
     bool df, df_set[SOCKET_KINDS];
     bool whole[SOCKET_KINDS];   // the way out cannot cut messages
-    unsigned count, pieces;     // messages, packets
+    unsigned run_count;         // segments that the kernel takes in one message
+    unsigned count, packets, pieces; // messages, what is in them, vectors
     const struct packet *first; // of the last message
     size_t bytes;               // in the last message
     struct mmsghdr messages[BURST_MAX];
+    struct segments {
+        unsigned count;
+        uint16_t size; // of each but the last
+    } segments[BURST_MAX]; // of each message
     struct iovec vectors[BURST_MAX];
+    uint8_t small[BURST_MAX * SMALL], *small_end;
     union sockaddr_any names[BURST_MAX];
     union pktinfo_control controls[BURST_MAX];
 };
 
 struct sending *sending_new(void)
 {
-    return NEW(struct sending);
+    struct sending *sending = NEW(struct sending);
+    sending->run_count = RUN_COUNT;
+    sending->small_end = sending->small;
+    return sending;
 }
 
 enum fault send_fault(int error)
@@ -87,44 +98,62 @@ static int message_try(struct worker *worker, const struct msghdr *head, int err
     return error;
 }
 
+static void segment_send(struct worker *worker, const struct msghdr *run, struct iovec segment)
+{
+    size_t control = run->msg_controllen - CMSG_SPACE(sizeof(uint16_t));
+    struct msghdr one = *run;
+    one.msg_iov = &segment;
+    one.msg_iovlen = 1;
+    one.msg_control = control ? run->msg_control : NULL;
+    one.msg_controllen = control;
+    int error =
+        sendmsg(worker->sockets[worker->sending->kind], &one, FLAGS) < 0 ? errno : 0;
+    error = message_try(worker, &one, error);
+    if (error) worker->dropped[send_fault(error)]++;
+}
+
 // A run that could not be sent goes packet by packet: the way out may have no checksum offload
-// (EIO), or its MTU is smaller than the packets, which are fragmented then (EINVAL, EMSGSIZE).
-static void run_send(struct worker *worker, const struct msghdr *run, int error)
+// (EIO), its MTU is smaller than the packets, which are fragmented then (EINVAL, EMSGSIZE), or the
+// run has more segments than the kernel takes (EINVAL).
+static void run_send(struct worker *worker, const struct msghdr *run,
+                     const struct segments *segments, int error)
 {
     struct sending *sending = worker->sending;
-    size_t control = run->msg_controllen - CMSG_SPACE(sizeof(uint16_t));
     if (error == EIO) sending->whole[sending->kind] = true;
+    if (error == EINVAL && segments->count > RUN_COUNT_OLD) sending->run_count = RUN_COUNT_OLD;
     for (size_t i = 0; i < run->msg_iovlen; i++) {
-        struct msghdr one = *run;
-        one.msg_iov = &run->msg_iov[i];
-        one.msg_iovlen = 1;
-        one.msg_control = control ? run->msg_control : NULL;
-        one.msg_controllen = control;
-        error = sendmsg(worker->sockets[sending->kind], &one, FLAGS) < 0 ? errno : 0;
-        error = message_try(worker, &one, error);
-        if (error) worker->dropped[send_fault(error)]++;
+        struct iovec left = run->msg_iov[i];
+        while (left.iov_len > 0) {
+            size_t size = left.iov_len < segments->size ? left.iov_len : segments->size;
+            segment_send(worker, run, (struct iovec){left.iov_base, size});
+            left.iov_base = (uint8_t *)left.iov_base + size;
+            left.iov_len -= size;
+        }
     }
 }
 
-static void message_refused(struct worker *worker, const struct msghdr *head, int error)
+static void message_refused(struct worker *worker, unsigned message, int error)
 {
-    bool run = head->msg_iovlen > 1;
+    const struct msghdr *head = &worker->sending->messages[message].msg_hdr;
+    const struct segments *segments = &worker->sending->segments[message];
+    bool run = segments->count > 1;
     // Of a run that is too large for the path each packet is sent on its own, and fragmented.
     if (!run || error != EMSGSIZE) error = message_try(worker, head, error);
     if (!error) return;
     if (run && error != ENETUNREACH && error != EHOSTUNREACH && error != ENETDOWN)
-        run_send(worker, head, error);
+        run_send(worker, head, segments, error);
     else
-        worker->dropped[send_fault(error)] += head->msg_iovlen;
+        worker->dropped[send_fault(error)] += segments->count;
 }
 
 static void run_close(struct sending *sending)
 {
     if (!sending->count) return;
     unsigned last = sending->count - 1;
-    struct msghdr *head = &sending->messages[last].msg_hdr;
-    if (head->msg_iovlen > 1)
-        control_write_segment(head, &sending->controls[last], (uint16_t)sending->first->size);
+    const struct segments *segments = &sending->segments[last];
+    if (segments->count > 1)
+        control_write_segment(&sending->messages[last].msg_hdr, &sending->controls[last],
+                              segments->size);
 }
 
 void sending_flush(struct worker *worker)
@@ -140,10 +169,17 @@ void sending_flush(struct worker *worker)
         if (sent > 0)
             done += (unsigned)sent;
         else
-            message_refused(worker, &sending->messages[done++].msg_hdr,
-                            fd < 0 ? ENETUNREACH : errno);
+            message_refused(worker, done++, fd < 0 ? ENETUNREACH : errno);
     }
-    sending->count = sending->pieces = 0;
+    sending->count = sending->packets = sending->pieces = 0;
+    sending->small_end = sending->small;
+}
+
+static bool same_way(const struct packet *a, const struct packet *b)
+{
+    if (a->way && a->way == b->way) return true;
+    return a->spi == b->spi && endpoint_equal(&a->to, &b->to) &&
+           addr_equal(&a->from.addr, &b->from.addr);
 }
 
 // May the packet be a segment of the last message? Only the last of a run may be shorter. A run is
@@ -153,12 +189,12 @@ static bool run_takes(const struct sending *sending, const struct packet *packet
     if (!sending->count || packet->outer != OUTER_UDP || sending->whole[sending->kind])
         return false;
     const struct packet *first = sending->first;
-    const struct msghdr *head = &sending->messages[sending->count - 1].msg_hdr;
-    return first->outer == OUTER_UDP && packet->size <= first->size &&
-           sending->bytes == head->msg_iovlen * first->size && head->msg_iovlen < RUN_COUNT &&
-           sending->bytes + packet->size <= RUN_BYTES && packet->spi == first->spi &&
-           packet->tos == first->tos && packet->ttl == first->ttl && endpoint_equal(&packet->to, &first->to) &&
-           addr_equal(&packet->from.addr, &first->from.addr);
+    const struct segments *segments = &sending->segments[sending->count - 1];
+    return first->outer == OUTER_UDP && packet->size <= segments->size &&
+           sending->bytes == (size_t)segments->count * segments->size &&
+           segments->count < sending->run_count &&
+           sending->bytes + packet->size <= RUN_BYTES && packet->tos == first->tos &&
+           packet->ttl == first->ttl && same_way(packet, first);
 }
 
 static void message_add(struct sending *sending, const struct packet *packet)
@@ -173,8 +209,29 @@ static void message_add(struct sending *sending, const struct packet *packet)
     control_write(head, &sending->controls[i], &packet->from.addr, packet->tos);
     if (packet->ttl)
         control_write_ttl(head, &sending->controls[i], packet->to.addr.family, packet->ttl);
+    sending->segments[i] = (struct segments){.size = (uint16_t)packet->size};
     sending->first = packet;
     sending->bytes = 0;
+}
+
+// What the kernel gathers from: every vector costs it some 40 ns, so small packets are copied one
+// behind the other.
+static void vector_add(struct sending *sending, const struct packet *packet)
+{
+    struct msghdr *head = &sending->messages[sending->count - 1].msg_hdr;
+    const uint8_t *at = packet->at;
+    if (packet->size <= SMALL) {
+        at = memcpy(sending->small_end, packet->at, packet->size);
+        sending->small_end += packet->size;
+    }
+    struct iovec *last = head->msg_iovlen ? &head->msg_iov[head->msg_iovlen - 1] : NULL;
+    if (last && (uint8_t *)last->iov_base + last->iov_len == at) {
+        last->iov_len += packet->size;
+        return;
+    }
+    sending->vectors[sending->pieces++] =
+        (struct iovec){.iov_base = (void *)(uintptr_t)at, .iov_len = packet->size};
+    head->msg_iovlen++;
 }
 
 void sending_add(struct worker *worker, const struct packet *packet)
@@ -184,7 +241,7 @@ void sending_add(struct worker *worker, const struct packet *packet)
     enum socket_kind kind = packet->outer == OUTER_UDP ? (v6 ? SOCKET_UDP6 : SOCKET_UDP4)
                                                        : (v6 ? SOCKET_RAW6 : SOCKET_RAW4);
     if (v6 && packet->oversize && worker_send_cut(worker, packet)) return;
-    if (sending->pieces == BURST_MAX ||
+    if (sending->packets == BURST_MAX ||
         (sending->count && (sending->kind != kind || sending->df != packet->df)))
         sending_flush(worker);
     sending->kind = kind;
@@ -193,8 +250,8 @@ void sending_add(struct worker *worker, const struct packet *packet)
         run_close(sending);
         message_add(sending, packet);
     }
-    sending->vectors[sending->pieces++] =
-        (struct iovec){.iov_base = packet->at, .iov_len = packet->size};
-    sending->messages[sending->count - 1].msg_hdr.msg_iovlen++;
+    vector_add(sending, packet);
+    sending->packets++;
+    sending->segments[sending->count - 1].count++;
     sending->bytes += packet->size;
 }

@@ -12,7 +12,7 @@
 #include "crypto/batch.h"
 #include "model/sa.h"
 
-enum { PACKET_HEAD = 128, PACKET_TAIL = 320, PACKET_MAX = 65535, BURST_MAX = 64, HELD_PACKETS_MAX = 32,
+enum { PACKET_HEAD = 128, PACKET_TAIL = 320, PACKET_MAX = 65535, BURST_MAX = 128, HELD_PACKETS_MAX = 32,
        PLANE_DEVICES_MAX = 1024 };
 
 enum verdict {
@@ -45,6 +45,7 @@ struct packet {
     enum fault fault;
     uint32_t spi;           // for logs
     uint32_t policy;        // number of the policy that matched; 0: none
+    uint32_t way;           // sealed: the same in packets of one burst that have spi, `from` and `to` in common; 0: not known
     uint8_t verdict;        // enum verdict
     uint8_t outer;          // enum outer_kind: raw = protocol 50 to `to`, UDP = payload to `to`
     uint8_t tos;            // outer DSCP and ECN to set (seal), outer TOS received (open)

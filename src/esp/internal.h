@@ -37,7 +37,7 @@ enum {
     AHEAD_FAR = 6,
     AHEAD_NEAR = 3,
     AHEAD_NEXT = 1,
-    BURST_PLACES = 4 * BURST_MAX,
+    BURST_PLACES = 256,
     HELD_MAX = 1024,     // packets that wait, of all policies
     TRANSIT_SIZE = 9216, // a longer packet in transit is not given back when it is not ours
     HELD_CHUNK = 2048,   // bytes; a packet takes as many chunks as it needs
@@ -389,6 +389,7 @@ struct group {
 };
 struct burst {
     size_t group_count;
+    unsigned latest; // place of the group that a packet was added to
     uint8_t places[BURST_PLACES]; // by run struct: number of its group + 1; 0: empty
     struct group groups[BURST_MAX];
     uint8_t next[BURST_MAX];
@@ -513,7 +514,7 @@ bool mtu_admits(struct plane *plane, nsec now, const struct sa_run *run, struct 
 static inline bool seal_admits(struct plane *plane, nsec now, const struct sa_run *run,
                                struct packet *packet)
 {
-    if (tcp_is_syn(packet->at, packet->size)) run_clamp_mss(run, packet);
+    if (ip_is_tcp(packet->at) && tcp_is_syn(packet->at, packet->size)) run_clamp_mss(run, packet);
     return packet->size <= run->out.mtu || mtu_admits(plane, now, run, packet);
 }
 // What a packet with its own header must be cut to; `joined` and `limit` are still as it came.

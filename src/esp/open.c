@@ -224,7 +224,7 @@ static enum fault packet_finish(struct plane *plane, struct sa_run *run, struct 
     if (next_header == IPPROTO_NUMBER_IPCOMP && run->flags & SA_IPCOMP)
         TRY(ipcomp_unwrap(plane, run, packet, &next_header));
     TRY(mode_of(run->mode)->unwrap(run, packet, next_header));
-    if (tcp_is_syn(packet->at, packet->size)) run_clamp_mss(run, packet);
+    if (ip_is_tcp(packet->at) && tcp_is_syn(packet->at, packet->size)) run_clamp_mss(run, packet);
     return OK;
 }
 

@@ -10,6 +10,7 @@ void outer_set(const struct sa_run *run, struct packet *packet)
     packet->outer = run->flags & SA_STREAM ? OUTER_STREAM : run->flags & SA_ENCAP ? OUTER_UDP : OUTER_RAW;
     packet->from = run->out.local;
     packet->to = run->out.remote;
+    packet->way = (uint32_t)((uintptr_t)run / sizeof *run);
     if (!packet->oversize) return;
     packet->df = false;
     packet->limit = run->sa->path_mtu;

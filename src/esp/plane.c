@@ -116,13 +116,20 @@ void group_add(struct burst *burst, struct group *group, uint8_t packet)
 // What the run struct itself says is not looked at: it may be on its way.
 void burst_join(struct burst *burst, struct sa_run *run, batch_near near, uint8_t packet)
 {
+    struct group *latest = &burst->groups[burst->latest];
+    if (burst->group_count && latest->run == run) {
+        group_add(burst, latest, packet);
+        return;
+    }
     uint32_t place = (uint32_t)((uintptr_t)run / sizeof *run) * 2654435761u >> 24;
     for (; burst->places[place]; place = (place + 1) % BURST_PLACES) {
         struct group *group = &burst->groups[burst->places[place] - 1];
         if (group->run != run) continue;
+        burst->latest = burst->places[place] - 1u;
         group_add(burst, group, packet);
         return;
     }
+    burst->latest = (unsigned)burst->group_count;
     struct group *group = &burst->groups[burst->group_count++];
     burst->places[place] = (uint8_t)burst->group_count;
     *group = (struct group){.run = run, .near = near};

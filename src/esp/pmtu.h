@@ -31,6 +31,8 @@ uint32_t mtu_mss(uint32_t inner, uint8_t family);
 
 // A packet that offers a maximum segment size.
 bool tcp_is_syn(const uint8_t *ip, uint32_t size);
+// What most packets are asked: is there TCP right behind the IP header? A whole IP packet is wanted.
+static inline bool ip_is_tcp(const uint8_t *ip) { return ip[ip[0] >> 4 == 4 ? 9 : 6] == 6; }
 // Lowers what it offers (RFC 9293 3.7.1) and mends the checksum. A segment whose options are signed (RFC 5925) stays as it is.
 void tcp_clamp(uint8_t *ip, uint32_t size, uint16_t mss);
 

@@ -22,7 +22,7 @@ static void flows_read(struct plane *plane, nsec now, struct packet *const *pack
         uint32_t total;
         packet->verdict = VERDICT_SEND;
         packet->fault = OK;
-        packet->spi = packet->policy = 0;
+        packet->spi = packet->policy = packet->way = 0;
         packet->head = packet->ttl = 0;
         packet->oversize = false;
         if (plane->reassembly && !packet->piece && !packet_join(plane, now, packet)) continue;
