@@ -52,10 +52,10 @@ size_t plane_more(struct plane *plane, nsec now, struct packet **packets)
     return 0;
 }
 
-uint32_t plane_mtu_of(struct plane *plane, nsec now, uint16_t device, const uint8_t *ip, uint32_t size)
+struct plane_room plane_room_of(struct plane *plane, nsec now, uint16_t device, const uint8_t *ip, uint32_t size)
 {
     (void)plane, (void)now, (void)device, (void)ip, (void)size;
-    return UINT32_MAX;
+    return (struct plane_room){.mtu = UINT32_MAX, .head = HEADER, .align = 1};
 }
 
 void worker_cut(struct worker *worker, const struct packet *whole, worker_way *way)

@@ -30,11 +30,13 @@ enum {
     RATE_FIRST = 20000,
     RATE_LAST = 8000000,
     FAILURES = 3, // rungs in a row
+    HALVINGS = 3, // of the last rung's width
     RECEIVE_ROOM = 65536,
 };
 #define RUNG_SECONDS 0.4
 #define SETTLE_US 150000
 #define STEP 1.25
+#define LOSS_MOST 0.01
 
 struct bench {
     uint16_t size, segments, flows;
@@ -167,20 +169,43 @@ static struct rung climb(struct bench *bench, double rate)
                          .loss = sent ? 1 - received / (double)sent : 1};
 }
 
+struct found {
+    double rung, best, most; // datagrams a second: offered and received at the best rung, and the
+                             // most that was received
+};
+
+// True when the rung was carried.
+static bool try_rung(struct bench *bench, double rate, struct found *found, bool *sender_able)
+{
+    struct rung rung = climb(bench, rate);
+    printf("offered %.0f sent %.0f received %.0f loss %.2f %%\n", rate, rung.sent, rung.received,
+           rung.loss * 100);
+    bool carried = rung.loss <= LOSS_MOST;
+    *sender_able = rung.sent >= rate * 0.8;
+    if (rung.received > found->most) found->most = rung.received;
+    if (!carried || rung.received <= found->best) return carried;
+    found->best = rung.received;
+    found->rung = rate;
+    return true;
+}
+
+// A ladder with wide rungs, then the place between the best rung and the one above it.
 static void ladder(struct bench *bench)
 {
-    double best = 0, most = 0;
+    struct found found = {0};
+    bool able;
     unsigned failures = 0;
     for (double rate = RATE_FIRST; rate < RATE_LAST && failures < FAILURES; rate *= STEP) {
-        struct rung rung = climb(bench, rate);
-        printf("offered %.0f sent %.0f received %.0f loss %.2f %%\n", rate, rung.sent,
-               rung.received, rung.loss * 100);
-        if (rung.loss <= 0.01 && rung.received > best) best = rung.received;
-        if (rung.received > most) most = rung.received;
+        bool carried = try_rung(bench, rate, &found, &able);
         // Also when the sender itself cannot go on, there is nothing more to learn.
-        failures = rung.loss > 0.01 || rung.sent < rate * 0.8 ? failures + 1 : 0;
+        failures = !carried || !able ? failures + 1 : 0;
     }
-    printf("best %.0f most %.0f\n", best, most);
+    double low = found.rung, high = found.rung * STEP;
+    for (unsigned i = 0; low > 0 && i < HALVINGS; i++) {
+        double middle = (low + high) / 2;
+        *(try_rung(bench, middle, &found, &able) ? &low : &high) = middle;
+    }
+    printf("best %.0f most %.0f\n", found.best, found.most);
 }
 
 static uint16_t number(int count, char **words, int place, uint16_t otherwise, unsigned most)

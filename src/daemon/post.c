@@ -72,6 +72,7 @@ bool post_hand_copy(struct post *post, unsigned from, const struct packet *packe
     uint8_t *space = handed->packet.space;
     handed->packet = *packet;
     handed->packet.space = space;
+    handed->packet.spare = NULL;
     handed->packet.room = PACKET_BUFFER;
     handed->packet.at = space + PACKET_HEAD;
     handed->kind = kind;

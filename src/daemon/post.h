@@ -15,8 +15,6 @@
 #include "esp/esp.h"
 #include <pthread.h>
 
-enum { PACKET_BUFFER = PACKET_HEAD + PACKET_MAX + PACKET_TAIL };
-
 enum hand {
     HAND_SEAL,
     HAND_OPEN,
@@ -24,7 +22,7 @@ enum hand {
     HAND_MARKED, // not ESP but IKE
 };
 
-enum { HANDED_MAX = 16 * BURST_MAX }; // about what the queue of a TUN device holds
+enum { HANDED_MAX = 8 * BURST_MAX }; // about what the queue of a TUN device holds
 
 struct handed {
     struct packet

@@ -23,6 +23,7 @@ enum {
         4, // received at once while they are large: what is received stays in the cache
     MARKED_A_TICK = 64,
     PART_SMALL = 512, // bytes
+    SHARED_SIZE = PACKET_MAX + 128 * BURST_MAX,
 };
 
 struct receiving { // what one system call receives
@@ -33,6 +34,10 @@ struct receiving { // what one system call receives
     uint8_t frame[GSO_FRAME_MAX];    // from the TUN device
     struct gso_join join;            // to it
     uint8_t gathered[GSO_FRAME_MAX]; // likewise: a frame of small packets
+    // Packets of frames of the burst, laid out so that they stand one behind the other once they are sealed: the kernel then gathers
+    // a run of them from one piece.
+    uint8_t shared[SHARED_SIZE];
+    uint32_t shared_used;
 };
 
 void worker_init(struct worker *worker, const struct role_options *options, unsigned index,
@@ -59,7 +64,6 @@ void worker_init(struct worker *worker, const struct role_options *options, unsi
     for (unsigned i = 0; i < BURST_MAX; i++) {
         worker->packets[i].space = mem_new(PACKET_BUFFER);
         worker->pieces[i].space = mem_new(PACKET_BUFFER);
-        worker->packets[i].room = worker->pieces[i].room = PACKET_BUFFER;
     }
     for (unsigned i = 0; i < PLANE_DEVICES_MAX; i++) worker->devices[i].fd = -1;
     worker_device_set(worker, 0, options->tun[index]);
@@ -77,13 +81,23 @@ void worker_device_set(struct worker *worker, uint16_t number, int fd)
     if (offload >= TUN_OFFLOAD_UDP) device->joins |= GSO_TAKES_UDP;
 }
 
+static uint8_t *buffer_of(const struct packet *packet)
+{
+    return packet->spare ? packet->spare : packet->space;
+}
+
+static void buffer_wipe(struct packet *packet)
+{
+    uint8_t *own = buffer_of(packet);
+    memory_wipe(own, PACKET_BUFFER);
+    free(own);
+}
+
 void worker_wipe(struct worker *worker)
 {
     for (unsigned i = 0; i < BURST_MAX; i++) {
-        memory_wipe(worker->packets[i].space, PACKET_BUFFER);
-        memory_wipe(worker->pieces[i].space, PACKET_BUFFER);
-        free(worker->packets[i].space);
-        free(worker->pieces[i].space);
+        buffer_wipe(&worker->packets[i]);
+        buffer_wipe(&worker->pieces[i]);
     }
     memory_wipe(worker->receiving, sizeof *worker->receiving);
     free(worker->receiving);
@@ -94,9 +108,18 @@ void worker_wipe(struct worker *worker)
 // An empty packet in the buffer of its place, to be filled behind the head room.
 static struct packet *packet_reset(struct packet *packet)
 {
-    *packet = (struct packet){
-        .space = packet->space, .room = packet->room, .at = packet->space + PACKET_HEAD};
+    uint8_t *own = buffer_of(packet);
+    *packet = (struct packet){.space = own, .room = PACKET_BUFFER, .at = own + PACKET_HEAD};
     return packet;
+}
+
+// To a place among others, of `room` bytes; `at` is in it.
+static void packet_share(struct packet *packet, uint8_t *space, uint32_t room, uint8_t *at)
+{
+    packet->spare = packet->space;
+    packet->space = space;
+    packet->room = room;
+    packet->at = at;
 }
 
 // There is one set of buffers. What is called while a burst is under way (messages of the ike role
@@ -301,6 +324,18 @@ static void burst_seal(struct worker *worker, unsigned count)
     packets_dispatch(worker, count);
 }
 
+// A place for the next packet of a frame.
+static void packet_place(struct worker *worker, struct packet *packet, const struct plane_room *room,
+                         uint32_t size)
+{
+    struct receiving *space = worker->receiving;
+    uint32_t whole = plane_room_size(room, size);
+    if (!room->head || whole > SHARED_SIZE - space->shared_used) return;
+    uint8_t *at = space->shared + space->shared_used;
+    packet_share(packet, at, whole, at + room->head);
+    space->shared_used += whole;
+}
+
 // Cuts the frame into packets and adds them to the burst, which is sealed whenever it is full.
 static unsigned frame_cut(struct worker *worker, size_t size, unsigned count)
 {
@@ -310,17 +345,21 @@ static unsigned frame_cut(struct worker *worker, size_t size, unsigned count)
         worker->dropped[fault]++;
         return count;
     }
-    if (cut.header)
-        gso_cut_limit(&cut, plane_mtu_of(worker->plane, role_now(), worker->source, cut.at, cut.size));
-    for (;;) {
+    struct plane_room room = {.align = 1};
+    if (cut.header) {
+        room = plane_room_of(worker->plane, role_now(), worker->source, cut.at, cut.size);
+        gso_cut_limit(&cut, room.mtu);
+    }
+    for (uint32_t next; (next = gso_cut_size(&cut));) {
         if (count == BURST_MAX) {
             burst_seal(worker, count);
             count = 0;
         }
+        if (!count) worker->receiving->shared_used = 0;
         struct packet *packet = packet_reset(&worker->packets[count]);
         packet->device = worker->source;
+        packet_place(worker, packet, &room, next);
         packet->size = gso_cut_next(&cut, packet->at);
-        if (!packet->size) break;
         worker->list[count++] = packet;
     }
     if (size < FRAME_LARGE) return count;
@@ -443,7 +482,7 @@ static void burst_open(struct worker *worker, unsigned count)
     packets_dispatch(worker, count);
 }
 
-// Packets of one message come into buffers of their own: the plane wants room around each.
+// Packets of one message stay where they are, one behind the other, as long as none needs more room.
 static unsigned message_split(struct worker *worker, enum socket_kind kind,
                               const struct packet *whole, uint32_t segment, unsigned count)
 {
@@ -465,7 +504,7 @@ static unsigned message_split(struct worker *worker, enum socket_kind kind,
         packet->ttl = whole->ttl;
         packet->from = whole->from;
         packet->to = whole->to;
-        memcpy(packet->at, whole->at + at, packet->size);
+        packet_share(packet, whole->at + at, packet->size, whole->at + at);
         if (packet_accept(worker, kind, packet)) worker->list[count++] = packet;
     }
     return count;

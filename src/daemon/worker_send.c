@@ -20,15 +20,15 @@ enum {
 struct sending { // messages for one socket, sent by one system call
     enum socket_kind kind;
     bool df, df_set[SOCKET_KINDS];
-    bool whole[SOCKET_KINDS];   // the way out cannot cut messages
-    unsigned run_count;         // segments that the kernel takes in one message
+    bool whole[SOCKET_KINDS];        // the way out cannot cut messages
+    unsigned run_count;              // segments that the kernel takes in one message
     unsigned count, packets, pieces; // messages, what is in them, vectors
-    const struct packet *first; // of the last message
-    size_t bytes;               // in the last message
+    const struct packet *first;      // of the last message
+    size_t bytes;                    // in the last message
     struct mmsghdr messages[BURST_MAX];
     struct segments {
         unsigned count;
-        uint16_t size; // of each but the last
+        uint16_t size;     // of each but the last
     } segments[BURST_MAX]; // of each message
     struct iovec vectors[BURST_MAX];
     uint8_t small[BURST_MAX * SMALL], *small_end;
@@ -106,8 +106,7 @@ static void segment_send(struct worker *worker, const struct msghdr *run, struct
     one.msg_iovlen = 1;
     one.msg_control = control ? run->msg_control : NULL;
     one.msg_controllen = control;
-    int error =
-        sendmsg(worker->sockets[worker->sending->kind], &one, FLAGS) < 0 ? errno : 0;
+    int error = sendmsg(worker->sockets[worker->sending->kind], &one, FLAGS) < 0 ? errno : 0;
     error = message_try(worker, &one, error);
     if (error) worker->dropped[send_fault(error)]++;
 }
@@ -192,9 +191,8 @@ static bool run_takes(const struct sending *sending, const struct packet *packet
     const struct segments *segments = &sending->segments[sending->count - 1];
     return first->outer == OUTER_UDP && packet->size <= segments->size &&
            sending->bytes == (size_t)segments->count * segments->size &&
-           segments->count < sending->run_count &&
-           sending->bytes + packet->size <= RUN_BYTES && packet->tos == first->tos &&
-           packet->ttl == first->ttl && same_way(packet, first);
+           segments->count < sending->run_count && sending->bytes + packet->size <= RUN_BYTES &&
+           packet->tos == first->tos && packet->ttl == first->ttl && same_way(packet, first);
 }
 
 static void message_add(struct sending *sending, const struct packet *packet)
@@ -220,7 +218,7 @@ static void vector_add(struct sending *sending, const struct packet *packet)
 {
     struct msghdr *head = &sending->messages[sending->count - 1].msg_hdr;
     const uint8_t *at = packet->at;
-    if (packet->size <= SMALL) {
+    if (packet->size <= SMALL && !packet->spare) {
         at = memcpy(sending->small_end, packet->at, packet->size);
         sending->small_end += packet->size;
     }

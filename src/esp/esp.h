@@ -12,8 +12,8 @@
 #include "crypto/batch.h"
 #include "model/sa.h"
 
-enum { PACKET_HEAD = 128, PACKET_TAIL = 320, PACKET_MAX = 65535, BURST_MAX = 128, HELD_PACKETS_MAX = 32,
-       PLANE_DEVICES_MAX = 1024 };
+enum { PACKET_HEAD = 128, PACKET_TAIL = 320, PACKET_MAX = 65535, PACKET_BUFFER = PACKET_HEAD + PACKET_MAX + PACKET_TAIL,
+       BURST_MAX = 128, HELD_PACKETS_MAX = 32, PLANE_DEVICES_MAX = 1024 };
 
 enum verdict {
     VERDICT_DROP = 0,     // fault says why; counted
@@ -40,6 +40,8 @@ enum outer_kind { OUTER_RAW = 1, OUTER_UDP, OUTER_WHOLE, OUTER_STREAM };
 struct packet {
     uint8_t *at;
     uint8_t *space;         // start of the buffer; PACKET_HEAD bytes of room before at, PACKET_TAIL behind
+    uint8_t *spare;         // not NULL: `space` and `room` are a part of a buffer that others stand in, without room to either side;
+                            // this one, of PACKET_BUFFER bytes, is the packet's own, and it goes there when it needs more
     uint32_t size;
     uint32_t room;
     enum fault fault;
@@ -118,6 +120,12 @@ bool plane_usage_next(const struct plane *plane, size_t *cursor, struct sa_usage
 // Of a packet on its way through us, for gateways in transport mode. SEND: it carries no ESP, and is to be sealed. DELIVER: ESP, split
 // and whole, for open. HELD: a fragment of such a one, which is kept. DROP.
 void plane_transit(struct plane *plane, nsec now, struct packet *packet);
+// Into its own buffer, with room around.
+void packet_spread_out(struct packet *packet);
+static inline void packet_spread(struct packet *packet)
+{
+    if (packet->spare) packet_spread_out(packet);
+}
 // For open, from an IP packet at `at` that carries ESP or AH: sets head, protocol, from, to, tos, ttl and df, and moves at.
 CHECKED enum fault packet_split(struct packet *packet);
 
@@ -150,5 +158,15 @@ CHECKED enum fault plane_sa_skip(struct plane *plane, uint32_t spi, const struct
 // The path MTU of an SA has changed. 0: not known. `remote` as with plane_sa_del_of.
 CHECKED enum fault plane_sa_mtu(struct plane *plane, uint32_t spi, enum sa_direction direction, const struct addr *remote,
                                 uint16_t path_mtu);
-// The largest packet that the SA takes which this one would go by; UINT32_MAX when there is none or it takes all.
-uint32_t plane_mtu_of(struct plane *plane, nsec now, uint16_t device, const uint8_t *ip, uint32_t size);
+// What the SA that a packet would go by makes of packets: the largest that it takes, UINT32_MAX when there is no SA or it takes all;
+// and what it needs around each, so that packets can be laid out one right behind the other. head 0: that is not known.
+struct plane_room {
+    uint32_t mtu;
+    uint8_t head, trailer, align, icv;
+};
+struct plane_room plane_room_of(struct plane *plane, nsec now, uint16_t device, const uint8_t *ip, uint32_t size);
+static inline uint32_t plane_room_size(const struct plane_room *room, uint32_t inner)
+{
+    uint32_t mask = room->align - 1u;
+    return room->head + ((inner + room->trailer + mask) & ~mask) + room->icv;
+}

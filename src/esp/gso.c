@@ -340,11 +340,21 @@ static void segment_finish(const struct gso_cut *cut, uint8_t *packet, uint32_t 
     checksum_store(l4 + (cut->udp ? UDP_CHECKSUM : TCP_CHECKSUM), sum, cut->udp);
 }
 
-uint32_t gso_cut_next(struct gso_cut *cut, uint8_t *out)
+static uint32_t payload_next(const struct gso_cut *cut)
 {
     uint32_t left = cut->size - cut->next;
-    if (!left && cut->count) return 0;
-    uint32_t payload = left < cut->segment ? left : cut->segment;
+    return left < cut->segment ? left : cut->segment;
+}
+
+uint32_t gso_cut_size(const struct gso_cut *cut)
+{
+    return cut->next == cut->size && cut->count ? 0 : cut->header + payload_next(cut);
+}
+
+uint32_t gso_cut_next(struct gso_cut *cut, uint8_t *out)
+{
+    if (!gso_cut_size(cut)) return 0;
+    uint32_t payload = payload_next(cut);
     memcpy(out, cut->at, cut->header);
     if (cut->header) {
         uint64_t sum = sum_copy(out + cut->header, cut->at + cut->next, payload);

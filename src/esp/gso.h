@@ -43,7 +43,9 @@ CHECKED enum fault gso_cut_start(struct gso_cut *cut, uint8_t *frame, size_t siz
 // No packet becomes larger than `mtu` bytes: the bounds of TCP's segments mean nothing, so they are put elsewhere. Those of UDP
 // datagrams do; they stay.
 void gso_cut_limit(struct gso_cut *cut, uint32_t mtu);
-// The next packet, complete, into `out`, which has room for PACKET_MAX bytes; returns its size, 0
+// How large the next packet is; 0: there is none left.
+uint32_t gso_cut_size(const struct gso_cut *cut);
+// The next packet, complete, into `out`, which has room for that many bytes; returns its size, 0
 // when there is none left.
 uint32_t gso_cut_next(struct gso_cut *cut, uint8_t *out);
 

@@ -402,6 +402,15 @@ struct burst {
 void burst_begin(struct burst *burst);
 void burst_join(struct burst *burst, struct sa_run *run, batch_near near, uint8_t packet);
 void group_add(struct burst *burst, struct group *group, uint8_t packet);
+void group_spread(const struct burst *burst, const struct group *group,
+                  struct packet *const *packets);
+// Packets of these may stand in one buffer without room around: what is put before and behind them
+// is known, and what they become on their way in is smaller.
+static inline bool run_shares(const struct sa_run *run)
+{
+    return run->mode == MODE_TUNNEL && !run->tfc &&
+           !(run->flags & (SA_AH | SA_IPCOMP | SA_STREAM | SA_GATEWAY));
+}
 batch_near run_expand_key(struct plane *plane, struct sa_run *run); // it is used for the first time
 
 // With many SAs in a burst all that belongs to one comes from memory: it is asked for some groups

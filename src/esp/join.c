@@ -13,6 +13,7 @@ void reassembly_room(struct plane *plane)
 static bool fragment_take(struct plane *plane, nsec now, struct packet *packet)
 {
     bool whole;
+    packet_spread(packet);
     enum fault fault = reassembler_take(plane->reassembly, now, packet, &whole);
     if (fault)
         packet_drop(plane, packet, fault);

@@ -121,14 +121,22 @@ void run_clamp_mss(const struct sa_run *run, struct packet *packet)
     if (mss) tcp_clamp(packet->at, packet->size, (uint16_t)mss);
 }
 
-uint32_t plane_mtu_of(struct plane *plane, nsec now, uint16_t device, const uint8_t *ip,
-                      uint32_t size)
+struct plane_room plane_room_of(struct plane *plane, nsec now, uint16_t device, const uint8_t *ip,
+                                uint32_t size)
 {
+    struct plane_room room = {.mtu = UINT32_MAX};
     struct flow_key key;
     uint32_t total;
-    if (flow_key_read(ip, size, &key, &total) != OK) return UINT32_MAX;
+    if (flow_key_read(ip, size, &key, &total) != OK) return room;
     flow_key_set_device(&key, device);
     const struct flow_slot *slot = spd_find(plane, now, &key, flow_hash(&plane->spd, &key));
-    bool limited = slot->run && slot->run->sa->path_mtu;
-    return limited ? slot->run->out.mtu : UINT32_MAX;
+    const struct sa_run *run = slot->run;
+    if (!run) return room;
+    if (run->sa->path_mtu) room.mtu = run->out.mtu;
+    if (!run_shares(run) || run->worker != plane->worker) return room;
+    room.head = (uint8_t)(ESP_HEADER + run->iv_size);
+    room.trailer = ESP_TRAILER;
+    room.align = run->align;
+    room.icv = run->icv_size;
+    return room;
 }

@@ -309,6 +309,7 @@ void plane_open(struct plane *plane, nsec now, struct packet *const *packets, si
         struct group *group = &plane->burst.groups[i];
         group_check(plane, group, packets);
         if (group->run->flags & SA_KEPT) (void)run_expand_key(plane, group->run);
+        if (!run_shares(group->run)) group_spread(&plane->burst, group, packets);
         if (group->run->flags & SA_AH)
             ah_group_open(plane, now, group, packets);
         else

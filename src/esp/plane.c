@@ -54,6 +54,16 @@ void packet_drop(struct plane *plane, struct packet *packet, enum fault fault)
     plane->stats.dropped[fault]++;
 }
 
+void packet_spread_out(struct packet *packet)
+{
+    uint8_t *at = packet->spare + PACKET_HEAD;
+    memcpy(at, packet->at, packet->size);
+    packet->at = at;
+    packet->space = packet->spare;
+    packet->room = PACKET_BUFFER;
+    packet->spare = NULL;
+}
+
 void packet_elsewhere(struct packet *packet, enum verdict verdict, unsigned worker)
 {
     packet->verdict = (uint8_t)verdict;
@@ -134,6 +144,13 @@ void burst_join(struct burst *burst, struct sa_run *run, batch_near near, uint8_
     burst->places[place] = (uint8_t)burst->group_count;
     *group = (struct group){.run = run, .near = near};
     group_add(burst, group, packet);
+}
+
+void group_spread(const struct burst *burst, const struct group *group,
+                  struct packet *const *packets)
+{
+    for (unsigned i = 0, number = group->first; i < group->count; i++, number = burst->next[number])
+        packet_spread(packets[number]);
 }
 
 batch_near run_expand_key(struct plane *plane, struct sa_run *run)

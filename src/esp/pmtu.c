@@ -298,6 +298,7 @@ static void sender_tell(struct plane *plane, nsec now, const struct sa_run *run,
 
 bool mtu_admits(struct plane *plane, nsec now, const struct sa_run *run, struct packet *packet)
 {
+    packet_spread(packet);
     bool v6 = packet->at[0] >> 4 == 6;
     bool whole = !packet->joined && (v6 || get_u16(packet->at + 6) & IPV4_DONT_FRAGMENT);
     bool wanted = run->mode != MODE_TRANSPORT && run->mode != MODE_GATEWAY_TRANSPORT &&

@@ -93,6 +93,12 @@ enum fault sequence_next(struct plane *plane, struct sa_run *run)
     return OK;
 }
 
+static bool packet_fits(const struct packet *packet, uint32_t head, uint32_t size)
+{
+    size_t before = (size_t)(packet->at - packet->space);
+    return before >= head && before - head + size <= packet->room;
+}
+
 enum fault packet_frame(struct plane *plane, struct sa_run *run, const struct esp_mode *mode,
                         struct packet *packet, struct batch_packet *batch)
 {
@@ -106,8 +112,8 @@ enum fault packet_frame(struct plane *plane, struct sa_run *run, const struct es
     uint32_t size = head + payload + run->icv_size;
     uint32_t before_it = (packet->head ? packet->head : IPV4_HEADER) + (uint32_t)UDP_HEADER;
     if (size > IP_SIZE_MAX - before_it) return FAULT_PACKET_TOO_LARGE;
-    size_t before = (size_t)(packet->at - packet->space);
-    if (before < head || before - head + size > packet->room) return FAULT_NO_ROOM;
+    if (packet->spare && !packet_fits(packet, head, size)) packet_spread(packet);
+    if (!packet_fits(packet, head, size)) return FAULT_NO_ROOM;
     TRY(sequence_next(plane, run));
 
     // RFC 4303 2.7: what hides the size stands between the inner packet and the padding.
@@ -196,6 +202,7 @@ void plane_seal(struct plane *plane, nsec now, struct packet *const *packets, si
             continue;
         }
         if (group->run->flags & SA_KEPT) (void)run_expand_key(plane, group->run);
+        if (!run_shares(group->run)) group_spread(&plane->burst, group, packets);
         if (group->run->flags & SA_AH)
             ah_group_seal(plane, now, group, packets);
         else if (group->run->mode == MODE_IPTFS)

@@ -443,9 +443,9 @@ static void the_mtu_follows_the_path(void **state)
     assert_int_equal(seal_df(&rig, 1319)->verdict, VERDICT_DELIVER);
     CHECK_FAULT(plane_sa_mtu(rig.a, 12345678, SA_OUT, NULL, 1400), FAULT_SA_UNKNOWN);
     struct bytes packet = inner_v4(100, inner_space);
-    assert_int_equal(plane_mtu_of(rig.a, 1000, 0, packet.at, (uint32_t)packet.size), 1318);
+    assert_int_equal(plane_room_of(rig.a, 1000, 0, packet.at, (uint32_t)packet.size).mtu, 1318);
     inner_space[16] = 99;
-    assert_int_equal(plane_mtu_of(rig.a, 1000, 0, packet.at, (uint32_t)packet.size), UINT32_MAX);
+    assert_int_equal(plane_room_of(rig.a, 1000, 0, packet.at, (uint32_t)packet.size).mtu, UINT32_MAX);
     rig_close(&rig);
 }
 
