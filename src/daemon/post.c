@@ -57,6 +57,7 @@ bool post_hand(struct post *post, unsigned from, struct packet *packet, enum han
 {
     struct handed *handed = place_of(post->from[from]);
     if (!handed) return false;
+    packet_spread(packet);
     uint8_t *empty = handed->packet.space;
     handed->packet = *packet;
     handed->kind = kind;
@@ -133,7 +134,7 @@ unsigned post_packets(struct post *post, unsigned from, unsigned most, struct pa
         struct handed *handed = &handing->at[ring_read(&handing->ring)];
         if (count && handed->kind != *kind) break;
         *kind = handed->kind;
-        uint8_t *empty = packets[count].space;
+        uint8_t *empty = packet_buffer(&packets[count]);
         packets[count++] = handed->packet;
         handed->packet.space = empty;
         ring_done(&handing->ring);

@@ -81,14 +81,9 @@ void worker_device_set(struct worker *worker, uint16_t number, int fd)
     if (offload >= TUN_OFFLOAD_UDP) device->joins |= GSO_TAKES_UDP;
 }
 
-static uint8_t *buffer_of(const struct packet *packet)
-{
-    return packet->spare ? packet->spare : packet->space;
-}
-
 static void buffer_wipe(struct packet *packet)
 {
-    uint8_t *own = buffer_of(packet);
+    uint8_t *own = packet_buffer(packet);
     memory_wipe(own, PACKET_BUFFER);
     free(own);
 }
@@ -108,7 +103,7 @@ void worker_wipe(struct worker *worker)
 // An empty packet in the buffer of its place, to be filled behind the head room.
 static struct packet *packet_reset(struct packet *packet)
 {
-    uint8_t *own = buffer_of(packet);
+    uint8_t *own = packet_buffer(packet);
     *packet = (struct packet){.space = own, .room = PACKET_BUFFER, .at = own + PACKET_HEAD};
     return packet;
 }

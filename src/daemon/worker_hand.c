@@ -9,7 +9,6 @@ enum { HANDS_MAX = 8 };
 
 void worker_hand(struct worker *worker, struct packet *packet, unsigned to, enum hand kind)
 {
-    packet_spread(packet);
     bool good =
         packet->hands++ < HANDS_MAX && post_hand(worker->posts[to], worker->index, packet, kind);
     if (!good) worker->dropped[FAULT_WORKER_BUSY]++;

@@ -120,6 +120,7 @@ bool plane_usage_next(const struct plane *plane, size_t *cursor, struct sa_usage
 // Of a packet on its way through us, for gateways in transport mode. SEND: it carries no ESP, and is to be sealed. DELIVER: ESP, split
 // and whole, for open. HELD: a fragment of such a one, which is kept. DROP.
 void plane_transit(struct plane *plane, nsec now, struct packet *packet);
+static inline uint8_t *packet_buffer(const struct packet *packet) { return packet->spare ? packet->spare : packet->space; }
 // Into its own buffer, with room around.
 void packet_spread_out(struct packet *packet);
 static inline void packet_spread(struct packet *packet)

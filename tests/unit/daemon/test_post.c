@@ -52,6 +52,39 @@ static void a_packet_changes_hands_with_its_buffer(void **state)
     post_wipe(&post);
 }
 
+// A place in a buffer that others stand in, too, is nothing to give away, nor to be given.
+static void what_stands_among_others_changes_hands_alone(void **state)
+{
+    (void)state;
+    static uint8_t shared[100];
+    struct post post;
+    struct packet given, got;
+    enum hand kind;
+    post_init(&post, 0, 2);
+    packet_make(&given);
+    packet_make(&got);
+    uint8_t *others[] = {given.space, got.space};
+    struct packet *both[] = {&given, &got};
+    for (unsigned i = 0; i < 2; i++)
+        *both[i] = (struct packet){
+            .space = shared, .spare = others[i], .room = 10, .at = shared + 2, .size = 5};
+    memset(shared, 42, sizeof shared);
+    assert_true(post_hand(&post, 1, &given, HAND_OPEN));
+    assert_int_equal(post_packets(&post, 1, 1, &got, &kind), 1);
+    assert_ptr_equal(got.space, others[0]);
+    assert_null(got.spare);
+    assert_int_equal(got.room, PACKET_BUFFER);
+    assert_memory_equal(got.at, shared, 5);
+    for (unsigned i = 0; i < HANDED_MAX; i++) {
+        assert_ptr_not_equal(given.space, shared);
+        assert_true(post_hand(&post, 1, &given, HAND_SEAL));
+        assert_int_equal(post_packets(&post, 1, 1, &got, &kind), 1);
+    }
+    free(given.space);
+    free(got.space);
+    post_wipe(&post);
+}
+
 static void a_copy_leaves_the_buffer_where_it_is(void **state)
 {
     (void)state;
@@ -215,6 +248,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_packet_changes_hands_with_its_buffer),
+        cmocka_unit_test(what_stands_among_others_changes_hands_alone),
         cmocka_unit_test(a_copy_leaves_the_buffer_where_it_is),
         cmocka_unit_test(a_full_ring_refuses_and_keeps_what_it_has),
         cmocka_unit_test(only_packets_of_one_kind_come_together),
