@@ -98,6 +98,18 @@ static void usage_print(const struct tree *child, const char *way)
     printf(", %s ago", span);
 }
 
+// IP-TFS with congestion control: how fast it sends, and why.
+static void rate_print(const struct tree *child)
+{
+    const char *rate = tree_text(child, "iptfs-rate", NULL), *rtt = tree_text(child, "iptfs-rtt", NULL);
+    const char *distance = tree_text(child, "iptfs-loss-distance", NULL);
+    if (!rate) return;
+    printf("\n    sends %s of at most %s packets/s", rate, tree_text(child, "iptfs-rate-most", "?"));
+    if (!rtt) printf(", the peer has not reported yet");
+    else printf(", RTT %.1f ms", strtod(rtt, NULL) / 1000);
+    if (distance) printf(", a loss about every %s packets", distance);
+}
+
 static void child_print(const struct tree *child)
 {
     char rekey[32];
@@ -121,6 +133,7 @@ static void child_print(const struct tree *child)
     usage_print(child, "in");
     printf("; ");
     usage_print(child, "out");
+    rate_print(child);
     if (tree_text(child, "set-mark-out", NULL)) printf("; sealed with mark 0x%s", tree_text(child, "set-mark-out", ""));
     if (tree_text(child, "mtu", NULL)) printf("; MTU %s", tree_text(child, "mtu", ""));
     printf("\n");

@@ -384,6 +384,9 @@ static void child_iptfs_compile(struct compiling *c, const struct tree *section,
         (uint16_t)number_of(section, "iptfs_drop_time", IPTFS_DROP_TIME_MAX, 100);
     child->iptfs_accept_fragments = bool_of(section, "iptfs_accept_fragments", true);
     child->iptfs_dont_frag = bool_of(section, "iptfs_dont_frag", false);
+    struct wrong wrong;
+    if (!convert_dscp(tree_text(section, "iptfs_dscp", "000000"), &child->iptfs_dscp, &wrong))
+        child->iptfs_dscp = 0;
     child->iptfs_congestion = bool_of(section, "iptfs_congestion_control", false);
     if (child->iptfs_congestion && !child->iptfs_rate)
         option_complain(c->complaints, FAULT_OPTION_CONFLICT, c->where,

@@ -68,6 +68,16 @@ static void usage_add(struct arena *arena, struct tree *to, const struct sa_usag
     if (usage->last_used) seconds_add(arena, to, name, now - usage->last_used);
 }
 
+// RFC 9347 2.4.2: how fast the peer's reports let it send.
+static void rate_add(struct arena *arena, struct tree *to, const struct ike_child_info *child)
+{
+    if (!child->out.rate) return;
+    number_add(arena, to, "iptfs-rate", child->out.rate);
+    number_add(arena, to, "iptfs-rate-most", child->conf->iptfs_rate);
+    if (child->out.rtt) number_add(arena, to, "iptfs-rtt", child->out.rtt);
+    if (child->out.distance) number_add(arena, to, "iptfs-loss-distance", child->out.distance);
+}
+
 static void selectors_add_list(struct arena *arena, struct tree *to, const char *name, const struct selectors *set)
 {
     struct tree *list = tree_add_list(arena, to, name);
@@ -147,6 +157,7 @@ static void child_add(const struct ike_child_info *child, struct arena *arena, s
     if (child->esn) tree_add_text(arena, to, "esn", "1");
     usage_add(arena, to, &child->in, "in", now);
     usage_add(arena, to, &child->out, "out", now);
+    rate_add(arena, to, child);
     if (child->rekey_at && child->rekey_at != NSEC_NEVER) seconds_add(arena, to, "rekey-time", child->rekey_at - now);
     if (child->life_ends && child->life_ends != NSEC_NEVER) seconds_add(arena, to, "life-time", child->life_ends - now);
     seconds_add(arena, to, "install-time", now - child->installed);

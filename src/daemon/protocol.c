@@ -207,6 +207,9 @@ static void field_usage(struct codec *c, struct sa_usage *usage)
     field_u64(c, &usage->dropped_replay);
     field_u64(c, &usage->dropped_auth);
     field_u64(c, &usage->dropped_selector);
+    field_u32(c, &usage->rate);
+    field_u32(c, &usage->rtt);
+    field_u32(c, &usage->distance);
 }
 
 static void field_blobs(struct codec *c, uint8_t *count, struct bytes *blobs, uint8_t limit)
@@ -455,6 +458,7 @@ static void shape_sa(struct codec *c, struct sa_message *m)
     field_u32(c, &spec->iptfs.rate);
     field_u32(c, &spec->iptfs.init_delay);
     field_bool(c, &spec->iptfs.whole);
+    field_u8(c, &spec->iptfs.dscp);
     field_bool(c, &spec->iptfs.reports);
     field_bool(c, &spec->iptfs.congestion);
     field_u8(c, &spec->iptfs.reorder_window);

@@ -484,6 +484,7 @@ struct iptfs { // of one SA
     uint32_t packet_size, rate;
     uint32_t wanted_size; // of packets, where the path takes them
     bool whole;
+    uint8_t dscp; // out
     nsec started;   // out: when the rate began to be kept
     uint64_t slots; // out: packets that were due since then
     uint8_t *queue; // with a rate or a delay: inner packets, one behind the other
@@ -511,6 +512,7 @@ void iptfs_seal(struct plane *plane, nsec now, struct sa_run *run, struct packet
 struct iptfs_reporter *reporter_new(const struct sa_spec *spec);
 void congestion_tell(struct plane *plane, nsec now, struct iptfs *iptfs, uint8_t *at);
 void congestion_hear(struct plane *plane, nsec now, const struct sa_run *run, const struct iptfs_work *work);
+void congestion_usage(const struct iptfs *iptfs, struct sa_usage *usage);
 size_t congestion_due(struct iptfs *iptfs, nsec now, nsec *next); // and when the next one is
 uint32_t iptfs_room(const struct sa_run *run); // of an outer packet, without AGGFRAG's own header
 enum fault iptfs_collect(struct plane *plane, struct sa_run *run, struct packet *packet,

@@ -168,3 +168,12 @@ size_t congestion_due(struct iptfs *iptfs, nsec now, nsec *next)
     *next = reporter->due_at += due * interval;
     return (size_t)due;
 }
+
+void congestion_usage(const struct iptfs *iptfs, struct sa_usage *usage)
+{
+    const struct iptfs_reporter *reporter = iptfs->reporter;
+    if (!reporter || !reporter->adapts) return;
+    usage->rate = reporter->sender.rate < 1 ? 1 : (uint32_t)reporter->sender.rate;
+    usage->rtt = usec(reporter->sender.rtt);
+    usage->distance = reporter->sender.distance;
+}

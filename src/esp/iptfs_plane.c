@@ -47,6 +47,7 @@ void iptfs_new(struct plane *plane, struct sa_run *run, const struct sa_spec *sp
     iptfs->run = run;
     iptfs->packet_size = iptfs->wanted_size = spec->iptfs.packet_size;
     iptfs->whole = spec->iptfs.whole;
+    iptfs->dscp = spec->iptfs.dscp;
     iptfs->flush_at = TIMER_IDLE;
     if (spec->iptfs.reports) iptfs->reporter = reporter_new(spec);
     nsec at = TIMER_IDLE;
@@ -100,10 +101,10 @@ static void made_reset(struct packet *packet)
 // --- the mode
 
 // RFC 9347 2.2.5: a payload holds packets of several kinds, so nothing of theirs is copied to the
-// outer header.
+// outer header; its DS field is the user's choice.
 static enum fault iptfs_wrap(const struct sa_run *run, struct packet *packet, uint8_t *next_header)
 {
-    packet->tos = 0;
+    packet->tos = (uint8_t)(run->sa->iptfs->dscp << 2);
     packet->df = copy_df(run->copy) == DF_SET;
     *next_header = IPPROTO_NUMBER_AGGFRAG;
     return OK;
@@ -118,7 +119,7 @@ static enum fault iptfs_check(const struct sa_spec *spec)
                    : OK;
     bool adapts_alone = iptfs->congestion && !(iptfs->reports && iptfs->rate);
     return iptfs->packet_size < IPTFS_PACKET_SIZE_MIN || iptfs->rate > IPTFS_RATE_MAX ||
-                   iptfs->init_delay > IPTFS_INIT_DELAY_MAX || adapts_alone
+                   iptfs->init_delay > IPTFS_INIT_DELAY_MAX || adapts_alone || iptfs->dscp > 63
                ? FAULT_SA_PARAMETERS
                : OK;
 }

@@ -371,6 +371,7 @@ static void run_usage(const struct sa_run *run, struct sa_usage *usage)
         .dropped_auth = run->sa->dropped_auth,
         .dropped_selector = run->sa->dropped_selector,
     };
+    if (run->sa->iptfs) congestion_usage(run->sa->iptfs, usage);
 }
 
 enum fault plane_usage(const struct plane *plane, uint32_t spi, enum sa_direction direction,

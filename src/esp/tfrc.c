@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define RTT_ASSUMED NSEC_PER_SECOND // RFC 6298 2.1: while none was measured
+#define SILENCE_LEAST (NSEC_PER_SECOND / 10)
 #define RTT_LEAST (100 * NSEC_PER_SECOND / 1000000)
 
 static double seconds(nsec time)
@@ -173,11 +174,13 @@ nsec tfrc_interval(const struct tfrc_sender *sender)
     return (nsec)((double)NSEC_PER_SECOND / sender->rate);
 }
 
-// RFC 5348 4.3 step 3: four round-trip times, or two packets.
+// RFC 5348 4.3 step 3: four round-trip times, or two packets; and not so short that it were the
+// hosts who are too late.
 static void deadline_set(struct tfrc_sender *sender, nsec now)
 {
     nsec wait = 4 * sender->round, two = 2 * tfrc_interval(sender);
-    sender->deadline = now + (wait > two ? wait : two);
+    if (wait < two) wait = two;
+    sender->deadline = now + (wait > SILENCE_LEAST ? wait : SILENCE_LEAST);
 }
 
 // RFC 5348 4.3 step 4: without losses the rate doubles in each round-trip time; with them it is

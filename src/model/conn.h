@@ -92,6 +92,7 @@ struct child_conf {
     uint8_t iptfs_reorder_window;
     uint16_t iptfs_drop_time;                // milliseconds
     bool iptfs_accept_fragments, iptfs_dont_frag;
+    uint8_t iptfs_dscp;                      // of outer packets, which have none of those that they hold
     bool iptfs_congestion;                   // iptfs_rate is the most that is sent, and follows the peer's reports
     uint16_t tcp_mss;                        // bytes, MSS_AUTO, or 0: TCP is left alone
     uint8_t fragments;                       // enum sa_fragments

@@ -28,6 +28,7 @@ struct sa_iptfs {
     uint32_t rate;           // out: packets of just that size a second; 0: when there is something to send
     uint32_t init_delay;     // out: microseconds that a packet waits for others to go with it
     bool whole;              // out: no inner packet is cut
+    uint8_t dscp;            // out: of each outer packet
     bool reports;            // both: each payload has a report on congestion
     bool congestion;         // out: `rate` is the most that is sent, the peer's reports say how much
     uint8_t reorder_window;  // in: packets that may overtake one
@@ -88,4 +89,6 @@ struct sa_usage {
     uint64_t bytes, packets;   // since the SA was added
     nsec last_used;            // 0 when never
     uint64_t dropped_replay, dropped_auth, dropped_selector;
+    uint32_t rate;             // outbound, IP-TFS with congestion control: packets a second; 0: it has none
+    uint32_t rtt, distance;    // of its path: microseconds; packets for each loss event, 0: there was none
 };

@@ -130,12 +130,12 @@ def a_constant_rate_shows_nothing(lab):
 
 @case
 def a_rate_follows_what_the_path_takes(lab):
-    """RFC 9347 2.4.2 test: while half of its packets are lost an end sends fewer of them, and as many as before afterwards; the other end, which only
+    """RFC 9347 2.4.2 test: while two of three packets are lost an end sends fewer of them, and as many as before afterwards; the other end, which only
     reports, is not held back. The link has next to no delay, so it takes so much loss until fewer packets are fair."""
     child = f"{MODE}\niptfs_packet_size = 600\nstrict = mode\n"
-    a, b, near, far = pair(lab, f"{child}iptfs_rate = 1000\niptfs_congestion_control = yes", child)
+    a, b, near, far = pair(lab, f"{child}iptfs_rate = 1000\niptfs_dscp = 101110\niptfs_congestion_control = yes", child)
     seen = []
-    for loss in (0, 50, 0):
+    for loss in (0, 65, 0):
         if loss:
             b.run("nft", "add table inet loss; add chain inet loss input { type filter hook input priority -400; }; "
                          f"add rule inet loss input meta l4proto esp numgen random mod 100 < {loss} drop")
@@ -145,11 +145,14 @@ def a_rate_follows_what_the_path_takes(lab):
         capture = a.capture("to-b", "esp", size=128)
         time.sleep(3)
         capture.stop()
+        check(("a loss about every" in near.cygnet("list")) == bool(seen), near.cygnet("list"))
+        heads = [line for line in capture.lines("-v", "src host 192.0.2.1") if "proto ESP" in line]
+        check(heads and all("tos 0xb8" in line for line in heads), f"the code point is not on each packet: {heads[:3]}")
         lines = [line for line in capture.lines() if "ESP(" in line]
         seen.append([sum(f"IP {source} >" in line for line in lines) / 3 for source in ("192.0.2.1", "192.0.2.2")])
     print("    packets a second of each end: " + "; ".join(f"{mine:.0f} and {reports:.0f}" for mine, reports in seen))
-    check(seen[0][0] > 700 and seen[2][0] > 600, f"{seen}: not what the line takes")
-    check(seen[1][0] < seen[0][0] / 2, f"{seen}: losses do not slow it down")
+    check(seen[0][0] > 900 and seen[2][0] > 800, f"{seen}: not what the line takes")
+    check(seen[1][0] < seen[0][0] * 0.6, f"{seen}: losses do not slow it down")
     check(all(0 < reports < 600 for _, reports in seen), f"{seen}: reports are not what they should be")
     check(a.pings(HOSTS[4]["b"], source=HOSTS[4]["a"], size=1400) == 3, "pings are lost")
     near.cygnet("rekey", "net4")

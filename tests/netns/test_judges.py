@@ -180,3 +180,13 @@ print(good, refused)
 """
     out = run(python, "-c", code)
     check(out.split()[-2:] == ["12", "12"], out)
+
+
+@case
+def tshark_finds_the_payloads_of_ip_tfs(lab):
+    """RFC 9347 6.1 test: behind the encryption are sub-type 0, nothing reserved, no packet begun before, a ping, and next header 144."""
+    path, here = mode_recorded(lab, "iptfs")
+    keys = keys_of(here, lab.directory / "wireshark")
+    out = tshark(path, keys, "-Y", "esp", "-T", "fields", "-e", "esp.icv_good", "-e", "data.data")
+    rows = re.findall(r"^(?:1|True)\t(00000000450000.*90)$", out, re.M)
+    check(len(rows) == 12, f"not all of 12 packets were opened:\n{out}")

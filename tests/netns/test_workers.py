@@ -22,7 +22,8 @@ TRIES = 3
 AGAIN = (
     "crash.packets_find_a_crash[with-its-secret]", "cygnet.psk_carries_both_families[outer6-plain]", "cygnet.trap_holds_the_packet_that_triggers",
     "cygnet.rekeying_loses_no_packet[child]", "cygnet.nothing_leaks_while_the_tunnel_is_down", "cygnet.a_role_that_dies_is_started_again",
-    "devices.everything_on_several_tunnels_at_once", "iptfs.every_size_arrives[outer4-inner4-aes128gcm16]", "joined.every_byte_of_a_stream_arrives[udp]",
+    "devices.everything_on_several_tunnels_at_once", "iptfs.every_size_arrives[outer4-inner4-aes128gcm16]",
+    "iptfs.a_rate_follows_what_the_path_takes", "joined.every_byte_of_a_stream_arrives[udp]",
     "mobility.a_nat_that_rebinds_keeps_the_tunnel[port-esp]", "modes.transport_between_gateways[ipv4]", "mtu.narrow_link[ipv4, in UDP, ICMP]",
     "percpu.flows_are_spread_over_processors", "tcp.a_connection_that_breaks_is_opened_again")
 

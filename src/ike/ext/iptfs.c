@@ -61,6 +61,7 @@ void iptfs_spec(const struct child *child, enum sa_direction direction, struct s
     spec->packet_size = conf->iptfs_packet_size;
     spec->rate = conf->iptfs_rate;
     spec->congestion = conf->iptfs_congestion;
+    spec->dscp = conf->iptfs_dscp;
     spec->init_delay = conf->iptfs_init_delay;
     spec->whole = child->peer_takes_whole || conf->iptfs_dont_frag;
 }

@@ -258,6 +258,7 @@ static const struct enum_case child_words[] = {
     CHILD_WORD("mode = iptfs", iptfs_drop_time, 100), CHILD_WORD("iptfs_rate = 77", iptfs_rate, 77),
     CHILD_WORD("iptfs_init_delay = 99", iptfs_init_delay, 99), CHILD_WORD("mode = iptfs", iptfs_accept_fragments, true),
     CHILD_WORD("iptfs_accept_fragments = no", iptfs_accept_fragments, false), CHILD_WORD("iptfs_rate = 1\niptfs_congestion_control = yes", iptfs_congestion, true),
+    CHILD_WORD("iptfs_dscp = 101110", iptfs_dscp, 46),
     CHILD_WORD("iptfs_dont_frag = yes", iptfs_dont_frag, true),
     CHILD_WORD("mode = tunnel", action, POLICY_PROTECT), CHILD_WORD("mode = pass", action, POLICY_BYPASS),
     CHILD_WORD("mode = drop", action, POLICY_DISCARD), CHILD_WORD("copy_dscp = out", copy_dscp, 1),

@@ -351,7 +351,7 @@ static void the_table_is_whole_and_every_row_has_its_help(void **state)
     (void)state;
     const struct option_row *rows;
     size_t count = options_rows(&rows);
-    static const char *const ours[] = {"follow_redirects", "iptfs_accept_fragments", "iptfs_congestion_control", "iptfs_dont_frag",
+    static const char *const ours[] = {"follow_redirects", "iptfs_accept_fragments", "iptfs_congestion_control", "iptfs_dont_frag", "iptfs_dscp",
                                        "iptfs_drop_time", "iptfs_init_delay", "iptfs_packet_size",
                                        "iptfs_rate", "iptfs_reorder_window", "make_before_break", "redirect_early", "redirect_to",
                                        "cluster_peer", "ppk_ids", "ppk_int", "ppk_rekey", "resumption", "strict", "tcp",

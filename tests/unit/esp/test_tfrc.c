@@ -168,14 +168,21 @@ static void silence_halves_the_rate(void **state)
     nsec now = 0;
     for (unsigned i = 0; i < 30; i++) tfrc_report(&sender, now += RTT, RTT, 0, 0);
     assert_true(sender.rate == 1000);
-    tfrc_wait(&sender, now + 4 * RTT - 1);
+    tfrc_wait(&sender, now + nsec_ms(100) - 1); // 4 RTT are less
     assert_true(sender.rate == 1000);
-    tfrc_wait(&sender, now += 4 * RTT);
+    tfrc_wait(&sender, now += nsec_ms(100));
+    assert_true(sender.rate == 500);
+    for (unsigned i = 0; i < 40; i++) tfrc_report(&sender, now += nsec_ms(50), nsec_ms(50), 0, 0);
+    nsec four = 4 * sender.rtt;
+    assert_true(sender.rate == 1000 && four > nsec_ms(190));
+    tfrc_wait(&sender, now + four - 1);
+    assert_true(sender.rate == 1000);
+    tfrc_wait(&sender, now += four);
     assert_true(sender.rate == 500);
     for (unsigned i = 0; i < 100; i++) tfrc_wait(&sender, now += nsec_seconds(200));
     assert_int_equal(tfrc_interval(&sender), TFRC_INTERVAL_MAX);
-    tfrc_report(&sender, now += RTT, RTT, 0, 0);
-    assert_true(sender.rate > 100); // it begins anew
+    tfrc_report(&sender, now += nsec_ms(60), RTT, 0, 0);
+    assert_true(sender.rate > 50); // it begins anew
 }
 
 int main(void)
