@@ -152,6 +152,8 @@ static void child_explain(const struct tree *sa, const struct tree *child, const
                : "The path is not probed (path_mtu_probes = no).");
     mark_explain(child);
     ports_explain(child);
+    if (tree_text(child, "icmp", NULL))
+        puts("  ICMP errors that quote a packet of this child go with it, whoever sends them (icmp = yes).");
     updown_explain(child);
     device_explain(child, guard);
 }

@@ -414,6 +414,16 @@ static uint16_t mss_of(struct compiling *c, const struct tree *section)
     return 0;
 }
 
+// Without a header of the tunnel's own an error of a router behind us cannot be carried.
+static void icmp_compile(struct compiling *c, const struct tree *section, struct child_conf *child)
+{
+    child->icmp = bool_of(section, "icmp", false);
+    if (!child->icmp || child->action != POLICY_PROTECT || child->mode == MODE_TUNNEL || child->mode == MODE_IPTFS) return;
+    option_complain(c->complaints, FAULT_OPTION_CONFLICT, c->where, place_of(section, "icmp"),
+                    "icmp = yes needs mode = tunnel or iptfs: what routers say has other addresses "
+                    "than the child's packets");
+}
+
 static void child_compile(struct compiling *c, const struct tree *section, const struct tree *conn,
                           struct child_conf *child)
 {
@@ -431,6 +441,7 @@ static void child_compile(struct compiling *c, const struct tree *section, const
     child->reqid = (uint32_t)number_of(section, "reqid", UINT32_MAX, 0);
     const char *updown = tree_text(section, "updown", "");
     if (*updown) child->updown = arena_text(c->arena, bytes_of_text(updown));
+    icmp_compile(c, section, child);
     child->hostaccess = bool_of(section, "hostaccess", false);
     child->copy_df = bool_of(section, "copy_df", true);
     child->copy_ecn = bool_of(section, "copy_ecn", true);

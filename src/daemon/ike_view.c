@@ -147,6 +147,7 @@ static void child_add(const struct ike_child_info *child, struct arena *arena, s
     if (sealed) tree_add_printf(arena, to, "set-mark-out", "%08x", MARK_OF_DAEMON | sealed);
     if (child->if_id_in) tree_add_printf(arena, to, "if-id-in", "%08x", child->if_id_in);
     if (child->if_id_out) tree_add_printf(arena, to, "if-id-out", "%08x", child->if_id_out);
+    flag_add(arena, to, "icmp", child->conf->icmp);
     text_add(arena, to, "updown", child->conf->updown);
     if (child->cpi_out) {
         tree_add_printf(arena, to, "cpi-in", "%04x", child->cpi_in);

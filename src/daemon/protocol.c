@@ -466,6 +466,7 @@ static void shape_sa(struct codec *c, struct sa_message *m)
     field_u16(c, &spec->path_mtu);
     field_u16(c, &spec->tcp_mss);
     field_u8(c, &spec->fragments);
+    field_bool(c, &spec->icmp);
     field_path(c, &spec->path);
     field_bytes(c, &spec->encr_key);
     field_bytes(c, &spec->integ_key);

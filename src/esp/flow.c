@@ -120,24 +120,49 @@ static bool transport_ports(const uint8_t *at, uint32_t size, const struct trans
     }
 }
 
+static struct transport transport_of(const uint8_t *at, uint32_t size)
+{
+    return at[0] >> 4 == 4 ? ipv4_transport(at) : ipv6_transport(at, size);
+}
+
+bool flow_transport(const uint8_t *at, uint32_t size, uint8_t *protocol, uint32_t *offset)
+{
+    struct transport found = transport_of(at, size);
+    *protocol = found.protocol;
+    *offset = found.offset;
+    return found.here && found.offset <= size;
+}
+
+static void key_fill(const uint8_t *at, uint32_t size, struct flow_key *key)
+{
+    *key = (struct flow_key){0};
+    unsigned family = at[0] >> 4;
+    struct transport found = transport_of(at, size);
+    if (family == ADDR_V4)
+        memcpy(key->word, at + 12, 8);
+    else
+        memcpy(key->word, at + 8, 32);
+    uint16_t ports[2];
+    bool known = transport_ports(at, size, &found, ports);
+    key->word[4] = family | (uint64_t)known << 4 | (uint64_t)found.protocol << 8 |
+                   (uint64_t)ports[0] << 32 | (uint64_t)ports[1] << 48;
+}
+
 enum fault flow_key_read(const uint8_t *at, uint32_t size, struct flow_key *key, uint32_t *total)
 {
     TRY(ip_check(at, size, total));
-    *key = (struct flow_key){0};
-    unsigned family = at[0] >> 4;
-    struct transport found;
-    if (family == ADDR_V4) {
-        memcpy(key->word, at + 12, 8);
-        found = ipv4_transport(at);
-    } else {
-        memcpy(key->word, at + 8, 32);
-        found = ipv6_transport(at, *total);
-    }
-    uint16_t ports[2];
-    bool known = transport_ports(at, *total, &found, ports);
-    key->word[4] = family | (uint64_t)known << 4 | (uint64_t)found.protocol << 8 |
-                   (uint64_t)ports[0] << 32 | (uint64_t)ports[1] << 48;
+    key_fill(at, *total, key);
     return OK;
+}
+
+bool flow_key_read_part(const uint8_t *at, uint32_t size, struct flow_key *key)
+{
+    unsigned version = size ? at[0] >> 4 : 0;
+    if (version == 4 ? size < IPV4_HEADER || (at[0] & 0xfu) * 4 < IPV4_HEADER
+                     : version != 6 || size < IPV6_HEADER)
+        return false;
+    key_fill(at, size, key);
+    return true;
 }
 
 void flow_of_key(const struct flow_key *key, struct flow *flow)

@@ -27,5 +27,10 @@ static inline uint16_t flow_key_device(const struct flow_key *key)
 CHECKED enum fault ip_check(const uint8_t *at, uint32_t size, uint32_t *total);
 CHECKED enum fault flow_key_read(const uint8_t *at, uint32_t size, struct flow_key *key,
                                  uint32_t *total);
+// The same of the beginning of a packet whose end is cut off; false where not even its header is
+// there.
+bool flow_key_read_part(const uint8_t *at, uint32_t size, struct flow_key *key);
+// Where what IP carries begins; false when the packet does not have its beginning.
+bool flow_transport(const uint8_t *at, uint32_t size, uint8_t *protocol, uint32_t *offset);
 void flow_of_key(const struct flow_key *key, struct flow *flow);
 CHECKED enum fault flow_read(struct bytes packet, struct flow *flow);

@@ -138,6 +138,7 @@ struct sa {
     uint16_t path_mtu, tfc, tcp_mss; // as in sa_spec
     uint16_t mtu;                    // what the path leaves for a packet
     uint8_t fragments;               // enum sa_fragments
+    bool icmp;                       // errors about its packets go with it
     uint64_t moved; // tag of the place that was reported last; 0: none
     uint64_t dropped_replay, dropped_auth, dropped_selector;
     uint16_t resource, resources; // outbound, as in struct sa_spec
@@ -303,6 +304,12 @@ static inline struct flow_slot *flow_slot_at(const struct spd *spd, uint64_t has
 }
 const struct flow_slot *spd_find(struct plane *plane, nsec now, const struct flow_key *key,
                                  uint64_t hash);
+
+// --- quoted.c: ICMP errors and the packets that they quote
+bool quoted_flow(const uint8_t *at, uint32_t size, struct flow_key *quoted);
+void flow_key_turn(struct flow_key *key); // as the answer's
+bool quoted_fits(const struct sa *sa, const uint8_t *at, uint32_t size);
+const struct flow_slot *quoted_find(struct plane *plane, nsec now, const struct packet *packet);
 static inline uint64_t flow_hash(const struct spd *spd, const struct flow_key *key)
 {
     const uint64_t *word = key->word;

@@ -210,6 +210,7 @@ static void sa_new(struct plane *plane, struct sa_run *run, const struct sa_spec
     sa->tfc = spec->tfc_padding;
     sa->tcp_mss = spec->tcp_mss;
     sa->fragments = spec->fragments;
+    sa->icmp = spec->icmp;
     if (run->worker == plane->worker) run_set_key(run, key);
     if (spec->direction == SA_IN)
         run_set_in(run, spec);

@@ -52,6 +52,12 @@ static void policy_apply(struct plane *plane, nsec now, size_t number, struct pa
     }
     struct policy *policy = slot->policy;
     bool passes = !policy || policy->action == POLICY_BYPASS;
+    const struct flow_slot *quoted = policy ? NULL : quoted_find(plane, now, packet);
+    if (quoted) {
+        packet->policy = quoted->number;
+        burst_join(&plane->burst, quoted->run, quoted->near, (uint8_t)number);
+        return;
+    }
     if (plane->worker) {
         packet_elsewhere(packet, VERDICT_SEAL_ELSEWHERE, 0);
     } else if (passes && packet->device) {

@@ -53,16 +53,21 @@ static struct flow flow_turned(const struct flow *flow)
     return turned;
 }
 
+static enum fault quoted_check(const struct sa_run *run, const struct packet *packet)
+{
+    return quoted_fits(run->sa, packet->at, packet->size) ? OK : FAULT_INNER_SELECTOR;
+}
+
 enum fault inner_check(const struct sa_run *run, const struct packet *packet)
 {
     if (run->flags & SA_GATE)
         return packet->at[0] >> 4 == 4 && gate_has(&run->in.gate, packet->at)
                    ? OK
-                   : FAULT_INNER_SELECTOR;
+                   : quoted_check(run, packet);
     struct flow flow;
     TRY(flow_read(bytes_of(packet->at, packet->size), &flow));
     struct flow turned = flow_turned(&flow);
-    return traffic_match(run->sa->traffic, &turned) ? OK : FAULT_INNER_SELECTOR;
+    return traffic_match(run->sa->traffic, &turned) ? OK : quoted_check(run, packet);
 }
 
 // RFC 4301 5.1.2.1: an inner DSCP that the outer one changes.

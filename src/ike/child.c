@@ -138,6 +138,7 @@ static void half_add(struct child *child, enum sa_direction direction, struct by
         .path_mtu = child->sa->pmtu.current,
         .tcp_mss = child->conf->tcp_mss,
         .fragments = child->conf->fragments,
+        .icmp = child->conf->icmp && (child->mode == MODE_TUNNEL || child->mode == MODE_IPTFS),
         .mark = in ? 0 : child->conf->mark_sealed,
         .partner_spi = in ? child->spi_out : child->spi_in,
         .encr_key = bytes_of(kept.at, encr),

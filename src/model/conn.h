@@ -82,6 +82,7 @@ struct child_conf {
     uint32_t replay_window, priority, reqid;
     const char *updown;                      // NULL: none
     const char *label;                       // RFC 9478, compared as it is; NULL: none
+    bool icmp;                               // RFC 4301 6.2
     bool hostaccess, copy_df, copy_ecn, policies, sha256_96, ipcomp;
     bool strict_mode;                        // refused rather than carried in another mode than the one asked for
     uint16_t tfc_padding;                    // bytes, or TFC_MTU

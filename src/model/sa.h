@@ -62,6 +62,7 @@ struct sa_spec {
     uint16_t path_mtu;       // largest outer packet that the way to the peer takes; 0: not known, nothing is held back
     uint16_t tcp_mss;        // largest segment that TCP may agree on: bytes, MSS_AUTO, or 0: TCP is left alone
     uint8_t fragments;       // enum sa_fragments
+    bool icmp;               // ICMP errors go with it that quote a packet of it (RFC 4301 6.2); tunnels only
     uint32_t mark;           // outbound: of sealed packets, beside the daemon's own; 0: none
     struct path path;        // local and remote outer endpoints
     struct bytes encr_key;   // with the salt at its end; borrowed

@@ -2,7 +2,7 @@
 """Selectors by protocol, ports, and ICMP type: what is for the SA goes through it, and nothing else does; fragments belong to their packet."""
 import sys
 
-from cases import NETS, OUTER, case, cases, config, gateways
+from cases import HOSTS, NETS, OUTER, case, cases, config, gateways
 from lab import check, wait_for
 from test_modes import four_hosts
 from test_oversize import ASK, ECHO, datagrams
@@ -170,3 +170,35 @@ def fragments_of_hosts_behind_gateways(lab, family):
     for host, device in ((h1, "to-a"), (h2, "to-b")):
         host.run("ip", "link", "set", device, "mtu", 1280)
     datagrams(h1, h2, source, to, (1400, 3000))
+
+
+@cases([("4",  4, "tunnel"), ("6", 6, "tunnel"), ("iptfs", 4, "iptfs")])
+def routers_behind_a_gateway_may_say_what_is_wrong(lab, family, mode):
+    """icmp = yes: a router whose address is in no selector tells the peer's host that a network behind it is not to be reached (RFC 4301 6.2)."""
+    a, b = gateways(lab)
+    r = lab.host("r")
+    lab.link(a, ["172.16.0.1/24", "fd16::1/64"], r, ["172.16.0.2/24", "fd16::2/64"])
+    router = {4: "172.16.0.2", 6: "fd16::2"}[family]
+    target = {4: "10.1.77.1", 6: "fd01:0:0:77::1"}[family]
+    nets = {4: {"a": "10.1.0.0/16", "b": "10.2.0.0/24"}, 6: {"a": "fd01::/32", "b": "fd02::/64"}}[family]
+    a.forward()
+    for host, hop, nets_there in ((a, router, (target,)), (r, {4: "172.16.0.1", 6: "fd16::1"}[family], (HOSTS[family]["b"],))):
+        for net in nets_there:
+            host.run("ip", f"-{family}", "route", "add", net, "via", hop)
+    r.run("ip", f"-{family}", "route", "add", "unreachable", {4: "10.1.0.0/16", 6: "fd01::/32"}[family])
+    r.forward()
+    a.run("ip", f"-{family}", "route", "add", HOSTS[family]["b"], "via", {4: "192.0.2.2", 6: "2001:db8::2"}[family])
+    answers = {}
+    for option in ("no", "yes"):
+        text = config("b", "a", inner=(family,), nets=nets, child=f"icmp = {option}\nmode = {mode}")
+        there = b.cygnet(text)
+        here = a.cygnet(config("a", "b", inner=(family,), nets=nets, child=f"icmp = {option}\nmode = {mode}"))
+        here.cygnet("up", f"net{family}")
+        capture = a.capture("to-b", "icmp or icmp6")
+        answers[option] = b.run("ping", "-n", "-c", 2, "-W", 1, "-I", HOSTS[family]["b"], target, check_status=False)
+        capture.stop()
+        plain = [line for line in capture.lines() if router in line]
+        check(option == "no" or not plain, f"plaintext on the wire: {plain}")
+        here.stop(), there.stop()
+    wanted = f"From {router} icmp_seq=1"
+    check(wanted in answers["yes"] and "nreachable" in answers["yes"], f"with icmp = yes: {answers['yes']}")

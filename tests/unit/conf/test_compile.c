@@ -512,6 +512,8 @@ static void marks_name_devices(void **state)
         {"set_mark_out = 65536", "set_mark_out = 65536 wants bits 0x00010000 of the mark, by which the daemon's own packets are known (0x43590000): free are 0x0000ffff, as in 42 or 0x2a/0xff"},
         {"set_mark_out = 42/0xffffffff", "set_mark_out = 42/0xffffffff wants bits 0xffff0000"},
         {"mark_out = 70000\nset_mark_out = %same", "set_mark_out = %same wants bits 0x00010000"},
+        {"icmp = yes\nmode = transport", "icmp = yes needs mode = tunnel or iptfs"},
+        {"icmp = yes\nmode = beet", "icmp = yes needs mode = tunnel or iptfs"},
         {"mark_in = 5\nmode = transport", "mode = transport does not go with if_id_in and if_id_out"},
     };
     for (size_t i = 0; i < COUNT(wrong); i++) {
