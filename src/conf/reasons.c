@@ -6,7 +6,7 @@ static const struct {
     const char *name, *reason;
 } reasons[] = {
     {"mark_in_sa", "an inbound SA is known by its SPI, whatever mark its packets carry"},
-    {"interface", "the routing table decides, not the policy: name a device with if_id_out and route into it"},
+    {"interface", "a packet that comes to the data plane has left by no interface yet: write mark_out, and have nftables mark what goes out by that one (cygnet.conf(5), mark_out)"},
     {"policies", "without a policy no packet finds the child: for routes of your own name a device with if_id_out"},
     {"hw_offload", "the data plane is a process and gives no keys to network cards"},
     {"label_mode", "the data plane sees no labels of packets: write label_mode = simple"},

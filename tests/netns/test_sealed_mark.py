@@ -186,3 +186,33 @@ def the_mark_goes_with_a_peer_that_moves(lab):
     lost = [line for line in first.lines() if mobike.SERVER in line.split(">")[0]]
     check(not lost, f"without a mark: {lost[:2]}")
     check(len([line for line in second.lines() if mobike.LTE in line.split(">")[-1]]) >= 3, second.lines())
+
+
+@case
+def nftables_may_choose_by_interface(lab):
+    """What cygnet.conf(5) says under mark_out: packets of a host and of one behind it go through the tunnel while their way would be by one interface, and in the
+    clear by the other."""
+    a, b = two_links(lab)
+    h = lab.host("h")
+    lab.link(a, "10.1.9.1/24", h, "10.1.9.2/24")
+    h.route("default", "via", "10.1.9.1")
+    a.forward()
+    nets = {"a": "10.1.0.0/16", "b": "10.2.0.0/24"}
+    b.cygnet(config("b", "a", nets=nets, child="if_id_in = 7\nif_id_out = 7"))
+    here = a.cygnet(config("a", "b", nets=nets, child="mark_in = 42\nmark_out = 42"))
+    a.run("nft", "-f", "-", input="""table inet chooses {
+        chain own { type route hook output priority mangle; oifname first ip daddr 10.2.0.0/24 meta mark set 42; }
+        chain others { type filter hook prerouting priority mangle; ip daddr 10.2.0.0/24 fib daddr oifname first meta mark set 42; }
+    }""")
+    wait_for("devices", lambda: " cygnet42:" in a.run("ip", "-o", "link") and " cygnet7:" in b.run("ip", "-o", "link"))
+    b.route("10.1.0.0/16", "dev", "cygnet7")
+    here.cygnet("up", "net4")
+    for device, hop in (("first", "192.0.2.2"), ("second", "198.51.100.2"), ("first", "192.0.2.2")):
+        a.run("ip", "route", "replace", "10.2.0.0/24", "via", hop, "dev", device)
+        captures = [a.capture(link) for link in ("first", "second")]
+        check(a.pings(HOSTS[4]["b"], source=HOSTS[4]["a"]) == 3, f"{device}: pings of a do not come back")
+        check(h.pings(HOSTS[4]["b"]) == 3, f"{device}: pings of h do not come back")
+        [capture.stop() for capture in captures]
+        lines = [line for capture in captures for line in capture.lines()]
+        plain, sealed = [line for line in lines if "echo request" in line], [line for line in lines if "192.0.2.1 > 192.0.2.2: ESP" in line]
+        check((len(plain), len(sealed) >= 6) == ((0, True) if device == "first" else (6, False)), f"{device}: {plain}")

@@ -101,7 +101,7 @@ static const struct {
     {CHILD, "icmp = yes", 0, ""},
     {CHILD, "set_mark_out = 0x2a/0xff", 0, ""},
     {CHILD, "interface = eth0", 1,
-     "option \"interface\" is not supported: the routing table decides, not the policy: name a device with if_id_out and route into it"},
+     "option \"interface\" is not supported: a packet that comes to the data plane has left by no interface yet: write mark_out, and have nftables mark what goes out by that one (cygnet.conf(5), mark_out)"},
     {CHILD, "policies = no", 1,
      "option \"policies\" is not supported: without a policy no packet finds the child: for routes of your own name a device with if_id_out"},
     {CHILD, "policies_fwd_out = yes", 0, ""},
