@@ -371,9 +371,26 @@ static uint16_t packet_size_of(struct compiling *c, const struct tree *section)
     return (uint16_t)size;
 }
 
+// What has no effect is a mistake.
+static void iptfs_names_check(struct compiling *c, const struct tree *section,
+                              const struct child_conf *child)
+{
+    static const char *const names[] = {
+        "iptfs_packet_size", "iptfs_rate",  "iptfs_init_delay",         "iptfs_reorder_window",
+        "iptfs_drop_time",   "iptfs_dscp",  "iptfs_congestion_control", "iptfs_accept_fragments",
+        "iptfs_dont_frag",
+    };
+    for (size_t i = 0; i < COUNT(names) && child->mode != MODE_IPTFS; i++)
+        if (tree_find(section, names[i]))
+            option_complain(c->complaints, FAULT_OPTION_CONFLICT, c->where,
+                            place_of(section, names[i]), "%s has no effect without mode = iptfs",
+                            names[i]);
+}
+
 static void child_iptfs_compile(struct compiling *c, const struct tree *section,
                                 struct child_conf *child)
 {
+    iptfs_names_check(c, section, child);
     child->iptfs_packet_size = packet_size_of(c, section);
     child->iptfs_rate = (uint32_t)number_of(section, "iptfs_rate", IPTFS_RATE_MAX, 0);
     child->iptfs_init_delay =

@@ -21,7 +21,8 @@ struct iptfs_reporter *reporter_new(const struct sa_spec *spec)
     reporter->partner = spec->partner_spi;
     reporter->adapts = spec->iptfs.congestion;
     reporter->due_at = reporter->report_at = NSEC_NEVER;
-    tfrc_sender_init(&reporter->sender, spec->iptfs.packet_size, spec->iptfs.rate);
+    uint32_t most = spec->iptfs.rate ? spec->iptfs.rate : IPTFS_RATE_MAX;
+    tfrc_sender_init(&reporter->sender, spec->iptfs.packet_size, most);
     return reporter;
 }
 
@@ -145,9 +146,8 @@ static void inherit(struct iptfs *iptfs)
 {
     const struct sa *older = iptfs->run->sa->older;
     const struct iptfs_reporter *former = older ? reporter_of(older->run) : NULL;
-    if (!former || !former->sender.rtt) return;
-    iptfs->reporter->sender = former->sender;
-    iptfs->reporter->sender.deadline = NSEC_NEVER;
+    if (!former || !former->adapts || !former->sender.rtt) return;
+    tfrc_sender_follow(&iptfs->reporter->sender, &former->sender);
 }
 
 // How many packets are due; those that could not be sent in time are not made up for later.

@@ -169,6 +169,15 @@ void tfrc_sender_init(struct tfrc_sender *sender, uint32_t packet_size, uint32_t
     sender->rate = bounded(sender, initial(sender, RTT_ASSUMED));
 }
 
+void tfrc_sender_follow(struct tfrc_sender *sender, const struct tfrc_sender *former)
+{
+    sender->rate = bounded(sender, former->rate);
+    sender->rtt = former->rtt;
+    sender->round = former->round;
+    sender->distance = former->distance;
+    sender->changed = former->changed;
+}
+
 nsec tfrc_interval(const struct tfrc_sender *sender)
 {
     return (nsec)((double)NSEC_PER_SECOND / sender->rate);

@@ -51,6 +51,8 @@ struct tfrc_sender {
     uint64_t reports, timeouts;
 };
 void tfrc_sender_init(struct tfrc_sender *sender, uint32_t packet_size, uint32_t most);
+// On the same path as `former`, with limit and packet size of its own.
+void tfrc_sender_follow(struct tfrc_sender *sender, const struct tfrc_sender *former);
 // A report of the receiver's: the time that the path took there and back, how far apart packets are
 // both ways together, and 1/p.
 void tfrc_report(struct tfrc_sender *sender, nsec now, nsec rtt, nsec apart, uint32_t distance);

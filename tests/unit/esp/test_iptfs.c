@@ -482,6 +482,42 @@ static void for_a_peer_that_takes_no_fragments_none_are_made(void **state)
     rig_close(&rig);
 }
 
+// RFC 9347 2.2.7 test: with a delay they go as without one, each alone if it is large. Where all
+// are of one size the sender of a larger one is told, and no number is left out.
+static void what_is_too_large_to_be_cut_goes_alone_or_is_refused(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {100, 1500, 100, 60};
+    struct rig rig;
+    size_t got[COUNT(sizes)];
+    rig_iptfs(&rig, &ciphers[0], BATCH_EVP);
+    rig.spec.iptfs.whole = true;
+    rig.spec.iptfs.init_delay = 1000;
+    rig_add_sa(&rig);
+    wire_count = 0;
+    seal_sizes(&rig, 1000, sizes, COUNT(sizes));
+    more_to_wire(&rig, nsec_seconds(1));
+    assert_int_equal(wire_count, 3); // 100; 1500; 100 + 60
+    assert_int_equal(open_wire(&rig, nsec_seconds(1), 0, got), COUNT(sizes));
+    for (size_t i = 0; i < COUNT(sizes); i++) assert_int_equal(got[i], sizes[i]);
+    rig_close(&rig);
+    rig_iptfs(&rig, &ciphers[0], BATCH_EVP);
+    rig.spec.iptfs.whole = true;
+    rig.spec.iptfs.rate = 100;
+    rig_add_sa(&rig);
+    struct inner inner = {
+        "10.1.0.5", "10.2.0.9", IPPROTO_NUMBER_UDP, 0, 1000, 2000, true, 600};
+    struct packet *packet = box_put(&boxes[0], inner_make(&inner, inner_space));
+    plane_seal(rig.a, 1000, &packet, 1);
+    assert_int_equal(packet->verdict, VERDICT_DELIVER); // ICMP, with the size that goes
+    inner.size = get_u16(packet->at + IPV4_HEADER + 6);
+    assert_in_range(inner.size, 500, 560);
+    packet = box_put(&boxes[0], inner_make(&inner, inner_space));
+    plane_seal(rig.a, 1000, &packet, 1);
+    assert_int_equal(packet->verdict, VERDICT_GATHERED);
+    rig_close(&rig);
+}
+
 // RFC 9347 2.4.1 test
 static enum batch_kind best_kind(void)
 {
@@ -659,6 +695,7 @@ int main(void)
         cmocka_unit_test(what_comes_after_it_was_given_up_is_late),
         cmocka_unit_test(every_cipher_carries_it),
         cmocka_unit_test(for_a_peer_that_takes_no_fragments_none_are_made),
+        cmocka_unit_test(what_is_too_large_to_be_cut_goes_alone_or_is_refused),
         cmocka_unit_test(a_constant_rate_is_kept_with_traffic_and_without),
         cmocka_unit_test(a_queue_that_is_full_takes_no_more),
         cmocka_unit_test(a_packet_waits_for_others_and_not_for_long),
