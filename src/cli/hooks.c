@@ -320,8 +320,16 @@ static void daemon_try(struct hooks *hooks)
         hooks->told = true;
         return;
     }
+    enum fault fault = follow(hooks);
+    if (fault == FAULT_NOT_SUPPORTED) { // by who has not got it, or has given it to somebody
+        if (!hooks->told) puts("somebody else runs the commands for this daemon, or it is of another version: waits");
+        hooks->told = true;
+        client_close(hooks->client);
+        hooks->client = NULL;
+        return;
+    }
     hooks->told = false;
-    if (follow(hooks)) daemon_lost(hooks);
+    if (fault) daemon_lost(hooks);
     else puts("follows the daemon");
 }
 

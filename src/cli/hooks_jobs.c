@@ -192,7 +192,9 @@ static void end_tell(const struct job *job)
     if (WIFSIGNALED(job->status))
         printf("%s: ended by signal %d%s\n", job->what, WTERMSIG(job->status), job->told ? " after its time-out" : "");
     else if (WEXITSTATUS(job->status) == 127)
-        printf("%s: not found or not executable (exit status 127): %s\n", job->what, job->command);
+        printf("%s: there is no such program (exit status 127): %s\n", job->what, job->command);
+    else if (WEXITSTATUS(job->status) == 126)
+        printf("%s: not executable (exit status 126): %s; chmod +x makes it so\n", job->what, job->command);
     else if (WEXITSTATUS(job->status))
         printf("%s: failed with exit status %d\n", job->what, WEXITSTATUS(job->status));
 }

@@ -122,6 +122,11 @@ enum fault net_sealed_sync(struct net_role *role)
     for (const struct net_sealed *at = role->sealed_dirty; at; at = at->next_dirty)
         sealed_write(role, at, &commands);
     TRY(nft_commands(role->nft, &commands));
+    if (!role->sealed_chain)
+        role_log(ROLE_NET, IKE_INFO, OK,
+                 "sealed packets get marks (set_mark_out): rules are to ask for their lower half, "
+                 "as in: ip rule add fwmark 0x%x/0xffff ...",
+                 role->sealed_dirty->wanted ? role->sealed_dirty->wanted : 42);
     role->sealed_chain = true;
     sealed_settled(role);
     return OK;

@@ -128,10 +128,18 @@ void vici_event_all(struct vici *vici, enum vici_event_kind kind, struct bytes m
 
 // --- receiving
 
+// Two that run commands would run each of them twice.
+static bool is_taken(const struct vici_client *client, int kind, uint8_t type)
+{
+    uint32_t bit = kind < 0 ? 0 : 1u << kind;
+    return kind == VICI_CHILD_HOOK && type == VICI_EVENT_REGISTER &&
+           client->vici->listeners & bit && !(client->subscribed & bit);
+}
+
 static void subscribe(struct vici_client *client, uint8_t type, const char *name)
 {
     int kind = vici_event_number(name);
-    if (kind < 0) {
+    if (kind < 0 || is_taken(client, kind, type)) {
         packet_send(client, VICI_EVENT_UNKNOWN, NULL, BYTES_NONE);
         return;
     }

@@ -127,6 +127,21 @@ def what_is_up_already_is_told_and_what_dies_with_the_daemon_too(lab):
 
 
 @case
+def two_that_run_commands_do_not_run_them_twice(lab):
+    script = Script(lab)
+    a, b, here, there = up(lab, script.option())
+    first = Hooks(a, here)
+    log = lab.directory / "second.log"
+    second = a.start(lab.build / "src/cli/cygnet", "hooks", "--uri", here.vici, log=log)
+    wait_for("the second to wait", lambda: "somebody else" in log.read_text())
+    here.cygnet("up", "net4")
+    wait_for("up", lambda: script.verbs() == ["up-client"])
+    first.stop(signal.SIGKILL)
+    wait_for("the second to take over", lambda: script.verbs() == ["up-client"] * 2)
+    check(log.read_text().count("somebody else") == 1 and second.poll() is None, log.read_text())
+
+
+@case
 def commands_of_a_child_run_in_order_and_each_pair_has_one(lab):
     script = Script(lab)
     a, b, here, there = up(lab, script.option(0.4), nets={"a": "10.1.0.0/24, 10.3.0.0/24", "b": "10.2.0.0/24"})
@@ -148,7 +163,8 @@ def a_command_that_hangs_fails_or_is_not_there_is_told_of(lab):
     here.cygnet("up", "net4")
     wait_for("the time-out", lambda: "ended by signal" in hooks.log(), 15)
     check("waits" in hooks.log() and "still runs after 1 s" in hooks.log(), hooks.log())
-    for command, said in (("exit 3", "failed with exit status 3"), ("/there/is/none up", "not found or not executable"),
+    for command, said in (("exit 3", "failed with exit status 3"), ("/there/is/none up", "there is no such program"),
+                          ("/etc/passwd", "not executable (exit status 126)"),
                           ("printf 'a\\\\033[31mb\\\\n'", "a?[31mb")):
         here.configure(config("a", "b", child=f"updown = \"{command}\""))
         here.cygnet("reload")

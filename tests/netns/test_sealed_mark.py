@@ -133,6 +133,26 @@ def fragments_of_what_is_sealed_take_the_same_way(lab):
 
 
 @case
+def what_goes_through_a_tcp_connection_has_no_mark_and_the_log_says_so(lab):
+    a, b = two_links(lab)
+    b.cygnet(config("b", "a"), options=("--port-tcp", "4500"))
+    here = a.cygnet(config("a", "b", conn="tcp = yes", child=MARKED), options=("--retransmit", "0.5/1.5/5"))
+    here.cygnet("up", "net4")
+    check(a.pings(HOSTS[4]["b"], source=HOSTS[4]["a"]) == 3, "pings do not come back")
+    check("get no set_mark_out" in here.log() and "sealed with mark" not in here.cygnet("list"), here.log())
+
+
+@case
+def transport_between_gateways_is_refused(lab):
+    """Its packets go to hosts behind the peer, so that the peer's address says nothing of them."""
+    a, b = two_links(lab)
+    b.cygnet(config("b", "a", child="mode = transport"))
+    here = a.cygnet(config("a", "b", child=f"{MARKED}\nmode = transport"))
+    text = here.cygnet("up", "net4", check_status=False)
+    check("GATEWAY_TRANSPORT_MARK" in here.log() and not here.children(), text + here.log())
+
+
+@case
 def children_without_a_mark_cost_and_change_nothing(lab):
     a, b = two_links(lab)
     b.cygnet(config("b", "a"))
