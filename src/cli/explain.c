@@ -122,13 +122,8 @@ static void updown_explain(const struct tree *child)
              : "  It is run by `cygnet hooks`, whose log has what it says: journalctl -u cygnet-hooks");
 }
 
-static void child_explain(const struct tree *sa, const struct tree *child, const struct tree *guard)
+static void mtu_explain(const struct tree *child, bool ah)
 {
-    const char *encr = tree_text(child, "encr-alg", "NULL"), *integ = tree_text(child, "integ-alg", NULL);
-    bool ah = strcmp(tree_text(child, "protocol", ""), "AH") == 0;
-    printf("%s #%s of %s, with %s: %s, %s%s%s%s%s\n", tree_text(child, "name", "?"), tree_text(child, "uniqueid", "?"), sa->name,
-           tree_text(sa, "remote-host", "?"), tree_text(child, "mode", "?"), ah ? "AH" : encr, ah ? "" : "-",
-           ah ? "" : tree_text(child, "encr-keysize", ""), integ ? " " : "", integ ? integ : "");
     if (!number(child, "path-mtu")) {
         printf("  the path MTU is not known: packets of any size are let in\n");
         return;
@@ -150,6 +145,26 @@ static void child_explain(const struct tree *sa, const struct tree *child, const
            strcmp(tree_text(child, "path-mtu-probes", ""), "yes") == 0
                ? "The path is probed, so filtered ICMP does no harm."
                : "The path is not probed (path_mtu_probes = no).");
+}
+
+// docs/PERFORMANCE.md: raw sockets have no segmentation offload.
+static void encap_explain(const struct tree *sa, const struct tree *child)
+{
+    bool udp = strcmp(tree_text(child, "encap", "no"), "yes") == 0, tcp = strcmp(tree_text(sa, "tcp", "no"), "yes") == 0;
+    if (udp || tcp || strcmp(tree_text(child, "mode", ""), "TUNNEL") != 0) return;
+    puts("  ESP goes as protocol 50, packet by packet. With encap = yes at either end it goes in UDP, where the kernel\n"
+         "  moves dozens at once: several times as much gets through, for 8 bytes a packet.");
+}
+
+static void child_explain(const struct tree *sa, const struct tree *child, const struct tree *guard)
+{
+    const char *encr = tree_text(child, "encr-alg", "NULL"), *integ = tree_text(child, "integ-alg", NULL);
+    bool ah = strcmp(tree_text(child, "protocol", ""), "AH") == 0;
+    printf("%s #%s of %s, with %s: %s, %s%s%s%s%s\n", tree_text(child, "name", "?"), tree_text(child, "uniqueid", "?"), sa->name,
+           tree_text(sa, "remote-host", "?"), tree_text(child, "mode", "?"), ah ? "AH" : encr, ah ? "" : "-",
+           ah ? "" : tree_text(child, "encr-keysize", ""), integ ? " " : "", integ ? integ : "");
+    mtu_explain(child, ah);
+    if (!ah) encap_explain(sa, child);
     mark_explain(child);
     ports_explain(child);
     if (tree_text(child, "icmp", NULL))

@@ -103,6 +103,7 @@ def narrow_link(lab, outer, udp, icmp):
     check(df_pings(a, 4, largest + 1) == 0, "a packet passed that is too large")
     text = one.cygnet("explain", "net4")
     check(f"path MTU                       {NARROW:5}" in text and f"= {largest:5}" in text, text)
+    check(("With encap = yes at either end" in text) == ("UDP header" not in text), text)   # what would be faster
 
 
 @case
