@@ -328,6 +328,13 @@ static void plane_skip(struct host *host, uint32_t spi, uint64_t delta)
     sa->skipped += delta;
 }
 
+// The kernel knows an SA's mark as long as there is the SA: it must hear of each change.
+static void mark_check(const struct host *host, uint32_t spi, enum sa_direction direction, uint32_t mark)
+{
+    const struct plane_sa *at = plane_find(host, spi, direction);
+    if (at) assert_int_equal(mark, at->spec.mark);
+}
+
 static void perform(struct host *host, const struct ike_out *out)
 {
     switch (out->kind) {
@@ -338,9 +345,11 @@ static void perform(struct host *host, const struct ike_out *out)
         plane_add(host, &out->sa_add);
         break;
     case IKE_OUT_SA_MOVE:
+        mark_check(host, out->sa_move.spi, out->sa_move.direction, out->sa_move.mark);
         plane_move(host, out->sa_move.spi, out->sa_move.direction, &out->sa_move.path);
         break;
     case IKE_OUT_SA_DEL:
+        mark_check(host, out->sa_del.spi, out->sa_del.direction, out->sa_del.mark);
         plane_del(host, out->sa_del.spi, out->sa_del.direction);
         break;
     case IKE_OUT_POLICY_ADD:
@@ -531,6 +540,7 @@ static void child_make(const struct conf_text *text, unsigned i, struct conn *co
     child->rekey_bytes = text->rekey_bytes;
     child->inactivity = text->inactivity;
     child->per_cpu = text->per_cpu;
+    child->mark_sealed = text->mark_sealed;
     child->ipcomp = text->ipcomp;
     child->replay_window = 32;
     child->policies = true;

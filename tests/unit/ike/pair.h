@@ -152,6 +152,7 @@ struct conf_text {
     const char *redirect_to;
     bool redirect_early, stays; // stays: follows no redirection
     bool ppk_required, resumption, no_probes, cluster_peer;
+    uint32_t mark_sealed;
     size_t cert_size; // a made-up certificate of that size is sent
 };
 struct conn *conn_make(const struct host *local, const struct host *remote,

@@ -185,6 +185,54 @@ static void devices_and_priorities_keep_children_apart(void **state)
     pair_free(p);
 }
 
+static unsigned marked(const struct host *host, enum sa_direction direction, uint32_t mark)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < host->sa_count; i++)
+        count += host->sas[i].spec.direction == direction && host->sas[i].spec.mark == mark;
+    return count;
+}
+
+static void sealed_packets_keep_their_mark_while_keys_change(void **state)
+{
+    (void)state;
+    struct conf_text text = everything();
+    struct pair *p = pair_new();
+    struct conn *conn = conn_make(&p->a, &p->b, &text);
+    conn->children[0].mark_sealed = 42;
+    load(&p->b, conn_make(&p->b, &p->a, &text));
+    load(&p->a, conn);
+    command(&p->a, IKE_INITIATE, NULL, "lan");
+    run_for(p, nsec_seconds(2));
+    command(&p->a, IKE_REKEY, NULL, "lan");
+    run_for(p, nsec_seconds(10));
+    command(&p->b, IKE_REKEY, "office", NULL);
+    run_for(p, nsec_seconds(10));
+    assert_int_equal(marked(&p->a, SA_OUT, 42), 1);
+    assert_int_equal(marked(&p->a, SA_IN, 0), 1);
+    assert_int_equal(marked(&p->b, SA_OUT, 0), 1);
+    command(&p->b, IKE_TERMINATE, NULL, "lan");
+    run_for(p, nsec_seconds(10));
+    assert_int_equal(p->a.sa_count, 0);
+    pair_free(p);
+}
+
+static void errors_of_routers_are_for_tunnels(void **state)
+{
+    (void)state;
+    struct conf_text text = everything();
+    struct pair *p = pair_new();
+    struct conn *conn = conn_make(&p->a, &p->b, &text);
+    conn->children[0].icmp = true;
+    load(&p->b, conn_make(&p->b, &p->a, &text));
+    load(&p->a, conn);
+    command(&p->a, IKE_INITIATE, NULL, "lan");
+    run_for(p, nsec_seconds(2));
+    assert_int_equal(p->a.sa_count, 2);
+    for (size_t i = 0; i < 2; i++) assert_true(p->a.sas[i].spec.icmp && !p->b.sas[i].spec.icmp);
+    pair_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -196,6 +244,8 @@ int main(void)
         cmocka_unit_test(who_is_for_the_same_packets_is_said),
         cmocka_unit_test(that_overlaps_are_not_looked_for_is_said_once),
         cmocka_unit_test(devices_and_priorities_keep_children_apart),
+        cmocka_unit_test(sealed_packets_keep_their_mark_while_keys_change),
+        cmocka_unit_test(errors_of_routers_are_for_tunnels),
     };
     return cmocka_run_group_tests_name("devices", tests, NULL, NULL);
 }

@@ -5,8 +5,8 @@
 #include "ike/roam.h"
 #include "pair.h"
 
-static const struct conf_text mobile = {.mobike = true, .dpd_delay = 0};
-static const struct conf_text mobile_anybody = {.mobike = true, .responder_only = true};
+static const struct conf_text mobile = {.mobike = true, .dpd_delay = 0, .mark_sealed = 42};
+static const struct conf_text mobile_anybody = {.mobike = true, .mark_sealed = 43, .responder_only = true};
 
 static struct addr old_addr(void) { return addr_v4(192, 0, 2, 1); }
 static struct addr new_addr(void) { return addr_v4(198, 51, 100, 9); }
