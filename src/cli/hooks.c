@@ -231,6 +231,8 @@ static enum fault child_happens(struct hooks *hooks, const struct event *event,
                                 const struct tree *child)
 {
     const char *verb = tree_text(message, "verb", ""), *state = tree_text(child, "state", "");
+    // RFC 9611: one for a single processor is beside another, whose command has been run.
+    if (tree_text(child, "cpu", NULL)) return OK;
     bool stands = strcmp(state, "INSTALLED") == 0 || strcmp(state, "REKEYING") == 0;
     if (event->listed ? stands && tree_text(child, "updown", NULL) : strcmp(verb, "up") == 0)
         return child_up(hooks, sa, child);

@@ -129,6 +129,7 @@ static void filter_later(evutil_socket_t fd, short what, void *context)
 // Where somebody has removed the table it is made again first.
 static void sealed_sync(struct net_role *role)
 {
+    role->sealed_news = false;
     enum fault fault = net_sealed_sync(role);
     if (fault) {
         filter_sync(role);
@@ -149,7 +150,7 @@ static void turn_ended(void *context)
         routes_sync(role, RTNL_ADD);
         net_transit_sync(role);
     }
-    if (role->sealed_dirty) sealed_sync(role);
+    if (role->sealed_news) sealed_sync(role);
     if (role->sync) {
         struct wr out = message_begin(space, sizeof space, MESSAGE_SYNC, role->sync);
         link_send(role->ike, &out);

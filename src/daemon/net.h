@@ -81,6 +81,7 @@ struct net_role {
     struct map sealed;   // SPI and peer -> struct net_sealed
     struct net_sealed *sealed_dirty, *sealed_leaving;
     struct event *sealed_timer;
+    bool sealed_news;    // since the kernel was told the last time, or refused
     bool sealed_chain;   // the packet filter has what marks sealed packets
     bool changed;  // in this turn: routes and guard are to follow
     uint64_t sync; // to be answered at its end; 0: none

@@ -28,6 +28,7 @@ static struct bytes sealed_key(uint32_t spi, const struct addr *remote, uint8_t 
 
 static void sealed_touch(struct net_role *role, struct net_sealed *sealed)
 {
+    role->sealed_news = true;
     if (sealed->dirty) return;
     sealed->dirty = true;
     sealed->next_dirty = role->sealed_dirty;
@@ -116,7 +117,12 @@ static void sealed_settled(struct net_role *role)
 
 enum fault net_sealed_sync(struct net_role *role)
 {
-    if (!role->sealed_dirty || !role->nft) return OK;
+    if (!role->sealed_dirty) return OK;
+    if (!role->nft) {
+        role_log(ROLE_NET, IKE_ERROR, FAULT_NFT_REFUSED, "sealed packets get no mark (set_mark_out)");
+        sealed_settled(role);
+        return OK;
+    }
     AUTOFREE_BUF struct buf commands = BUF(SEALED_COMMANDS_MAX);
     if (!role->sealed_chain) nft_write_sealed_chain(&role->filter, &commands);
     for (const struct net_sealed *at = role->sealed_dirty; at; at = at->next_dirty)
