@@ -376,8 +376,8 @@ static void iptfs_names_check(struct compiling *c, const struct tree *section,
                               const struct child_conf *child)
 {
     static const char *const names[] = {
-        "iptfs_packet_size", "iptfs_rate",  "iptfs_init_delay",         "iptfs_reorder_window",
-        "iptfs_drop_time",   "iptfs_dscp",  "iptfs_congestion_control", "iptfs_accept_fragments",
+        "iptfs_packet_size", "iptfs_rate", "iptfs_init_delay",         "iptfs_reorder_window",
+        "iptfs_drop_time",   "iptfs_dscp", "iptfs_congestion_control", "iptfs_accept_fragments",
         "iptfs_dont_frag",
     };
     for (size_t i = 0; i < COUNT(names) && child->mode != MODE_IPTFS; i++)
