@@ -71,8 +71,14 @@ static void device_explain(const struct tree *child, const struct tree *guard)
 {
     const char *if_id = tree_text(child, "if-id-out", NULL);
     if (!if_id) return;
-    printf("  Packets come from what is routed into the device of if_id %lu. Without such a route\n",
-           strtoul(if_id, NULL, 16));
+    const char *mark = tree_text(child, "mark-out", NULL);
+    if (mark)
+        printf("  Packets come from what carries mark 0x%lx/0x%s, which a rule routes into the device of if_id %lu;\n"
+               "  nftables or an application gives it to them. Others may be routed there, too. Without mark or route\n",
+               strtoul(mark, NULL, 16), tree_text(child, "mark-mask-out", "ffffffff"), strtoul(if_id, NULL, 16));
+    else
+        printf("  Packets come from what is routed into the device of if_id %lu. Without such a route\n",
+               strtoul(if_id, NULL, 16));
     if (!guard) {
         puts("  they take another one, in the clear; `guard = yes` or `guard = NETWORK, ...` in the\n"
              "  child has them dropped instead.");
@@ -229,9 +235,36 @@ static void guard_take(void *context, const char *event, const struct tree *mess
 // Nothing is up: is there such a child at all?
 struct searched {
     const char *child;
-    bool found;
+    bool found, in_force; // in force: a policy of the configuration is
     unsigned others;
+    struct arena *arena;
+    struct tree *policies; // mode by connection, of children of that name
 };
+
+static void policy_take(void *context, const char *event, const struct tree *message)
+{
+    struct searched *searched = context;
+    (void)event;
+    TREE_EACH(policy, message)
+        tree_add_text(searched->arena, searched->policies, tree_text(policy, "ike", ""), tree_text(policy, "mode", ""));
+}
+
+static void loaded_explain(struct searched *searched, const char *conn, const struct tree *child)
+{
+    const char *mode = tree_text(child, "mode", ""), *policy = tree_text(searched->policies, conn, NULL);
+    bool pass = strcmp(mode, "PASS") == 0, drop = strcmp(mode, "DROP") == 0;
+    printf("%s of %s ", child->name, conn);
+    searched->found = true;
+    searched->in_force |= policy != NULL;
+    if (policy && (pass || drop))
+        puts(pass ? "has no SA: it lets its packets pass unprotected" : "has no SA: it drops its packets");
+    else if (pass || drop)
+        puts("is loaded and without effect: start_action = trap puts it in force");
+    else if (policy)
+        puts("is not up: it is tried when a packet calls for it, and the log says what became of that");
+    else
+        printf("is loaded, but neither up nor being tried: `cygnet up %s` does that and says what hinders it\n", child->name);
+}
 
 static void conn_take(void *context, const char *event, const struct tree *message)
 {
@@ -241,10 +274,7 @@ static void conn_take(void *context, const char *event, const struct tree *messa
     {
         TREE_EACH(child, tree_section(conn, "children"))
         {
-            bool same = strcmp(child->name, searched->child) == 0;
-            if (same) printf("%s of %s is loaded, but neither up nor being tried: `cygnet up %s` does that and says what hinders it\n",
-                             searched->child, conn->name, searched->child);
-            searched->found |= same;
+            if (strcmp(child->name, searched->child) == 0) loaded_explain(searched, conn->name, child);
             searched->others++;
         }
     }
@@ -257,13 +287,25 @@ static void name_take(void *context, const char *event, const struct tree *messa
         TREE_EACH(child, tree_section(conn, "children")) fprintf(stderr, " %s", child->name);
 }
 
-static void absence_explain(struct client *client, const char *name)
+static enum fault policies_ask(struct client *client, struct searched *searched)
+{
+    static const char *const kinds[] = {"trap", "pass", "drop"};
+    struct tree *response = NULL, *request = tree_new(searched->arena);
+    struct client_events events = {searched, policy_take};
+    for (unsigned i = 0; i < 3; i++) tree_add_text(searched->arena, request, kinds[i], "yes");
+    tree_add_text(searched->arena, request, "child", searched->child);
+    TRY(client_subscribe(client, "list-policy"));
+    return client_ask(client, "list-policies", request, searched->arena, &events, &response);
+}
+
+// True when there is nothing wrong with it.
+static bool absence_explain(struct client *client, const char *name)
 {
     struct arena arena = {0};
     struct tree *response = NULL;
-    struct searched searched = {.child = name};
+    struct searched searched = {.child = name, .arena = &arena, .policies = tree_new(&arena)};
     struct client_events search = {&searched, conn_take}, names = {NULL, name_take};
-    if (client_subscribe(client, "list-conn") || client_ask(client, "list-conns", NULL, &arena, &search, &response)) {
+    if (policies_ask(client, &searched) || client_ask(client, "list-conns", NULL, &arena, &search, &response)) {
         fprintf(stderr, "no child named %s is up; see cygnet list\n", name);
     } else if (!searched.found && !searched.others) {
         fputs("no connection with children is loaded; see cygnet check and cygnet reload\n", stderr);
@@ -273,6 +315,7 @@ static void absence_explain(struct client *client, const char *name)
         fputs("\n", stderr);
     }
     arena_free(&arena);
+    return searched.in_force;
 }
 
 static int explain(const char *vici, const char *name)
@@ -289,10 +332,10 @@ static int explain(const char *vici, const char *name)
     if (!fault) fault = client_subscribe(client, "list-sa");
     if (!fault) fault = client_ask(client, "list-sas", request, &arena, &events, &response);
     if (fault) fprintf(stderr, "failed: %s; %s\n", fault_sentence(fault), fault_remedy(fault));
-    else if (!explained.count) absence_explain(client, name);
+    bool good = !fault && (explained.count || absence_explain(client, name));
     arena_free(&arena);
     client_close(client);
-    return fault || !explained.count ? EXIT_FAILED : EXIT_DONE;
+    return good ? EXIT_DONE : EXIT_FAILED;
 }
 
 int cli_explain(int argc, char **argv)

@@ -441,6 +441,14 @@ static void icmp_compile(struct compiling *c, const struct tree *section, struct
                     "than the child's packets");
 }
 
+static void idle_warn(struct compiling *c, const struct tree *section, const struct child_conf *child)
+{
+    if (child->action == POLICY_PROTECT || child->start_action) return;
+    complain_warning(c->complaints, FAULT_OPTION_VALUE, place_of(section, "mode"),
+                     "mode = %s has no effect here: start_action = trap puts the policy in force",
+                     tree_text(section, "mode", ""));
+}
+
 static void child_compile(struct compiling *c, const struct tree *section, const struct tree *conn,
                           struct child_conf *child)
 {
@@ -469,6 +477,7 @@ static void child_compile(struct compiling *c, const struct tree *section, const
     child->tfc_padding = padding_of(c, section);
     devices_compile(c, conn, section, child);
     guard_compile(c, section, child);
+    idle_warn(c, section, child);
     ipcomp_check(c, section, child);
     label_compile(c, section, child);
     child_iptfs_compile(c, section, child);

@@ -621,6 +621,8 @@ void control_start(struct control *control)
     errors_trim(&errors);
     if (complaints.errors)
         role_log(ROLE_CONTROL, IKE_ERROR, FAULT_CONFIGURATION, "the configuration has errors: %u\n%s", complaints.errors, buf_text(&errors));
+    else if (complaints.warnings)
+        role_log(ROLE_CONTROL, IKE_AUDIT, OK, "the configuration has warnings: %u\n%s", complaints.warnings, buf_text(&errors));
     complaints_free(&complaints);
     arena_free(&arena);
 }

@@ -70,6 +70,7 @@ struct net_role {
     struct guard guard;
     struct map devices;         // if_id -> struct net_device
     struct nft_device *named;   // the devices, for the filter
+    bool openers_ruled;
     struct map guards;          // connection -> struct net_guard
     struct net_guard *coming;   // of a connection whose last message has not come yet
     struct nft_guarded *guarded; // all of them, for the filter

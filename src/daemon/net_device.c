@@ -20,6 +20,7 @@ struct net_device {
     uint32_t if_id;
     int fd;
     unsigned index, users; // users: policies
+    unsigned opens;        // those of them that have no device for what goes out
     bool lasting;          // of the configuration: stays without policies
     bool hinted;           // told once that a filter drops what comes out
     struct mark leads;     // packets with it are routed here
@@ -154,14 +155,16 @@ void net_filter_devices(struct net_role *role)
         struct nft_device *named = &role->named[count++];
         named->mark = device->opened.value;
         role->filter.marked |= named->mark != 0;
+        named->opens = device->opens > 0;
+        role->filter.opened |= named->opens;
         snprintf(named->name, sizeof named->name, "%.15s", name);
     }
     role->filter.devices = role->named;
     role->filter.device_count = count;
-    if (!role->filter.marked && !role->filter.guarded) return;
-    if (role->nft && nft_sync_devices(role->nft, &role->filter) != OK)
+    if (!role->filter.marked && !role->filter.guarded && !role->filter.opened) return;
+    if (role->nft && nft_sync_devices(role->nft, &role->filter, &role->openers_ruled) != OK)
         role_log(ROLE_NET, IKE_ERROR, FAULT_NFT_REFUSED,
-                 "packets get no mark, and networks of guard are not guarded: %s",
+                 "packets get no mark, networks of guard are not guarded, and what devices open may be dropped: %s",
                  nft_reason(role->nft));
 }
 
@@ -205,6 +208,14 @@ static void device_release(struct net_role *role, uint32_t if_id)
     if (device && --device->users == 0 && !device->lasting) device_remove(role, device);
 }
 
+static void opens_change(struct net_role *role, const struct device_policy *policy, int step)
+{
+    struct net_device *device = policy->out ? NULL : device_find(role, policy->in);
+    if (!device) return;
+    device->opens += (unsigned)step;
+    if (device->opens == (step > 0)) net_filter_devices(role);
+}
+
 enum fault net_device_policy_add(struct net_role *role, const struct policy_spec *spec)
 {
     if (!spec->if_id_in && !spec->if_id_out) return OK;
@@ -218,6 +229,7 @@ enum fault net_device_policy_add(struct net_role *role, const struct policy_spec
     struct device_policy *policy = NEW(struct device_policy);
     *policy = (struct device_policy){spec->number, spec->if_id_in, spec->if_id_out};
     map_put(&role->device_policies, map_key_u32(&policy->number), policy);
+    opens_change(role, policy, 1);
     return OK;
 }
 
@@ -225,6 +237,7 @@ void net_device_policy_del(struct net_role *role, uint32_t number)
 {
     struct device_policy *policy = map_remove(&role->device_policies, map_key_u32(&number));
     if (!policy) return;
+    opens_change(role, policy, -1);
     device_release(role, policy->in);
     device_release(role, policy->out);
     free(policy);

@@ -128,8 +128,7 @@ void initiate(struct ike *ike, struct conn *conn, const struct child_conf *conf,
 {
     struct loaded *loaded = loaded_find(ike, conn->name);
     if (conf && conf->action > POLICY_PROTECT) {
-        command_done(ike, command, FAULT_NOT_INITIABLE,
-                     "the child only lets traffic pass or drops it");
+        command_done(ike, command, FAULT_CHILD_WITHOUT_SA, NULL);
         return;
     }
     if (conn->version == 1) {

@@ -95,6 +95,24 @@ void nft_write_marks(const struct nft_settings *settings, struct buf *out)
                         settings->devices[i].name, settings->devices[i].mark);
 }
 
+// What comes out of a device was opened by an SA whose selectors it matches, as what comes out of the
+// ordinary one; only policies that have a device for one direction alone are guarded, too.
+static void write_openers(const struct nft_settings *settings, struct buf *out)
+{
+    const char *table = settings->table, *before = "{ ";
+    buf_printf(out, "add set inet %s openers { type ifname; }\nflush set inet %s openers\n", table,
+               table);
+    for (size_t i = 0; i < settings->device_count; i++) {
+        if (!settings->devices[i].opens) continue;
+        if (*before == '{') buf_printf(out, "add element inet %s openers ", table);
+        buf_printf(out, "%s\"%s\"", before, settings->devices[i].name);
+        before = ", ";
+    }
+    if (*before == ',') buf_add_text(out, " }\n");
+}
+
+static const char opener_rule[] = "iifname @openers return";
+
 void nft_write_table(const struct nft_settings *settings, struct buf *out)
 {
     const char *table = settings->table;
@@ -114,6 +132,10 @@ void nft_write_table(const struct nft_settings *settings, struct buf *out)
     // Between gateways in transport mode sealed packets have addresses of policies.
     rule_printf(out, settings, "forward", "oifname \"%s\" meta l4proto 50 accept", settings->tun);
     rule_printf(out, settings, "forward", "iifname != \"%s\" jump check_in", settings->tun);
+    if (settings->opened) {
+        write_openers(settings, out);
+        rule(out, settings, "check_in", opener_rule);
+    }
     if (settings->marked) nft_write_marks(settings, out);
     if (settings->guarded_count) nft_write_guarded(settings, out);
 }
@@ -401,12 +423,17 @@ enum fault nft_make_table(struct nft *nft, const struct nft_settings *settings)
     return run(nft, buf_text(&commands)) ? OK : FAULT_NFT_REFUSED;
 }
 
-enum fault nft_sync_devices(struct nft *nft, const struct nft_settings *settings)
+enum fault nft_sync_devices(struct nft *nft, const struct nft_settings *settings, bool *ruled)
 {
     AUTOFREE_BUF struct buf commands = BUF(COMMANDS_MAX);
     nft_write_marks(settings, &commands);
     nft_write_guarded(settings, &commands);
-    return run(nft, buf_text(&commands)) ? OK : FAULT_NFT_REFUSED;
+    if (settings->opened) write_openers(settings, &commands);
+    if (settings->opened && !*ruled)
+        buf_printf(&commands, "insert rule inet %s check_in %s\n", settings->table, opener_rule);
+    if (!run(nft, buf_text(&commands))) return FAULT_NFT_REFUSED;
+    *ruled |= settings->opened;
+    return OK;
 }
 
 enum fault nft_delete_table(struct nft *nft, const char *table)

@@ -11,6 +11,7 @@ struct nft;
 struct nft_device { // of tunnels
     char name[16];
     uint32_t mark; // of what comes in by it; 0: none
+    bool opens;    // packets of policies that are guarded come out of it
 };
 
 struct nft_guarded {
@@ -32,6 +33,7 @@ struct nft_settings {
     const struct nft_device *devices;
     size_t device_count;
     bool marked; // some devices have a mark
+    bool opened; // some devices open; the table has a rule for them then
     const struct nft_guarded *guarded;
     size_t guarded_count;
 };
@@ -49,7 +51,8 @@ void nft_write_changes(const struct nft_settings *settings, const struct guard *
 // Marks of devices and networks that only these may lead to, as they are now; the table has them from its beginning, too.
 void nft_write_marks(const struct nft_settings *settings, struct buf *out);
 void nft_write_guarded(const struct nft_settings *settings, struct buf *out); // nft_guarded.c
-CHECKED enum fault nft_sync_devices(struct nft *nft, const struct nft_settings *settings);
+// *ruled: the table has the rule for what devices open; it gets one when it is needed for the first time.
+CHECKED enum fault nft_sync_devices(struct nft *nft, const struct nft_settings *settings, bool *ruled);
 
 // What our own sockets send and take, and neighbours, pass.
 void nft_write_own_out(const struct nft_settings *settings, const char *chain, struct buf *out);

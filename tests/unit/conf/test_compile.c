@@ -260,8 +260,8 @@ static const struct enum_case child_words[] = {
     CHILD_WORD("mode = iptfs\niptfs_accept_fragments = no", iptfs_accept_fragments, false), CHILD_WORD("mode = iptfs\niptfs_rate = 1\niptfs_congestion_control = yes", iptfs_congestion, true),
     CHILD_WORD("mode = iptfs\niptfs_dscp = 101110", iptfs_dscp, 46),
     CHILD_WORD("mode = iptfs\niptfs_dont_frag = yes", iptfs_dont_frag, true),
-    CHILD_WORD("mode = tunnel", action, POLICY_PROTECT), CHILD_WORD("mode = pass", action, POLICY_BYPASS),
-    CHILD_WORD("mode = drop", action, POLICY_DISCARD), CHILD_WORD("copy_dscp = out", copy_dscp, 1),
+    CHILD_WORD("mode = tunnel", action, POLICY_PROTECT), CHILD_WORD("mode = pass\nstart_action = trap", action, POLICY_BYPASS),
+    CHILD_WORD("mode = drop\nstart_action = trap", action, POLICY_DISCARD), CHILD_WORD("copy_dscp = out", copy_dscp, 1),
 };
 
 static void words_become_their_numbers(void **state)
@@ -421,7 +421,7 @@ static void null_authentication_goes_by_its_name(void **state)
 static void nobody_passes_the_rounds_of_a_connection_that_only_drops(void **state)
 {
     (void)state;
-    struct compiled c = compile_good("office {", "children { x { mode = drop } }", "}");
+    struct compiled c = compile_good("office {", "children { x { mode = drop\n start_action = trap } }", "}");
     assert_int_equal(c.conn->local_rounds, 1);
     assert_int_equal(c.conn->remote_rounds, 1);
     assert_int_equal(c.conn->remote[0].id.type, ID_KEY_ID);

@@ -3,11 +3,12 @@
 #include "base/mem.h"
 
 // Where a line under test stands; it is always the third of its file.
-enum where { CONN, CHILD, LOCAL, REMOTE, SECRETS, IKE_SECRET, POOL, AUTHORITY, TOP };
+enum where { CONN, CHILD, IPTFS, LOCAL, REMOTE, SECRETS, IKE_SECRET, POOL, AUTHORITY, TOP };
 
 static const char *const frames[] = {
     [CONN] = "connections {\n office {\n%s\n local { auth = psk }\n remote { auth = psk }\n }\n}\n",
     [CHILD] = "connections { a { remote_addrs = 192.0.2.1\n local { auth = psk } remote { auth = psk } children { b {\n%s\n } } } }",
+    [IPTFS] = "connections { a { remote_addrs = 192.0.2.1\n local { auth = psk } remote { auth = psk } children { b { mode = iptfs\n%s\n } } } }",
     [LOCAL] = "connections { office { remote { auth = psk }\n local {\n%s\n auth = psk } } }\n",
     [REMOTE] = "connections { office { local { auth = psk }\n remote {\n%s\n } } }\n",
     [SECRETS] = "\nsecrets {\n%s\n}\n",
@@ -141,13 +142,13 @@ static const struct {
     {REMOTE, "auth = frob", 8, "auth = frob: expected pubkey or psk, or constraints like ike:rsa/pss-sha512"},
     {REMOTE, "auth = ike:rsa-sha256-md5", 23, "auth = ike:rsa-sha256-md5: \"md5\" is no kind of key, hash or key size"},
     {CHILD, "copy_dscp = both", 13, "copy_dscp = both: expected one of out, in, yes, no"},
-    {CHILD, "mode = iptfs\niptfs_packet_size = 255", 0, NULL},
-    {CHILD, "mode = iptfs\niptfs_rate = 1000001", 0, NULL},
-    {CHILD, "mode = iptfs\niptfs_reorder_window = 32", 0, NULL},
-    {CHILD, "mode = iptfs\niptfs_drop_time = 0", 0, NULL},
     {CHILD, "iptfs_dscp = 101110", 1, "iptfs_dscp has no effect without mode = iptfs"},
-    {CHILD, "mode = iptfs\niptfs_congestion_control = yes", 0, NULL},
-    {CHILD, "mode = iptfs\niptfs_accept_fragments = some", 0, NULL},
+    {IPTFS, "iptfs_packet_size = 255", 1, "iptfs_packet_size = 255 is less than 256"},
+    {IPTFS, "iptfs_rate = 1000001", 14, "iptfs_rate = 1000001: must be from 0 to 1000000"},
+    {IPTFS, "iptfs_reorder_window = 32", 24, "iptfs_reorder_window = 32: must be from 0 to 31"},
+    {IPTFS, "iptfs_drop_time = 0", 19, "iptfs_drop_time = 0: must be from 1 to 10000"},
+    {IPTFS, "iptfs_congestion_control = yes", 1, "iptfs_congestion_control needs iptfs_rate: the most that is sent"},
+    {IPTFS, "iptfs_accept_fragments = some", 26, "iptfs_accept_fragments = some: expected yes or no"},
     {CHILD, "tfc_padding = much", 1, "tfc_padding = much is neither a number of bytes below 65535 nor mtu"},
     {CHILD, "strict = yes", 10, "strict = yes: expected one of no, mode"},
     {REMOTE, "revocation = never", 14, "revocation = never: expected one of relaxed, ifuri, strict"},
@@ -206,7 +207,7 @@ static const struct {
     {IKE_SECRET, "secret = 0x00ff"}, {IKE_SECRET, "secret = 0sAAEC\nid-a = 192.0.2.1\nid-b = gw.example.org"},
     {SECRETS, "private-a { file = a.pem\n secret = x }"}, {SECRETS, "rsa { file = a.pem\n secret = x }"},
     {CONN, "vips = 0.0.0.0, ::"}, {POOL, "dns = 192.0.2.1, 192.0.2.2"}, {POOL, "28673 = x"}, {POOL, "split_include = 10.0.0.0/8"},
-    {REMOTE, "auth = ike:rsa/pss-sha512"}, {REMOTE, "auth = ecdsa"}, {CHILD, "mode = pass"}, {CHILD, "mode = drop"},
+    {REMOTE, "auth = ike:rsa/pss-sha512"}, {REMOTE, "auth = ecdsa"}, {CHILD, "mode = pass\nstart_action = trap"}, {CHILD, "mode = drop\nstart_action = trap"},
     {CHILD, "copy_df = no"}, {CHILD, "mode = iptfs\niptfs_rate = 100"}, {CHILD, "mode = iptfs\niptfs_rate = 100\niptfs_congestion_control = yes"}, {CHILD, "tfc_padding = mtu"}, {CHILD, "strict = mode\nmode = transport"}, {CONN, "reauth_time = 1d"}, {TOP, ""},
 };
 
@@ -292,8 +293,8 @@ static void what_a_child_guards_are_networks(void **state)
                 "    guard = 10.2.0.0/24, lan\n                         ^\n");
     check_whole(CONN_OF("mark_out = 5\nguard = !10.2.0.0/24"),
                 "test.conf:3:1: guard only leaves networks out: name those, too, that they lie in\n    guard = !10.2.0.0/24\n    ^\n");
-    check_whole(CONN_OF("mark_out = 5\nmode = drop\nguard = 10.2.0.0/24"),
-                "test.conf:4:1: guard is for children with a device (if_id_out or mark_out): what the others' selectors hold is guarded in any "
+    check_whole(CONN_OF("mark_out = 5\nmode = drop\nstart_action = trap\nguard = 10.2.0.0/24"),
+                "test.conf:5:1: guard is for children with a device (if_id_out or mark_out): what the others' selectors hold is guarded in any "
                 "case\n    guard = 10.2.0.0/24\n    ^\n");
 #undef CONN_OF
 }
@@ -306,12 +307,18 @@ static void options_without_effect_are_warned_of(void **state)
                 "     crl_uris = http://a/x.crl, ftp://b } }\n     ^\n"
                 "test.conf:2:29: crl_uris = ftp://b: expected an address that begins with http://, https://, ldap:// or file://\n"
                 "     crl_uris = http://a/x.crl, ftp://b } }\n                                ^\n");
+    check_whole("connections { a { children { b { mode = pass } c { mode = drop } } } }",
+                "test.conf:1:34: warning: mode = pass has no effect here: start_action = trap puts the policy in force\n"
+                "    connections { a { children { b { mode = pass } c { mode = drop } } } }\n                                     ^\n"
+                "test.conf:1:52: warning: mode = drop has no effect here: start_action = trap puts the policy in force\n"
+                "    connections { a { children { b { mode = pass } c { mode = drop } } } }\n"
+                "                                                       ^\n");
 }
 
 static void connections_that_only_pass_or_drop_need_nobody_to_authenticate(void **state)
 {
     (void)state;
-    check_whole("connections { a { children { b { mode = pass\n start_action = trap } c { mode = drop } } } }", "");
+    check_whole("connections { a { children { b { mode = pass\n start_action = trap } c { mode = drop\n start_action = start } } } }", "");
 }
 
 static void templates_are_not_options(void **state)

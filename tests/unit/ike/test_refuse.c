@@ -561,7 +561,7 @@ static void what_only_passes_cannot_be_initiated(void **state)
     assert_int_equal(p->a.policy_count, 1);
     assert_int_equal(p->a.policies[0].action, POLICY_BYPASS);
     command(&p->a, IKE_INITIATE, NULL, "lan");
-    assert_int_equal(p->a.done_fault, FAULT_NOT_INITIABLE);
+    assert_int_equal(p->a.done_fault, FAULT_CHILD_WITHOUT_SA);
     pair_free(p);
 }
 

@@ -280,13 +280,14 @@ static void networks_are_guarded_by_chains_of_their_own(void **state)
     assert_non_null(strstr(buf_text(&table), buf_text(&out)));
     NEEDS_NAMESPACE();
     struct nft *nft = nft_new();
+    bool ruled = false;
     if (nft_make_table(nft, &settings)) skip();
-    CHECK_FAULT(nft_sync_devices(nft, &with), OK);
+    CHECK_FAULT(nft_sync_devices(nft, &with, &ruled), OK);
     static const struct range all = {{ADDR_V4, {0}}, {ADDR_V4, {255, 255, 255, 255}}};
     guarded[0].range = all;
-    CHECK_FAULT(nft_sync_devices(nft, &with), OK);
+    CHECK_FAULT(nft_sync_devices(nft, &with, &ruled), OK);
     with.guarded_count = 0; // all goes, also twice
-    for (unsigned i = 0; i < 2; i++) CHECK_FAULT(nft_sync_devices(nft, &with), OK);
+    for (unsigned i = 0; i < 2; i++) CHECK_FAULT(nft_sync_devices(nft, &with, &ruled), OK);
     CHECK_FAULT(nft_delete_table(nft, settings.table), OK);
     nft_free(nft);
 }
@@ -372,6 +373,31 @@ static void ten_thousand_marks_make_no_change_slower(void **state)
     nft_free(nft);
 }
 
+// The rule for what devices open is written once, and ahead of all levels.
+static void what_devices_open_is_let_in(void **state)
+{
+    (void)state;
+    static const struct nft_device devices[] = {{"swan7", 0, true}, {"swan8", 0, false}};
+    struct nft_settings with = settings;
+    with.devices = devices;
+    with.device_count = 2;
+    with.opened = true;
+    AUTOFREE_BUF struct buf table = BUF(100000);
+    nft_write_table(&with, &table);
+    assert_non_null(strstr(buf_text(&table), "add element inet cygnet_swan0 openers { \"swan7\" }\n"
+                                             "add rule inet cygnet_swan0 check_in iifname @openers return\n"));
+    NEEDS_NAMESPACE();
+    struct nft *nft = nft_new();
+    bool ruled = false;
+    if (nft_make_table(nft, &settings)) skip();
+    CHECK_FAULT(nft_sync_devices(nft, &with, &ruled), OK);
+    assert_true(ruled);
+    with.device_count = 0;
+    CHECK_FAULT(nft_sync_devices(nft, &with, &ruled), OK);
+    CHECK_FAULT(nft_delete_table(nft, settings.table), OK);
+    nft_free(nft);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -381,6 +407,7 @@ int main(void)
         cmocka_unit_test(what_comes_and_goes_between_two_writings_is_not_written),
         cmocka_unit_test(marks_are_written_whole),
         cmocka_unit_test(networks_are_guarded_by_chains_of_their_own),
+        cmocka_unit_test(what_devices_open_is_let_in),
         cmocka_unit_test(the_kernel_takes_it_all),
         cmocka_unit_test(marks_of_sealed_packets_are_elements),
         cmocka_unit_test(the_kernel_takes_marks_of_sealed_packets),
