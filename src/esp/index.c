@@ -256,18 +256,33 @@ void policy_index_remove(struct policy_index *index, struct policy *policy)
 
 // Look-up -----------------------------------------------------------------------------------------
 
+// From this one of a bucket on, the first of that tuple and address.
+static const struct index_entry *entry_from(const struct index_entry *entry,
+                                            const struct tuple *tuple, const uint64_t address[4])
+{
+    while (entry && (entry->tuple != tuple ||
+                     memcmp(entry->address, address, sizeof entry->address) != 0))
+        entry = entry->next;
+    return entry;
+}
+
+static const struct index_entry *entry_first(const struct policy_index *index,
+                                             const struct tuple *tuple, const struct flow *flow,
+                                             uint64_t address[4])
+{
+    index_address(tuple, addr_wide(&flow->source), addr_wide(&flow->destination), address);
+    uint64_t bucket = index_hash(index, tuple, address) & (index->bucket_count - 1);
+    return entry_from(index->buckets[bucket], tuple, address);
+}
+
 static const struct index_entry *tuple_find(const struct policy_index *index,
                                             const struct tuple *tuple, const struct flow *flow)
 {
     uint64_t address[4];
-    index_address(tuple, addr_wide(&flow->source), addr_wide(&flow->destination), address);
-    const struct index_entry *entry =
-        index->buckets[index_hash(index, tuple, address) & (index->bucket_count - 1)];
-    for (; entry; entry = entry->next)
-        if (entry->tuple == tuple && memcmp(entry->address, address, sizeof address) == 0 &&
-            (entry->exact || selector_pair_match(entry->local, entry->remote, flow)))
-            return entry;
-    return NULL;
+    const struct index_entry *entry = entry_first(index, tuple, flow, address);
+    while (entry && !entry->exact && !selector_pair_match(entry->local, entry->remote, flow))
+        entry = entry_from(entry->next, tuple, address);
+    return entry;
 }
 
 static bool tuple_any(const struct policy_index *index, const struct tuple *tuple,
@@ -275,12 +290,9 @@ static bool tuple_any(const struct policy_index *index, const struct tuple *tupl
                       bool (*is_such)(const struct policy *policy, uint8_t family))
 {
     uint64_t address[4];
-    index_address(tuple, addr_wide(&flow->source), addr_wide(&flow->destination), address);
-    const struct index_entry *entry =
-        index->buckets[index_hash(index, tuple, address) & (index->bucket_count - 1)];
-    for (; entry; entry = entry->next)
-        if (entry->tuple == tuple && memcmp(entry->address, address, sizeof address) == 0 &&
-            range_has(&entry->local->range, &flow->source) &&
+    const struct index_entry *entry = entry_first(index, tuple, flow, address);
+    for (; entry; entry = entry_from(entry->next, tuple, address))
+        if (range_has(&entry->local->range, &flow->source) &&
             range_has(&entry->remote->range, &flow->destination) &&
             is_such(entry->policy, flow->source.family))
             return true;

@@ -63,13 +63,7 @@ static void several_selectors_are_narrowed(struct sim *sim, uint64_t seed)
 static void child_refused(struct sim *sim, uint64_t seed, const char *a, const char *b)
 {
     sim_pair_of(sim, seed, "", a, "", b);
-    sim_start(sim);
-    uint32_t command = sim_command(SIM_A(sim), "up lan");
-    sim_run(sim, nsec_seconds(5));
-    sim_quiesce(sim);
-    enum fault fault;
-    CHECK(sim, sim_done(SIM_A(sim), command, &fault) && fault);
-    CHECK(sim, SIM_A(sim)->sa_count == 0 && SIM_B(sim)->sa_count == 0);
+    play_refused(sim);
     CHECK(sim, sim_children(SIM_A(sim), "lan") == 0 && sim_children(SIM_B(sim), "lan") == 0);
 }
 

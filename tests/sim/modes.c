@@ -156,13 +156,7 @@ static void beet_falls_back_to_a_tunnel(struct sim *sim, uint64_t seed)
 static void refused(struct sim *sim, uint64_t seed, const char *asking, const char *answering, enum fault why)
 {
     sim_pair_of(sim, seed, "", asking, "", answering);
-    sim_start(sim);
-    uint32_t command = sim_command(SIM_A(sim), "up lan");
-    sim_run(sim, nsec_seconds(5));
-    sim_quiesce(sim);
-    enum fault fault;
-    CHECK(sim, sim_done(SIM_A(sim), command, &fault) && fault);
-    CHECK(sim, SIM_A(sim)->sa_count == 0 && SIM_B(sim)->sa_count == 0);
+    play_refused(sim);
     CHECK(sim, SIM_A(sim)->fault_counts[why] + SIM_B(sim)->fault_counts[why] >= 1);
 }
 

@@ -40,6 +40,17 @@ void play_nothing_of_all(struct sim *sim)
     }
 }
 
+void play_refused(struct sim *sim)
+{
+    sim_start(sim);
+    uint32_t command = sim_command(SIM_A(sim), "up lan");
+    sim_run(sim, nsec_seconds(5));
+    sim_quiesce(sim);
+    enum fault fault;
+    CHECK(sim, sim_done(SIM_A(sim), command, &fault) && fault);
+    CHECK(sim, SIM_A(sim)->sa_count == 0 && SIM_B(sim)->sa_count == 0);
+}
+
 static void a_child_comes_up(struct sim *sim, uint64_t seed)
 {
     sim_pair(sim, seed, "", "");

@@ -194,6 +194,7 @@ extern const struct scenario scenarios_setup[], scenarios_rekey[], scenarios_col
 void play_up(struct sim *sim);             // starts, brings up "lan" from a, and it is there
 void play_one_of_all(struct sim *sim);     // one IKE SA, one child, at both ends, and nothing else
 void play_nothing_of_all(struct sim *sim);
+void play_refused(struct sim *sim);        // starts, "up lan" from a fails, and no child is there
 
 // Many peers on one responder (peers.c).
 int peers_run(unsigned count, uint64_t seed);

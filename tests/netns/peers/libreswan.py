@@ -61,6 +61,8 @@ class Libreswan(Daemon):
                                   "--logfile", self.log_path, "--nssdir", nss, "--ipsecdir", "/run/ipsec.d", "--secretsfile",
                                   self.etc / "ipsec.secrets", "--rundir", "/run/pluto", "--no-dnssec", log=self.directory / "out")
         wait_for(f"{host.name}: pluto", self.ready)
+        # It loads its connections by itself, once it runs, and closes those that are up by then.
+        wait_for(f"{host.name}: pluto's own addconn", lambda: "addconn: loading secrets" in self.log(), 20)
         for line in config.splitlines():
             if line.startswith("conn "):
                 self.tool("addconn", "--ctlsocket", "/run/pluto/pluto.ctl", "--config", self.etc / "ipsec.conf", line.split()[1])
