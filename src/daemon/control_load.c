@@ -346,6 +346,13 @@ static void conn_load_now(struct control *control, uint32_t client, const struct
     arena_free(&arena);
 }
 
+// The file's text is gone when a deferred connection's turn comes; what is wrong with it has been said.
+static void places_forget(struct tree *item)
+{
+    item->place = (struct place){0};
+    for (struct tree *inner = item->first; inner; inner = inner->next) places_forget(inner);
+}
+
 void control_load_conn(struct control *control, uint32_t client, const struct tree *section)
 {
     if (client || !control->credentials_waiting) {
@@ -355,6 +362,7 @@ void control_load_conn(struct control *control, uint32_t client, const struct tr
     struct deferred_conn *deferred = NEW(struct deferred_conn);
     struct tree *root = tree_new(&deferred->arena);
     item_copy(&deferred->arena, section, root);
+    places_forget(root->first);
     deferred->section = root->first;
     *control->deferred_last = deferred;
     control->deferred_last = &deferred->next;
