@@ -19,8 +19,10 @@ enum {
     ESP_SIZE_MIN = 8, // RFC 4303 2: SPI and sequence number
     RELEASES_MAX = 64,
     FRAME_LARGE = 16384, // bytes: from here on a frame is a burst of its own
-    MESSAGES_JOINED =
-        4, // received at once while they are large: what is received stays in the cache
+    // Received at once while they are joined ones, so that what is received stays in the cache.
+    MESSAGES_JOINED = 16,
+    MESSAGES_LARGE = 4,
+    MESSAGE_LARGE = 32768, // bytes
     MARKED_A_TICK = 64,
     PART_SMALL = 512, // bytes
     SHARED_SIZE = PACKET_MAX + 128 * BURST_MAX,
@@ -58,6 +60,7 @@ void worker_init(struct worker *worker, const struct role_options *options, unsi
                     [SOCKET_AH4] = options->ah4[index],
                     [SOCKET_AH6] = options->ah6[index]},
         .port_nat = options->port_nat,
+        .received_most = BURST_MAX,
         .sending = sending_new(),
         .receiving = NEW(struct receiving),
     };
@@ -332,7 +335,7 @@ static void packet_place(struct worker *worker, struct packet *packet, const str
 }
 
 // Cuts the frame into packets and adds them to the burst, which is sealed whenever it is full.
-static unsigned frame_cut(struct worker *worker, size_t size, unsigned count)
+static unsigned frame_cut(struct worker *worker, nsec now, size_t size, unsigned count)
 {
     struct gso_cut cut;
     enum fault fault = gso_cut_start(&cut, worker->receiving->frame, size);
@@ -342,17 +345,22 @@ static unsigned frame_cut(struct worker *worker, size_t size, unsigned count)
     }
     struct plane_room room = {.align = 1};
     if (cut.header) {
-        room = plane_room_of(worker->plane, role_now(), worker->source, cut.at, cut.size);
+        room = plane_room_of(worker->plane, now, worker->source, cut.at, cut.size);
         gso_cut_limit(&cut, room.mtu);
     }
-    for (uint32_t next; (next = gso_cut_size(&cut));) {
+    bool follows = false;
+    for (uint32_t next; (next = gso_cut_size(&cut)); follows = cut.header) {
         if (count == BURST_MAX) {
             burst_seal(worker, count);
             count = 0;
         }
-        if (!count) worker->receiving->shared_used = 0;
+        if (!count) {
+            worker->receiving->shared_used = 0;
+            follows = false;
+        }
         struct packet *packet = packet_reset(&worker->packets[count]);
         packet->device = worker->source;
+        packet->follows = follows;
         packet_place(worker, packet, &room, next);
         packet->size = gso_cut_next(&cut, packet->at);
         worker->list[count++] = packet;
@@ -365,12 +373,13 @@ static unsigned frame_cut(struct worker *worker, size_t size, unsigned count)
 void worker_outward(struct worker *worker, uint16_t device)
 {
     unsigned count = 0;
+    nsec now = role_now();
     hands_fill(worker);
     worker->source = device;
     for (unsigned i = 0; i < BURST_MAX; i++) {
         ssize_t size = read(worker->devices[device].fd, worker->receiving->frame, GSO_FRAME_MAX);
         if (size <= 0) break;
-        count = frame_cut(worker, (size_t)size, count);
+        count = frame_cut(worker, now, (size_t)size, count);
     }
     burst_seal(worker, count);
     hands_empty(worker);
@@ -517,7 +526,8 @@ static unsigned message_take(struct worker *worker, enum socket_kind kind, unsig
     }
     uint32_t segment = packet->outer == OUTER_UDP ? control_read_segment(&message->msg_hdr) : 0;
     if (segment && segment < packet->size) {
-        worker->joined = true;
+        worker->received_most =
+            packet->size < MESSAGE_LARGE ? MESSAGES_JOINED : MESSAGES_LARGE;
         return message_split(worker, kind, packet, segment, count);
     }
     if (!packet_accept(worker, kind, packet)) return count;
@@ -548,9 +558,9 @@ static int messages_receive(struct worker *worker, enum socket_kind kind, unsign
 void worker_inward(struct worker *worker, enum socket_kind kind)
 {
     hands_fill(worker);
-    int got = messages_receive(worker, kind, worker->joined ? MESSAGES_JOINED : BURST_MAX);
+    int got = messages_receive(worker, kind, worker->received_most);
     unsigned count = 0;
-    worker->joined = false;
+    worker->received_most = BURST_MAX;
     for (int i = 0; i < got; i++) count = message_take(worker, kind, (unsigned)i, count);
     burst_open(worker, count);
     worker_hand_done(worker);

@@ -57,7 +57,7 @@ struct worker {
     struct receiving *receiving;
     struct cutting *cutting; // NULL until a packet was to be cut
     bool transit;                  // gateways in transport mode: the TUN device brings their ESP, too
-    bool joined;                   // the last burst of a socket had joined messages
+    unsigned received_most;        // messages of a socket at once: fewer while the kernel joins them
     unsigned taken;                // messages of a stream that wait in pieces[]
     bool taken_good;
     unsigned marked;               // datagrams for the ike role since the last tick

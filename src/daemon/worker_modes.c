@@ -104,6 +104,7 @@ unsigned worker_open_transit(struct worker *worker, unsigned count)
     unsigned inward_count = 0, outward_count = 0, done_count = 0;
     for (unsigned i = 0; i < count; i++) {
         struct packet *packet = worker->list[i];
+        packet->follows = false;
         plane_transit(worker->plane, role_now(), packet);
         if (packet->verdict == VERDICT_SEND)
             outward[outward_count++] = packet;

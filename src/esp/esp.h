@@ -60,6 +60,7 @@ struct packet {
                             // larger than this it is to be cut, and the pieces go the same way; 0: it stays as it is
     bool joined;            // it was put together from fragments, so it may be cut, or what is made of it
     uint32_t fragment_id;   // joined: what the fragments of IPv6 had in common
+    bool follows;           // seal: a whole packet of the same flow as the one before it in the burst, as those cut from one frame are
     bool piece;             // seal: of such a packet: it is not joined with the others again
     bool transit;           // open: it was on its way through us to somebody else: what is not ours becomes VERDICT_BYPASS, unchanged
     uint16_t head;          // open: so many bytes before `at` are the outer IP header with what extends it; 0: they are not there

@@ -562,6 +562,7 @@ struct plane {
     struct burst burst;
     struct flow_key keys[BURST_MAX];
     uint64_t hashes[BURST_MAX];
+    uint8_t leaders[BURST_MAX]; // of each packet, the one whose key is its own
     struct ipcomp *ipcomp;            // NULL until needed
     struct iptfs_plane iptfs;
     uint8_t (*transit)[TRANSIT_SIZE]; // packets in transit as they came; NULL until needed

@@ -66,6 +66,7 @@ void packet_spread_out(struct packet *packet)
 
 void packet_elsewhere(struct packet *packet, enum verdict verdict, unsigned worker)
 {
+    packet->follows = false;
     packet->verdict = (uint8_t)verdict;
     packet->worker = (uint8_t)worker;
 }

@@ -25,6 +25,9 @@ static void flows_read(struct plane *plane, nsec now, struct packet *const *pack
         packet->spi = packet->policy = packet->way = 0;
         packet->head = packet->ttl = 0;
         packet->oversize = false;
+        bool led = packet->follows && i > 0 && packets[i - 1]->verdict == VERDICT_SEND;
+        plane->leaders[i] = led ? plane->leaders[i - 1] : (uint8_t)i;
+        if (led) continue;
         if (plane->reassembly && !packet->piece && !packet_join(plane, now, packet)) continue;
         enum fault fault = flow_key_read(packet->at, packet->size, &plane->keys[i], &total);
         if (fault) {
@@ -41,14 +44,17 @@ static void flows_read(struct plane *plane, nsec now, struct packet *const *pack
 // RFC 4301 5.1: the policy says what becomes of a packet; here a packet that no policy covers is
 // not ours; but what was routed into a tunnel's own device was meant for the tunnel. A policy or an
 // SA that is new may be known to worker 0 only: the others leave it to that one to say that there is none.
-static void policy_apply(struct plane *plane, nsec now, size_t number, struct packet *packet)
+//
+// Returns true when the policy of the flow has an SA.
+static bool policy_apply(struct plane *plane, nsec now, size_t number, struct packet *packet)
 {
+    const struct flow_key *key = &plane->keys[plane->leaders[number]];
     const struct flow_slot *slot =
-        spd_find(plane, now, &plane->keys[number], plane->hashes[number]);
+        spd_find(plane, now, key, plane->hashes[plane->leaders[number]]);
     packet->policy = slot->number;
     if (slot->run) {
         burst_join(&plane->burst, slot->run, slot->near, (uint8_t)number);
-        return;
+        return true;
     }
     struct policy *policy = slot->policy;
     bool passes = !policy || policy->action == POLICY_BYPASS;
@@ -56,7 +62,7 @@ static void policy_apply(struct plane *plane, nsec now, size_t number, struct pa
     if (quoted) {
         packet->policy = quoted->number;
         burst_join(&plane->burst, quoted->run, quoted->near, (uint8_t)number);
-        return;
+        return false; // another may quote another
     }
     if (plane->worker) {
         packet_elsewhere(packet, VERDICT_SEAL_ELSEWHERE, 0);
@@ -68,16 +74,27 @@ static void policy_apply(struct plane *plane, nsec now, size_t number, struct pa
     } else if (policy->action == POLICY_DISCARD) {
         packet_drop(plane, packet, FAULT_POLICY_DISCARD);
     } else {
-        hold_packet(plane, now, policy, &plane->keys[number], packet);
+        hold_packet(plane, now, policy, key, packet);
     }
+    return false;
 }
 
 static void policies_find(struct plane *plane, nsec now, struct packet *const *packets,
                           size_t count)
 {
-    burst_begin(&plane->burst);
-    for (size_t i = 0; i < count; i++)
-        if (packets[i]->verdict == VERDICT_SEND) policy_apply(plane, now, i, packets[i]);
+    struct burst *burst = &plane->burst;
+    bool joined = false; // the packet before is in the group that was added to last
+    burst_begin(burst);
+    for (size_t i = 0; i < count; i++) {
+        if (packets[i]->verdict != VERDICT_SEND) {
+            joined = false;
+        } else if (joined && packets[i]->follows) {
+            packets[i]->policy = packets[i - 1]->policy;
+            group_add(burst, &burst->groups[burst->latest], (uint8_t)i);
+        } else {
+            joined = policy_apply(plane, now, i, packets[i]);
+        }
+    }
 }
 
 void sequence_watch(struct plane *plane, struct sa_run *run)

@@ -40,6 +40,7 @@ static uint8_t *shelf_fill(struct shelf *shelf, const struct plane_room *room)
                                             .spare = shelf->own[i],
                                             .room = whole,
                                             .at = at + room->head,
+                                            .follows = i > 0,
                                             .size = sizes[i]};
         memcpy(at + room->head, inner.at, inner.size);
         shelf->list[i] = &shelf->packets[i];
@@ -196,12 +197,43 @@ static void an_answer_of_icmp_does_not_touch_the_neighbour(void **state)
     rig_close(&rig);
 }
 
+// Whatever becomes of the first of a frame becomes of the others.
+static void what_follows_goes_the_way_of_the_first(void **state)
+{
+    (void)state;
+    static struct shelf shelf;
+    const struct plane_room one = {.head = 1, .align = 1};
+    static const struct {
+        enum policy_action action;
+        const char *local;
+        enum verdict verdict;
+    } ways[] = {{POLICY_PROTECT, "10.1.0.0/16", VERDICT_HELD},
+                {POLICY_DISCARD, "10.1.0.0/16", VERDICT_DROP},
+                {POLICY_BYPASS, "10.1.0.0/16", VERDICT_BYPASS},
+                {POLICY_PROTECT, "10.9.0.0/16", VERDICT_BYPASS}};
+    for (size_t i = 0; i < COUNT(ways); i++) {
+        struct rig rig;
+        rig_open(&rig, &ciphers[0]);
+        struct policy_spec policy = policy_of(POLICY, ways[i].action, ways[i].local, "10.2.0.0/16");
+        policy.trap = POLICY_TRAP;
+        CHECK_FAULT(plane_policy_add(rig.a, &policy), OK);
+        shelf_fill(&shelf, &one);
+        shelf.packets[0].at[0] = 0x55; // no IP: the second speaks for the rest
+        plane_seal(rig.a, 1000, shelf.list, PACKETS);
+        assert_int_equal(shelf.packets[0].verdict, VERDICT_DROP);
+        for (unsigned n = 1; n < PACKETS; n++)
+            assert_int_equal(shelf.packets[n].verdict, ways[i].verdict);
+        rig_close(&rig);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(neighbours_are_sealed_and_opened_as_they_are_alone),
         cmocka_unit_test(a_packet_that_needs_more_room_goes_to_its_own_buffer),
         cmocka_unit_test(modes_that_need_room_find_it),
+        cmocka_unit_test(what_follows_goes_the_way_of_the_first),
         cmocka_unit_test(an_answer_of_icmp_does_not_touch_the_neighbour),
     };
     crypto_start();
