@@ -16,21 +16,16 @@ enum { DATAGRAMS_AT_ONCE = 64, USAGE_SECONDS = 1, STOP_MS = 1500, DEAF_SECONDS =
 
 static const uint8_t non_esp_marker[4];   // RFC 3948 2.2: four zero bytes before IKE on the port of ESP in UDP
 
-#define SEND(role, link, TYPE, shape, number_, ...)                                              \
+#define SEND_BY(send, to, role, TYPE, shape, number_, ...)                                       \
     do {                                                                                         \
         struct shape##_message message_ = __VA_ARGS__;                                           \
         struct wr out_ = message_begin((role)->space, IPC_MESSAGE_MAX, MESSAGE_##TYPE, number_); \
         shape##_put(&out_, &message_);                                                           \
-        link_send(link, &out_);                                                         \
+        send(to, &out_);                                                                         \
     } while (0)
-
-#define SEND_ESP(role, TYPE, shape, number_, how, ...)                                           \
-    do {                                                                                         \
-        struct shape##_message message_ = __VA_ARGS__;                                           \
-        struct wr out_ = message_begin((role)->space, IPC_MESSAGE_MAX, MESSAGE_##TYPE, number_); \
-        shape##_put(&out_, &message_);                                                           \
-        how(role, &out_);                                                                        \
-    } while (0)
+#define SEND(role, link, TYPE, shape, number_, ...) SEND_BY(link_send, link, role, TYPE, shape, number_, __VA_ARGS__)
+// To the data plane, whose messages keep their order when some wait for the net role.
+#define SEND_ESP(role, TYPE, shape, number_, how, ...) SEND_BY(how, role, role, TYPE, shape, number_, __VA_ARGS__)
 
 // --- sending to peers
 
@@ -74,7 +69,6 @@ static void datagram_out(struct ike_role *role, const struct path *path, struct 
 }
 
 // --- what waits for the data plane and the kernel
-
 
 // All that was withheld in a turn waits for one SYNC behind everything the turn has sent.
 static void turn_ended(void *context)
@@ -394,9 +388,7 @@ static void guard_want(struct ike_role *role, const struct conn *conn)
         struct guard_message message = {.conn = conn->name, .count = (uint8_t)child->guarded_count};
         if (!message.count) continue;
         memcpy(message.at, child->guarded, message.count * sizeof message.at[0]);
-        struct wr out = message_begin(role->space, IPC_MESSAGE_MAX, MESSAGE_GUARD, 0);
-        guard_put(&out, &message);
-        link_send(role->net, &out);
+        SEND(role, role->net, GUARD, guard, 0, message);
     }
     SEND(role, role->net, GUARD, guard, 0, {.conn = conn->name, .last = true});
 }
