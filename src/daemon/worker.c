@@ -24,7 +24,6 @@ enum {
     MESSAGES_LARGE = 4,
     MESSAGE_LARGE = 32768, // bytes
     MARKED_A_TICK = 64,
-    PART_SMALL = 512, // bytes
     SHARED_SIZE = PACKET_MAX + 128 * BURST_MAX,
 };
 
@@ -177,7 +176,7 @@ static void send_whole(struct worker *worker, const struct packet *packet)
         worker->dropped[send_fault(errno)]++;
 }
 
-// Every piece that the kernel gathers costs it some 40 ns: small ones are copied together.
+// Small packets, copied together.
 static ssize_t parts_write(struct worker *worker, int fd, const struct gso_frame *frame,
                            const struct bytes *parts, unsigned count)
 {
@@ -207,7 +206,7 @@ static void frame_write(struct worker *worker, int fd, struct gso_frame *frame,
 {
     struct bytes parts[BURST_MAX];
     unsigned count = gso_parts(&worker->receiving->join, frame, packets, parts);
-    ssize_t written = frame->size <= count * PART_SMALL
+    ssize_t written = frame->size <= count * PIECE_SMALL
                           ? parts_write(worker, fd, frame, parts, count)
                           : parts_writev(fd, frame, parts, count);
     if (written < 0) worker->dropped[FAULT_TUN_REFUSED] += count;
@@ -327,8 +326,8 @@ static void packet_place(struct worker *worker, struct packet *packet, const str
                          uint32_t size)
 {
     struct receiving *space = worker->receiving;
-    uint32_t whole = plane_room_size(room, size);
-    if (!room->head || whole > SHARED_SIZE - space->shared_used) return;
+    uint32_t whole = room->head ? plane_room_size(room, size) : 0;
+    if (!whole || whole > SHARED_SIZE - space->shared_used) return;
     uint8_t *at = space->shared + space->shared_used;
     packet_share(packet, at, whole, at + room->head);
     space->shared_used += whole;
@@ -343,7 +342,7 @@ static unsigned frame_cut(struct worker *worker, nsec now, size_t size, unsigned
         worker->dropped[fault]++;
         return count;
     }
-    struct plane_room room = {.align = 1};
+    struct plane_room room = {0};
     if (cut.header) {
         room = plane_room_of(worker->plane, now, worker->source, cut.at, cut.size);
         gso_cut_limit(&cut, room.mtu);

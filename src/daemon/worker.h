@@ -21,6 +21,10 @@ enum socket_kind {
     SOCKET_KINDS
 };
 
+// Bytes. Every piece that the kernel gathers from costs it some 40 ns beside its bytes: up to here
+// copying packets together costs less.
+enum { PIECE_SMALL = 512 };
+
 struct sending;
 struct streams;
 struct receiving;

@@ -13,7 +13,6 @@ enum {
     RUN_BYTES = 65000, // in one message; IP ends at 65,535 with its headers
     RUN_COUNT = 128,   // segments; kernels before 6.9 take half of that
     RUN_COUNT_OLD = 64,
-    SMALL = 512, // bytes: up to here copying a packet costs less than one more vector
     FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL,
 };
 
@@ -31,7 +30,7 @@ struct sending { // messages for one socket, sent by one system call
         uint16_t size;     // of each but the last
     } segments[BURST_MAX]; // of each message
     struct iovec vectors[BURST_MAX];
-    uint8_t small[BURST_MAX * SMALL], *small_end;
+    uint8_t small[BURST_MAX * PIECE_SMALL], *small_end;
     union sockaddr_any names[BURST_MAX];
     union pktinfo_control controls[BURST_MAX];
 };
@@ -212,13 +211,12 @@ static void message_add(struct sending *sending, const struct packet *packet)
     sending->bytes = 0;
 }
 
-// What the kernel gathers from: every vector costs it some 40 ns, so small packets are copied one
-// behind the other.
+// What the kernel gathers from, in as few pieces as there can be.
 static void vector_add(struct sending *sending, const struct packet *packet)
 {
     struct msghdr *head = &sending->messages[sending->count - 1].msg_hdr;
     const uint8_t *at = packet->at;
-    if (packet->size <= SMALL && !packet->spare) {
+    if (packet->size <= PIECE_SMALL && !packet->spare) {
         at = memcpy(sending->small_end, packet->at, packet->size);
         sending->small_end += packet->size;
     }

@@ -135,7 +135,7 @@ enum fault packet_frame(struct plane *plane, struct sa_run *run, const struct es
     uint32_t size = head + payload + run->icv_size;
     uint32_t before_it = (packet->head ? packet->head : IPV4_HEADER) + (uint32_t)UDP_HEADER;
     if (size > IP_SIZE_MAX - before_it) return FAULT_PACKET_TOO_LARGE;
-    if (packet->spare && !packet_fits(packet, head, size)) packet_spread(packet);
+    if (!packet_fits(packet, head, size)) packet_spread(packet);
     if (!packet_fits(packet, head, size)) return FAULT_NO_ROOM;
     TRY(sequence_next(plane, run));
 
